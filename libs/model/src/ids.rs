@@ -1,0 +1,70 @@
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+use uuid::Uuid;
+
+/// An id of one kind of row: a UUIDv7, so that ids made later sort later (to the millisecond, per machine).
+///
+/// Order within a conversation is never taken from ids but from the message's sequence.
+pub trait Id: Copy + Send + Sync + 'static {
+    /// Wraps a raw UUID.
+    fn from_uuid(raw: Uuid) -> Self;
+    /// The raw UUID.
+    fn uuid(self) -> Uuid;
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl Id for $name {
+            fn from_uuid(raw: Uuid) -> Self {
+                Self(raw)
+            }
+            fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}", self.0)
+            }
+        }
+        impl FromStr for $name {
+            type Err = uuid::Error;
+            fn from_str(s: &str) -> Result<Self, Self::Err> {
+                s.parse().map(Self)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// A customer of WEBTEXT: one contact center with its own AACC.
+    TenantId,
+    /// A tenant's account with an SMS provider.
+    AccountId,
+    /// One of a tenant's SMS numbers (an address it sends from and is texted at).
+    NumberId,
+    /// A tenant's AACC as reached over EWC.
+    LinkId,
+    /// A skillset of a tenant's AACC.
+    SkillsetId,
+    /// A tenant's key for the screen-pop page.
+    AuthKeyId,
+    /// Tenant + our address + customer's address, while it is open.
+    ConversationId,
+    /// One EWC chat (guid and key) within a conversation.
+    ChatId,
+    /// One text, in either direction.
+    MessageId,
+    /// One running connector process.
+    PodId,
+}

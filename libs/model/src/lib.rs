@@ -1,0 +1,21 @@
+//! The vocabulary of Contact Center Messaging: ids, addresses, texts, states, time. No IO.
+//!
+//! Everything here is plain data that any room may hold. What must never reach a log (phone numbers, bodies) has a
+//! `Debug` that does not show it.
+
+mod address;
+mod body;
+mod clock;
+mod ids;
+mod state;
+mod trace;
+
+pub use address::{Address, AddressError};
+pub use body::{Body, BodyError, MAX_BODY_CHARS};
+pub use clock::{Clock, IdSource};
+pub use ids::{
+    AccountId, AuthKeyId, ChatId, ConversationId, Id, LinkId, MessageId, NumberId, PodId, SkillsetId,
+    TenantId,
+};
+pub use state::{ChatState, ConversationState, Direction, MessageState, Origin, ProviderKind, UnknownState};
+pub use trace::TraceParent;

@@ -1,0 +1,127 @@
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// A state's name that this version does not know: the database was written by a newer one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown {kind} {name:?}")]
+pub struct UnknownState {
+    /// Which enum was read.
+    pub kind: &'static str,
+    /// What stood there.
+    pub name: String,
+}
+
+macro_rules! states {
+    ($($(#[$doc:meta])* $enum:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),* $(,)? })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum $enum { $($(#[$vdoc])* #[serde(rename = $text)] $variant),* }
+
+        impl $enum {
+            /// Every value, in the order of a life.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The name that the database and the API use.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),* }
+            }
+        }
+        impl fmt::Display for $enum {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+        impl FromStr for $enum {
+            type Err = UnknownState;
+            fn from_str(s: &str) -> Result<Self, UnknownState> {
+                match s {
+                    $($text => Ok(Self::$variant),)*
+                    _ => Err(UnknownState { kind: stringify!($enum), name: s.to_owned() }),
+                }
+            }
+        }
+    )*};
+}
+
+states! {
+    /// Which way a text goes, as the SMS trade says it.
+    Direction {
+        /// Mobile originated: from the customer's phone.
+        Mo = "mo",
+        /// Mobile terminated: to the customer's phone.
+        Mt = "mt",
+    }
+
+    /// Who wrote a text.
+    Origin {
+        Customer = "customer",
+        Agent = "agent",
+        /// CCM itself, in the tenant's words (notices).
+        System = "system",
+    }
+
+    /// Where a text is on its way. MO: accepted → sending → delivered, or refused. MT: queued → sending → sent →
+    /// delivered, or one of the failures.
+    MessageState {
+        /// MO: stored, not yet written to the agent's chat.
+        Accepted = "accepted",
+        /// MT: stored, not yet handed to the provider.
+        Queued = "queued",
+        /// Handed over at least once, without an answer yet.
+        Sending = "sending",
+        /// MT: the provider took it.
+        Sent = "sent",
+        /// MO: AACC acknowledged it. MT: the provider's receipt says that the phone has it.
+        Delivered = "delivered",
+        /// MO: AACC refused it again and again while an agent was present; an operator can replay it.
+        Refused = "refused",
+        /// MT: the provider refused it for good.
+        Failed = "failed",
+        /// MT: receipt: the phone cannot be reached.
+        Undeliverable = "undeliverable",
+        /// MT: receipt: not delivered within its validity.
+        Expired = "expired",
+        /// MT: receipt: the network does not know.
+        Unknown = "unknown",
+    }
+
+    /// A conversation is open from its first text until its last chat has ended and nothing waits.
+    ConversationState {
+        Open = "open",
+        Closed = "closed",
+    }
+
+    /// Where an EWC chat is, as stored: enough for another pod to take it over.
+    ChatState {
+        /// Asked for; AACC has not given a guid yet.
+        Opening = "opening",
+        /// AACC gave a guid and key; no agent is in.
+        Waiting = "waiting",
+        /// An agent is in.
+        Live = "live",
+        /// Over.
+        Closed = "closed",
+    }
+
+    /// The dialect of a provider account.
+    ProviderKind {
+        /// Twilio's Programmable Messaging.
+        Twilio = "twilio",
+        /// CCM's generic JSON over HTTP.
+        Http = "http",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back() {
+        for s in MessageState::ALL {
+            assert_eq!(s.as_str().parse(), Ok(*s));
+            assert_eq!(serde_json::to_value(s).unwrap(), s.as_str());
+        }
+        assert!("gone".parse::<ChatState>().is_err());
+    }
+}
