@@ -1,1 +1,38 @@
+//! The only room with SQL: tenant-scoped queries, queues, leases, sealed secrets, the migrations runner.
+//!
+//! - [`Db::tenant`] is the only way to a tenant's rows. It opens transactions under that tenant; row-level security
+//!   holds the wall even when a query forgets its `WHERE`.
+//! - [`Db::batch`] writes texts of several tenants in one transaction (ingest).
+//! - [`Db::operator`] is the loud exception: look-ups before a tenant is known, the tenants themselves, the queues'
+//!   claims and the leases. It connects as another role, with policies on named tables and columns.
+//!
+//! Postgres is the truth and the queue. Nothing here talks to Redis, to a provider or to AACC.
 
+mod accept;
+mod chats;
+mod conversations;
+mod error;
+mod inbox;
+mod leases;
+mod migrate;
+mod outbox;
+mod pool;
+mod seal;
+mod settings;
+mod tenants;
+
+pub use accept::{Accepted, Batch, IncomingText, Route};
+pub use chats::{ActorContext, AgentText, ChatResume, Fence, RoomState};
+pub use conversations::{ConversationRow, MessageRow};
+pub use error::DbError;
+pub use inbox::PendingText;
+pub use leases::{LeaseTimes, OwnedTenant, PodRow};
+pub use migrate::{check_migrated, migrate};
+pub use outbox::{Claim, Head, Outcome, Sending};
+pub use pool::{Db, DbConfig, Operator, TenantDb};
+pub use seal::{KeyRing, SealError};
+pub use settings::{
+    AccountRow, AccountSecret, AuthKeyRow, LinkRow, NewAccount, NewAuthKey, NewLink, NewNumber, NewSkillset,
+    NumberRow, Scheme, SkillsetRow,
+};
+pub use tenants::TenantRow;

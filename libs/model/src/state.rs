@@ -93,8 +93,6 @@ states! {
 
     /// Where an EWC chat is, as stored: enough for another pod to take it over.
     ChatState {
-        /// Asked for; AACC has not given a guid yet.
-        Opening = "opening",
         /// AACC gave a guid and key; no agent is in.
         Waiting = "waiting",
         /// An agent is in.

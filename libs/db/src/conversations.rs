@@ -1,0 +1,142 @@
+use crate::{DbError, TenantDb};
+use ccm_model::{
+    Address, Body, ChatId, ConversationId, ConversationState, Direction, Id, MessageId, MessageState,
+    NumberId, Origin,
+};
+use sqlx::{Row, postgres::PgRow};
+use time::{Duration, OffsetDateTime};
+
+/// A conversation, as its readers see it.
+#[derive(Debug, Clone)]
+pub struct ConversationRow {
+    pub id: ConversationId,
+    pub number: NumberId,
+    pub our_address: Address,
+    pub customer_address: Address,
+    pub state: ConversationState,
+    pub opened_at: OffsetDateTime,
+    pub last_activity_at: OffsetDateTime,
+    pub closed_at: Option<OffsetDateTime>,
+}
+
+/// A text, as its readers see it.
+#[derive(Debug, Clone)]
+pub struct MessageRow {
+    pub id: MessageId,
+    pub chat: Option<ChatId>,
+    /// 1 for the first of the conversation.
+    pub seq: i64,
+    pub direction: Direction,
+    pub origin: Origin,
+    pub author: Option<String>,
+    pub body: Body,
+    pub state: MessageState,
+    pub attempts: i32,
+    /// How often it was sent although the far side may have had it.
+    pub resends: i32,
+    pub provider_message_id: Option<String>,
+    pub error_code: Option<String>,
+    pub error_detail: Option<String>,
+    pub trace_parent: Option<String>,
+    pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
+}
+
+fn conversation(row: &PgRow) -> Result<ConversationRow, DbError> {
+    Ok(ConversationRow {
+        id: ConversationId(row.try_get("id")?),
+        number: NumberId(row.try_get("number_id")?),
+        our_address: row.try_get::<&str, _>("our_address")?.parse()?,
+        customer_address: row.try_get::<&str, _>("customer_address")?.parse()?,
+        state: row.try_get::<&str, _>("state")?.parse()?,
+        opened_at: row.try_get("opened_at")?,
+        last_activity_at: row.try_get("last_activity_at")?,
+        closed_at: row.try_get("closed_at")?,
+    })
+}
+
+fn message(row: &PgRow) -> Result<MessageRow, DbError> {
+    Ok(MessageRow {
+        id: MessageId(row.try_get("id")?),
+        chat: row.try_get::<Option<_>, _>("chat_id")?.map(ChatId),
+        seq: row.try_get("seq")?,
+        direction: row.try_get::<&str, _>("direction")?.parse()?,
+        origin: row.try_get::<&str, _>("origin")?.parse()?,
+        author: row.try_get("author")?,
+        body: Body::new(row.try_get::<String, _>("body")?)?,
+        state: row.try_get::<&str, _>("state")?.parse()?,
+        attempts: row.try_get("attempts")?,
+        resends: row.try_get("resends")?,
+        provider_message_id: row.try_get("provider_message_id")?,
+        error_code: row.try_get("error_code")?,
+        error_detail: row.try_get("error_detail")?,
+        trace_parent: row.try_get("trace_parent")?,
+        created_at: row.try_get("created_at")?,
+        updated_at: row.try_get("updated_at")?,
+    })
+}
+
+/// Ids and clocks of different machines differ a little: partitions are looked into from a day before.
+const CLOCK_SLACK: Duration = Duration::DAY;
+
+impl TenantDb<'_> {
+    /// Conversations from the newest on, `before` excluded, of one customer or of all, `limit` at most.
+    pub async fn conversations(
+        &self,
+        customer: Option<&Address>,
+        before: Option<ConversationId>,
+        limit: i64,
+    ) -> Result<Vec<ConversationRow>, DbError> {
+        let mut tx = self.begin().await?;
+        let rows = sqlx::query(
+            "SELECT * FROM conversation WHERE tenant_id = $1
+               AND ($2::text IS NULL OR customer_address = $2) AND ($3::uuid IS NULL OR id < $3)
+             ORDER BY id DESC LIMIT $4",
+        )
+        .bind(self.tenant.uuid())
+        .bind(customer.map(Address::as_str))
+        .bind(before.map(Id::uuid))
+        .bind(limit)
+        .fetch_all(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        rows.iter().map(conversation).collect()
+    }
+
+    /// One conversation.
+    pub async fn conversation(&self, id: ConversationId) -> Result<ConversationRow, DbError> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query("SELECT * FROM conversation WHERE tenant_id = $1 AND id = $2")
+            .bind(self.tenant.uuid())
+            .bind(id.uuid())
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or(DbError::NotFound("conversation"))?;
+        tx.commit().await?;
+        conversation(&row)
+    }
+
+    /// A conversation's texts after sequence `after`, in order, `limit` at most.
+    pub async fn messages(
+        &self,
+        of: &ConversationRow,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<MessageRow>, DbError> {
+        let mut tx = self.begin().await?;
+        let rows = sqlx::query(
+            "SELECT * FROM message WHERE tenant_id = $1 AND conversation_id = $2 AND seq > $3
+               AND id >= uuid_v7_floor($4)
+             ORDER BY seq LIMIT $5",
+        )
+        .bind(self.tenant.uuid())
+        .bind(of.id.uuid())
+        .bind(after)
+        .bind(of.opened_at - CLOCK_SLACK)
+        .bind(limit)
+        .fetch_all(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        rows.iter().map(message).collect()
+    }
+}

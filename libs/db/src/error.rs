@@ -1,0 +1,102 @@
+/// Why the database did not do it, classified for the caller.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// Postgres is away, overloaded or gave up on a lock. The same call may succeed later.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// A uniqueness or reference rule refused the row; the constraint's name tells which.
+    #[error("refused by {constraint}")]
+    Conflict {
+        /// The constraint's name in Postgres.
+        constraint: String,
+        /// Whether something that the row refers to does not exist (else: something exists already).
+        missing: bool,
+    },
+    /// A value that the schema does not take.
+    #[error("not a valid value: {constraint}")]
+    Invalid {
+        /// The CHECK constraint's name in Postgres.
+        constraint: String,
+    },
+    /// No such row for this tenant.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// The lease was lost: another pod owns the tenant now, and nothing was written.
+    #[error("the lease on the tenant was lost")]
+    Fenced,
+    /// A sealed value could not be opened.
+    #[error(transparent)]
+    Seal(#[from] crate::SealError),
+    /// A row that this version cannot read.
+    #[error("unreadable row: {0}")]
+    Corrupt(String),
+    /// Anything else: a bug here, or a schema of another version.
+    #[error("database error: {0}")]
+    Other(#[source] sqlx::Error),
+}
+
+impl DbError {
+    /// Whether the same call may succeed later without anybody changing anything.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+/// 57P01..03: shutting down, crashed, starting; 55P03: lock_timeout; 40001, 40P01: serialisation, deadlock; 53xxx: out
+/// of something; 57014: statement time-out; 08xxx: connection.
+fn is_transient_code(code: &str) -> bool {
+    matches!(
+        code,
+        "57P01" | "57P02" | "57P03" | "55P03" | "40001" | "40P01" | "57014" | "25P03" | "25006"
+    ) || code.starts_with("08")
+        || code.starts_with("53")
+}
+
+impl From<sqlx::Error> for DbError {
+    fn from(e: sqlx::Error) -> Self {
+        use sqlx::error::ErrorKind;
+        match &e {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable(e),
+            sqlx::Error::Database(d) => {
+                let constraint = d.constraint().unwrap_or_default().to_owned();
+                match d.kind() {
+                    ErrorKind::UniqueViolation => Self::Conflict {
+                        constraint,
+                        missing: false,
+                    },
+                    ErrorKind::ForeignKeyViolation => Self::Conflict {
+                        constraint,
+                        missing: true,
+                    },
+                    ErrorKind::CheckViolation => Self::Invalid { constraint },
+                    _ if d.code().is_some_and(|c| is_transient_code(&c)) => Self::Unavailable(e),
+                    _ => Self::Other(e),
+                }
+            }
+            _ => Self::Other(e),
+        }
+    }
+}
+
+impl From<ccm_model::UnknownState> for DbError {
+    fn from(e: ccm_model::UnknownState) -> Self {
+        Self::Corrupt(e.to_string())
+    }
+}
+
+impl From<ccm_model::AddressError> for DbError {
+    fn from(e: ccm_model::AddressError) -> Self {
+        Self::Corrupt(format!("address {e}"))
+    }
+}
+
+impl From<ccm_model::BodyError> for DbError {
+    fn from(e: ccm_model::BodyError) -> Self {
+        Self::Corrupt(format!("body {e}"))
+    }
+}

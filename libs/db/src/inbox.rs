@@ -1,0 +1,166 @@
+use crate::{DbError, Fence, TenantDb};
+use ccm_model::{Body, ChatId, ConversationId, Id, MessageId, TraceParent};
+use sqlx::Row;
+use time::OffsetDateTime;
+
+/// A customer's text that no agent has yet.
+#[derive(Debug, Clone)]
+pub struct PendingText {
+    pub message: MessageId,
+    pub seq: i64,
+    pub body: Body,
+    pub trace: Option<TraceParent>,
+    pub created_at: OffsetDateTime,
+}
+
+impl TenantDb<'_> {
+    /// What waits for the agent, in order, after `after` (0: from the head), `limit` at most.
+    pub async fn pending_texts(
+        &self,
+        conversation: ConversationId,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<PendingText>, DbError> {
+        let mut tx = self.begin().await?;
+        let rows = sqlx::query(
+            "SELECT i.message_id, i.seq, m.body, m.trace_parent, m.created_at
+             FROM inbox i JOIN message m ON m.id = i.message_id AND m.tenant_id = i.tenant_id
+             WHERE i.tenant_id = $1 AND i.conversation_id = $2 AND i.seq > $3 ORDER BY i.seq LIMIT $4",
+        )
+        .bind(self.tenant.uuid())
+        .bind(conversation.uuid())
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        rows.iter()
+            .map(|r| {
+                Ok(PendingText {
+                    message: MessageId(r.try_get("message_id")?),
+                    seq: r.try_get("seq")?,
+                    body: Body::new(r.try_get::<String, _>("body")?)?,
+                    trace: r
+                        .try_get::<Option<&str>, _>("trace_parent")?
+                        .and_then(TraceParent::parse),
+                    created_at: r.try_get("created_at")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Says that a text is about to be written to the agent's chat; committed before the frame leaves. Returns whether this is
+    /// a re-send: an earlier attempt was written and its fate is unknown.
+    pub async fn text_sending(
+        &self,
+        fence: &Fence,
+        message: MessageId,
+        chat: ChatId,
+        at: OffsetDateTime,
+    ) -> Result<bool, DbError> {
+        let mut tx = self.fenced(fence).await?;
+        let before: Option<String> = sqlx::query_scalar(
+            "UPDATE inbox i SET state = 'sending', epoch = $3
+             FROM (SELECT message_id, state FROM inbox WHERE tenant_id = $1 AND message_id = $2 FOR UPDATE) was
+             WHERE i.tenant_id = $1 AND i.message_id = was.message_id RETURNING was.state",
+        )
+        .bind(self.tenant.uuid())
+        .bind(message.uuid())
+        .bind(fence.owned.epoch)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let resend = before.ok_or(DbError::NotFound("waiting text"))? == "sending";
+        sqlx::query(
+            "UPDATE message SET state = 'sending', chat_id = $3, attempts = attempts + 1, resends = resends + $4,
+                                updated_at = $5
+             WHERE tenant_id = $1 AND id = $2",
+        )
+        .bind(self.tenant.uuid())
+        .bind(message.uuid())
+        .bind(chat.uuid())
+        .bind(i32::from(resend))
+        .bind(at)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(resend)
+    }
+
+    /// AACC refused the text for now: it has not been shown to anybody, and the next attempt is no re-send.
+    pub async fn text_held(
+        &self,
+        fence: &Fence,
+        message: MessageId,
+        at: OffsetDateTime,
+    ) -> Result<(), DbError> {
+        let mut tx = self.fenced(fence).await?;
+        sqlx::query("UPDATE inbox SET state = 'held' WHERE tenant_id = $1 AND message_id = $2")
+            .bind(self.tenant.uuid())
+            .bind(message.uuid())
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query(
+            "UPDATE message SET state = 'accepted', updated_at = $3 WHERE tenant_id = $1 AND id = $2",
+        )
+        .bind(self.tenant.uuid())
+        .bind(message.uuid())
+        .bind(at)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// AACC acknowledged the text.
+    pub async fn text_delivered(
+        &self,
+        fence: &Fence,
+        message: MessageId,
+        at: OffsetDateTime,
+    ) -> Result<(), DbError> {
+        self.text_left(fence, message, "delivered", None, at).await
+    }
+
+    /// AACC refused the text again and again while an agent was there: a dead letter, so that it does not block the line.
+    pub async fn text_refused(
+        &self,
+        fence: &Fence,
+        message: MessageId,
+        code: &str,
+        detail: &str,
+        at: OffsetDateTime,
+    ) -> Result<(), DbError> {
+        self.text_left(fence, message, "refused", Some((code, detail)), at)
+            .await
+    }
+
+    async fn text_left(
+        &self,
+        fence: &Fence,
+        message: MessageId,
+        state: &str,
+        error: Option<(&str, &str)>,
+        at: OffsetDateTime,
+    ) -> Result<(), DbError> {
+        let mut tx = self.fenced(fence).await?;
+        sqlx::query("DELETE FROM inbox WHERE tenant_id = $1 AND message_id = $2")
+            .bind(self.tenant.uuid())
+            .bind(message.uuid())
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query(
+            "UPDATE message SET state = $3, error_code = $4, error_detail = $5, updated_at = $6
+             WHERE tenant_id = $1 AND id = $2",
+        )
+        .bind(self.tenant.uuid())
+        .bind(message.uuid())
+        .bind(state)
+        .bind(error.map(|e| e.0))
+        .bind(error.map(|e| e.1))
+        .bind(at)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}

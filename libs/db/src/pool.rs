@@ -1,0 +1,121 @@
+use crate::{DbError, KeyRing};
+use ccm_model::{Id, TenantId};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Postgres, Transaction};
+use std::{str::FromStr, sync::Arc, time::Duration};
+
+/// How to reach Postgres.
+#[derive(Debug, Clone)]
+pub struct DbConfig {
+    /// As a member of `ccm_app`.
+    pub app_url: SecretString,
+    /// As a member of `ccm_system`.
+    pub system_url: SecretString,
+    /// Connections of the app role, 1 or more.
+    pub app_pool: u32,
+    /// Connections of the system role, 1 or more.
+    pub system_pool: u32,
+}
+
+/// The database, as services see it. Cheap to clone.
+#[derive(Clone)]
+pub struct Db {
+    app: PgPool,
+    system: PgPool,
+    pub(crate) keys: Arc<KeyRing>,
+}
+
+/// One tenant's rows.
+#[derive(Clone, Copy)]
+pub struct TenantDb<'a> {
+    pub(crate) db: &'a Db,
+    pub(crate) tenant: TenantId,
+}
+
+/// What is not one tenant's: see the crate's documentation.
+#[derive(Clone, Copy)]
+pub struct Operator<'a> {
+    pub(crate) db: &'a Db,
+}
+
+fn options(url: &SecretString, what: &str) -> Result<PgConnectOptions, DbError> {
+    Ok(PgConnectOptions::from_str(url.expose_secret())?
+        .application_name(what)
+        .options([
+            // A pod that is paused in the middle of a transaction must not hold a row for ever.
+            ("idle_in_transaction_session_timeout", "10s"),
+            ("statement_timeout", "30s"),
+            ("lock_timeout", "5s"),
+            // A query runs thousands of times with other tenants' numbers: the first plans must not stick.
+        ]))
+}
+
+fn pool(size: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(Duration::from_secs(5))
+        .test_before_acquire(false)
+}
+
+impl Db {
+    /// Prepares both pools without connecting: a service starts, and says that it is not ready, while Postgres is away.
+    pub fn open(config: &DbConfig, keys: KeyRing) -> Result<Self, DbError> {
+        let app = pool(config.app_pool).connect_lazy_with(options(&config.app_url, "ccm")?);
+        let system = pool(config.system_pool).connect_lazy_with(options(&config.system_url, "ccm-system")?);
+        Ok(Self {
+            app,
+            system,
+            keys: Arc::new(keys),
+        })
+    }
+
+    /// A tenant's rows.
+    pub fn tenant(&self, tenant: TenantId) -> TenantDb<'_> {
+        TenantDb { db: self, tenant }
+    }
+
+    /// The loud exception: rows of no tenant or of all. Every use is named in the crate's documentation.
+    pub fn operator(&self) -> Operator<'_> {
+        Operator { db: self }
+    }
+
+    /// Whether both roles can be served now.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        sqlx::query("SELECT 1").execute(&self.app).await?;
+        sqlx::query("SELECT 1").execute(&self.system).await?;
+        Ok(())
+    }
+
+    pub(crate) fn app_pool(&self) -> &PgPool {
+        &self.app
+    }
+
+    /// A transaction under several tenants at once.
+    pub(crate) async fn begin(&self, tenants: &str) -> Result<Transaction<'static, Postgres>, DbError> {
+        let mut tx = self.app.begin().await?;
+        // Local to the transaction: a session-level setting would leak to the pool's next user.
+        sqlx::query("SELECT set_config('app.tenant_ids', $1, true)")
+            .bind(tenants)
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx)
+    }
+}
+
+impl TenantDb<'_> {
+    /// The tenant whose rows these are.
+    pub fn id(&self) -> TenantId {
+        self.tenant
+    }
+
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, DbError> {
+        self.db.begin(&self.tenant.uuid().to_string()).await
+    }
+}
+
+impl Operator<'_> {
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.db.system
+    }
+}

@@ -1,0 +1,410 @@
+use crate::{DbError, Operator, TenantDb, seal::Place};
+use ccm_model::{AccountId, Address, AuthKeyId, Id, LinkId, NumberId, ProviderKind, SkillsetId, TenantId};
+use serde_json::Value;
+use sqlx::{Row, postgres::PgRow};
+use time::OffsetDateTime;
+use zeroize::Zeroizing;
+
+/// A tenant's account with an SMS provider, without its secret.
+#[derive(Debug, Clone)]
+pub struct AccountRow {
+    pub id: AccountId,
+    pub tenant: TenantId,
+    pub name: String,
+    pub kind: ProviderKind,
+    /// What the provider's adapter reads: addresses, account names. Never a secret.
+    pub settings: Value,
+    pub created_at: OffsetDateTime,
+}
+
+/// An account with what is needed to speak for it. Deliberately without `Debug`.
+pub struct AccountSecret {
+    pub account: AccountRow,
+    /// The adapter's secrets, JSON.
+    pub secret: Zeroizing<Vec<u8>>,
+}
+
+pub struct NewAccount<'a> {
+    pub id: AccountId,
+    /// 1 to 100 characters, unique in the tenant.
+    pub name: &'a str,
+    pub kind: ProviderKind,
+    pub settings: &'a Value,
+    /// JSON, sealed at rest.
+    pub secret: &'a [u8],
+}
+
+/// How an EWC link is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    Wss,
+    Ws,
+}
+
+impl Scheme {
+    /// As in an address.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Wss => "wss",
+            Self::Ws => "ws",
+        }
+    }
+}
+
+/// A tenant's AACC as reached over EWC.
+#[derive(Debug, Clone)]
+pub struct LinkRow {
+    pub id: LinkId,
+    pub name: String,
+    pub scheme: Scheme,
+    pub host: String,
+    pub port: u16,
+    pub path: String,
+    /// PEM; `None` means the public CAs.
+    pub ca_pem: Option<String>,
+    /// Whether customers' `<` `>` reach the agent as look-alikes.
+    pub swap_angle_brackets: bool,
+    /// Sockets opened a second at most, over all of the tenant's chats.
+    pub connects_per_second: f32,
+    pub created_at: OffsetDateTime,
+}
+
+pub struct NewLink<'a> {
+    pub id: LinkId,
+    pub name: &'a str,
+    pub scheme: Scheme,
+    pub host: &'a str,
+    pub port: u16,
+    pub path: &'a str,
+    pub ca_pem: Option<&'a str>,
+    pub swap_angle_brackets: bool,
+    pub connects_per_second: f32,
+}
+
+/// A skillset of a tenant's AACC.
+#[derive(Debug, Clone)]
+pub struct SkillsetRow {
+    pub id: SkillsetId,
+    pub link: LinkId,
+    pub name: String,
+    pub created_at: OffsetDateTime,
+}
+
+pub struct NewSkillset<'a> {
+    pub id: SkillsetId,
+    pub link: LinkId,
+    /// As AACC spells it, such as `WC_Default_Skillset`.
+    pub name: &'a str,
+}
+
+/// One of a tenant's SMS numbers.
+#[derive(Debug, Clone)]
+pub struct NumberRow {
+    pub id: NumberId,
+    pub address: Address,
+    pub account: AccountId,
+    pub skillset: SkillsetId,
+    /// Texts a second that may leave from it.
+    pub per_second: f32,
+    pub created_at: OffsetDateTime,
+}
+
+pub struct NewNumber<'a> {
+    pub id: NumberId,
+    pub address: &'a Address,
+    pub account: AccountId,
+    pub skillset: SkillsetId,
+    pub per_second: f32,
+}
+
+/// A key for the screen-pop page; the key itself is stored nowhere.
+#[derive(Debug, Clone)]
+pub struct AuthKeyRow {
+    pub id: AuthKeyId,
+    pub name: String,
+    pub prefix: String,
+    pub created_at: OffsetDateTime,
+    pub expires_at: Option<OffsetDateTime>,
+    pub revoked_at: Option<OffsetDateTime>,
+}
+
+pub struct NewAuthKey<'a> {
+    pub id: AuthKeyId,
+    pub name: &'a str,
+    pub prefix: &'a str,
+    /// HMAC-SHA256 of the key under the platform's look-up key.
+    pub lookup_hash: &'a [u8; 32],
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+fn account(row: &PgRow) -> Result<AccountRow, DbError> {
+    Ok(AccountRow {
+        id: AccountId(row.try_get("id")?),
+        tenant: TenantId(row.try_get("tenant_id")?),
+        name: row.try_get("name")?,
+        kind: row.try_get::<&str, _>("kind")?.parse()?,
+        settings: row.try_get("settings")?,
+        created_at: row.try_get("created_at")?,
+    })
+}
+
+pub(crate) fn link(row: &PgRow) -> Result<LinkRow, DbError> {
+    Ok(LinkRow {
+        id: LinkId(row.try_get("id")?),
+        name: row.try_get("name")?,
+        scheme: match row.try_get("scheme")? {
+            "wss" => Scheme::Wss,
+            "ws" => Scheme::Ws,
+            other => return Err(DbError::Corrupt(format!("scheme {other:?}"))),
+        },
+        host: row.try_get("host")?,
+        port: u16::try_from(row.try_get::<i32, _>("port")?).map_err(|e| DbError::Corrupt(e.to_string()))?,
+        path: row.try_get("path")?,
+        ca_pem: row.try_get("ca_pem")?,
+        swap_angle_brackets: row.try_get("swap_angle_brackets")?,
+        connects_per_second: row.try_get("connects_per_second")?,
+        created_at: row.try_get("created_at")?,
+    })
+}
+
+fn skillset(row: &PgRow) -> Result<SkillsetRow, DbError> {
+    Ok(SkillsetRow {
+        id: SkillsetId(row.try_get("id")?),
+        link: LinkId(row.try_get("link_id")?),
+        name: row.try_get("name")?,
+        created_at: row.try_get("created_at")?,
+    })
+}
+
+fn number(row: &PgRow) -> Result<NumberRow, DbError> {
+    Ok(NumberRow {
+        id: NumberId(row.try_get("id")?),
+        address: row.try_get::<&str, _>("address")?.parse()?,
+        account: AccountId(row.try_get("account_id")?),
+        skillset: SkillsetId(row.try_get("skillset_id")?),
+        per_second: row.try_get("per_second")?,
+        created_at: row.try_get("created_at")?,
+    })
+}
+
+fn auth_key(row: &PgRow) -> Result<AuthKeyRow, DbError> {
+    Ok(AuthKeyRow {
+        id: AuthKeyId(row.try_get("id")?),
+        name: row.try_get("name")?,
+        prefix: row.try_get("prefix")?,
+        created_at: row.try_get("created_at")?,
+        expires_at: row.try_get("expires_at")?,
+        revoked_at: row.try_get("revoked_at")?,
+    })
+}
+
+impl TenantDb<'_> {
+    async fn list<T>(
+        &self,
+        sql: &'static str,
+        read: fn(&PgRow) -> Result<T, DbError>,
+    ) -> Result<Vec<T>, DbError> {
+        let mut tx = self.begin().await?;
+        let rows = sqlx::query(sql)
+            .bind(self.tenant.uuid())
+            .fetch_all(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Makes a provider account; its secret is sealed under the tenant's data key.
+    pub async fn create_account(&self, new: NewAccount<'_>) -> Result<AccountRow, DbError> {
+        let mut tx = self.begin().await?;
+        let sealed = self
+            .seal(&mut tx, account_secret_place(new.id), new.secret)
+            .await?;
+        let row = sqlx::query(
+            "INSERT INTO provider_account (id, tenant_id, name, kind, settings, secret_sealed)
+             VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
+        )
+        .bind(new.id.uuid())
+        .bind(self.tenant.uuid())
+        .bind(new.name)
+        .bind(new.kind.as_str())
+        .bind(new.settings)
+        .bind(sealed)
+        .fetch_one(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        account(&row)
+    }
+
+    /// The tenant's provider accounts, without secrets, by name.
+    pub async fn accounts(&self) -> Result<Vec<AccountRow>, DbError> {
+        self.list(
+            "SELECT * FROM provider_account WHERE tenant_id = $1 ORDER BY name",
+            account,
+        )
+        .await
+    }
+
+    /// An account with its secret opened: for the edges that speak to the provider.
+    pub async fn account_secret(&self, id: AccountId) -> Result<AccountSecret, DbError> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query("SELECT * FROM provider_account WHERE tenant_id = $1 AND id = $2")
+            .bind(self.tenant.uuid())
+            .bind(id.uuid())
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or(DbError::NotFound("provider account"))?;
+        let sealed: &[u8] = row.try_get("secret_sealed")?;
+        let secret = self.unseal(&mut tx, account_secret_place(id), sealed).await?;
+        tx.commit().await?;
+        Ok(AccountSecret {
+            account: account(&row)?,
+            secret,
+        })
+    }
+
+    /// Makes an EWC link.
+    pub async fn create_link(&self, new: NewLink<'_>) -> Result<LinkRow, DbError> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query(
+            "INSERT INTO ewc_link (id, tenant_id, name, scheme, host, port, path, ca_pem, swap_angle_brackets,
+                                   connects_per_second)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING *",
+        )
+        .bind(new.id.uuid())
+        .bind(self.tenant.uuid())
+        .bind(new.name)
+        .bind(new.scheme.as_str())
+        .bind(new.host)
+        .bind(i32::from(new.port))
+        .bind(new.path)
+        .bind(new.ca_pem)
+        .bind(new.swap_angle_brackets)
+        .bind(new.connects_per_second)
+        .fetch_one(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        link(&row)
+    }
+
+    /// The tenant's EWC links, by name.
+    pub async fn links(&self) -> Result<Vec<LinkRow>, DbError> {
+        self.list("SELECT * FROM ewc_link WHERE tenant_id = $1 ORDER BY name", link)
+            .await
+    }
+
+    /// Makes a skillset. `Conflict { missing: true }` when the tenant has no such link.
+    pub async fn create_skillset(&self, new: NewSkillset<'_>) -> Result<SkillsetRow, DbError> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query(
+            "INSERT INTO skillset (id, tenant_id, link_id, name) VALUES ($1, $2, $3, $4) RETURNING *",
+        )
+        .bind(new.id.uuid())
+        .bind(self.tenant.uuid())
+        .bind(new.link.uuid())
+        .bind(new.name)
+        .fetch_one(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        skillset(&row)
+    }
+
+    /// The tenant's skillsets, by name.
+    pub async fn skillsets(&self) -> Result<Vec<SkillsetRow>, DbError> {
+        self.list(
+            "SELECT * FROM skillset WHERE tenant_id = $1 ORDER BY name",
+            skillset,
+        )
+        .await
+    }
+
+    /// Makes a number. `Conflict { missing: true }` when the tenant has no such account or skillset, `Conflict` on
+    /// `number_account_id_address_key` when the account has the address already.
+    pub async fn create_number(&self, new: NewNumber<'_>) -> Result<NumberRow, DbError> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query(
+            "INSERT INTO number (id, tenant_id, account_id, skillset_id, address, per_second)
+             VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
+        )
+        .bind(new.id.uuid())
+        .bind(self.tenant.uuid())
+        .bind(new.account.uuid())
+        .bind(new.skillset.uuid())
+        .bind(new.address.as_str())
+        .bind(new.per_second)
+        .fetch_one(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        number(&row)
+    }
+
+    /// The tenant's numbers, by address.
+    pub async fn numbers(&self) -> Result<Vec<NumberRow>, DbError> {
+        self.list(
+            "SELECT * FROM number WHERE tenant_id = $1 ORDER BY address",
+            number,
+        )
+        .await
+    }
+
+    /// Makes a screen-pop key. `Conflict` on `auth_key_lookup_hash_key` when the same key exists, here or elsewhere.
+    pub async fn create_auth_key(&self, new: NewAuthKey<'_>) -> Result<AuthKeyRow, DbError> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query(
+            "INSERT INTO auth_key (id, tenant_id, name, prefix, lookup_hash, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
+        )
+        .bind(new.id.uuid())
+        .bind(self.tenant.uuid())
+        .bind(new.name)
+        .bind(new.prefix)
+        .bind(&new.lookup_hash[..])
+        .bind(new.expires_at)
+        .fetch_one(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        auth_key(&row)
+    }
+
+    /// The tenant's screen-pop keys, by name.
+    pub async fn auth_keys(&self) -> Result<Vec<AuthKeyRow>, DbError> {
+        self.list(
+            "SELECT * FROM auth_key WHERE tenant_id = $1 ORDER BY name",
+            auth_key,
+        )
+        .await
+    }
+}
+
+fn account_secret_place(id: AccountId) -> Place<'static> {
+    Place {
+        table: "provider_account",
+        column: "secret_sealed",
+        row: id.uuid(),
+    }
+}
+
+impl Operator<'_> {
+    /// Whose account it is: a webhook's address names the account before a tenant is known.
+    pub async fn account_owner(&self, id: AccountId) -> Result<Option<TenantId>, DbError> {
+        let owner = sqlx::query_scalar("SELECT tenant_id FROM provider_account WHERE id = $1")
+            .bind(id.uuid())
+            .fetch_optional(self.pool())
+            .await?;
+        Ok(owner.map(TenantId))
+    }
+
+    /// The number that was texted, as its account knows it.
+    pub async fn find_number(
+        &self,
+        account: AccountId,
+        address: &Address,
+    ) -> Result<Option<(TenantId, NumberId)>, DbError> {
+        let row = sqlx::query("SELECT tenant_id, id FROM number WHERE account_id = $1 AND address = $2")
+            .bind(account.uuid())
+            .bind(address.as_str())
+            .fetch_optional(self.pool())
+            .await?;
+        row.map(|r| Ok((TenantId(r.try_get(0)?), NumberId(r.try_get(1)?))))
+            .transpose()
+    }
+}
