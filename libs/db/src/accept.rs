@@ -44,9 +44,9 @@ pub enum Accepted {
     Repeated,
 }
 
-/// Texts of several tenants, written in one transaction.
+/// What concerns several tenants in one transaction, under all of them.
 pub struct Batch<'a> {
-    db: &'a Db,
+    pub(crate) db: &'a Db,
 }
 
 /// One statement, so that a batch costs one round trip: de-duplicate, open or touch each conversation once (its row lock
@@ -90,7 +90,7 @@ SELECT id, tenant_id, conversation_id, seq FROM stored
 RETURNING message_id, conversation_id";
 
 impl Db {
-    /// Writes that concern several tenants at once.
+    /// Transactions under several tenants at once.
     pub fn batch(&self) -> Batch<'_> {
         Batch { db: self }
     }

@@ -1,5 +1,5 @@
-use crate::{DbError, LinkRow, OwnedTenant, TenantDb, seal::Place, settings};
-use ccm_model::{Address, Body, ChatId, ConversationId, Id, LinkId, MessageId, PodId, TraceParent};
+use crate::{Batch, DbError, LinkRow, OwnedTenant, TenantDb, seal::Place, settings};
+use ccm_model::{Address, Body, ChatId, ConversationId, Id, LinkId, MessageId, PodId, TenantId, TraceParent};
 use sqlx::{Postgres, Row, Transaction};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -68,6 +68,29 @@ fn key_place(chat: ChatId) -> Place<'static> {
     }
 }
 
+/// Conversations of the transaction's tenants that need an actor.
+pub(crate) const TO_SERVE: &str = "
+SELECT tenant_id, conversation_id FROM inbox WHERE tenant_id = ANY ($1)
+UNION
+SELECT tenant_id, conversation_id FROM chat WHERE tenant_id = ANY ($1) AND state <> 'closed'";
+
+impl Batch<'_> {
+    /// Conversations of these tenants that need an actor: a text waits for the agent, or a chat is open.
+    pub async fn conversations_to_serve(
+        &self,
+        tenants: &[TenantId],
+    ) -> Result<Vec<(TenantId, ConversationId)>, DbError> {
+        let names: Vec<String> = tenants.iter().map(ToString::to_string).collect();
+        let ids: Vec<_> = tenants.iter().map(|t| t.uuid()).collect();
+        let mut tx = self.db.begin(&names.join(",")).await?;
+        let rows = sqlx::query(TO_SERVE).bind(ids).fetch_all(&mut *tx).await?;
+        tx.commit().await?;
+        rows.iter()
+            .map(|r| Ok((TenantId(r.try_get(0)?), ConversationId(r.try_get(1)?))))
+            .collect()
+    }
+}
+
 impl TenantDb<'_> {
     /// A transaction that only the owner of the tenant's lease gets.
     pub(crate) async fn fenced(&self, fence: &Fence) -> Result<Transaction<'static, Postgres>, DbError> {
@@ -84,20 +107,6 @@ impl TenantDb<'_> {
             return Err(DbError::Fenced);
         }
         Ok(tx)
-    }
-
-    /// Conversations that need an actor: a text waits, or a chat is open.
-    pub async fn conversations_to_serve(&self) -> Result<Vec<ConversationId>, DbError> {
-        let mut tx = self.begin().await?;
-        let rows = sqlx::query_scalar(
-            "SELECT conversation_id FROM inbox WHERE tenant_id = $1
-             UNION SELECT conversation_id FROM chat WHERE tenant_id = $1 AND state <> 'closed'",
-        )
-        .bind(self.tenant.uuid())
-        .fetch_all(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(rows.into_iter().map(ConversationId).collect())
     }
 
     /// Everything that an actor starts from. `NotFound` when the tenant has no such conversation.
