@@ -1,1 +1,19 @@
+//! What every role needs to run: configuration, telemetry, health pages, a life with an orderly end.
+//!
+//! A role's `main` goes: install the rustls provider, [`Config::load`], [`telemetry::init`], [`Metrics::install`],
+//! [`Lifecycle::new`] and [`Lifecycle::watch_signals`], tasks under [`Lifecycle::spawn`], [`Lifecycle::finish`].
 
+pub mod config;
+mod health;
+mod lifecycle;
+mod metrics;
+pub mod ops;
+mod panic;
+pub mod telemetry;
+pub mod trace;
+
+pub use config::{Config, ConfigError};
+pub use health::{Health, State};
+pub use lifecycle::{Ending, Lifecycle, serve, serve_to_the_end};
+pub use metrics::{Metrics, MetricsError};
+pub use panic::log_panics;
