@@ -21,7 +21,8 @@ pub struct Claim {
 pub enum Head {
     /// Send this one, after [`Sending::wait`].
     Send(Box<Sending>),
-    /// The number's next free moment is too far away to hold the claim: the line was put back until then.
+    /// The account is paused, or the number's next free moment is too far away to hold the claim: the line was put back
+    /// until then.
     Later,
     /// Nothing waits; the line is gone.
     Empty,
@@ -68,18 +69,26 @@ pub enum Outcome {
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 impl Operator<'_> {
-    /// Claims lines that are due, the longest waiting first. `token` makes this claim distinct; it expires after `hold`.
-    pub async fn claim_lines(&self, token: Uuid, hold: Duration, limit: i64) -> Result<Vec<Claim>, DbError> {
+    /// Claims lines that are due, the longest waiting first, of all tenants but `except` (those that have enough under
+    /// way already). `token` makes this claim distinct; it expires after `hold`.
+    pub async fn claim_lines(
+        &self,
+        token: Uuid,
+        hold: Duration,
+        limit: i64,
+        except: &[TenantId],
+    ) -> Result<Vec<Claim>, DbError> {
         let rows = sqlx::query(
             "UPDATE outbox_line SET claim = $1, due_at = now() + make_interval(secs => $2)
              WHERE conversation_id IN (
-               SELECT conversation_id FROM outbox_line WHERE due_at <= now()
+               SELECT conversation_id FROM outbox_line WHERE due_at <= now() AND tenant_id <> ALL ($4)
                ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
              RETURNING tenant_id, conversation_id",
         )
         .bind(token)
         .bind(hold.as_secs_f64())
         .bind(limit)
+        .bind(except.iter().map(|t| t.uuid()).collect::<Vec<_>>())
         .fetch_all(self.pool())
         .await?;
         rows.iter()
@@ -154,12 +163,14 @@ impl TenantDb<'_> {
     }
 
     /// Takes the head of a claimed line: reserves the number's next free moment, extends the claim by `hold` and marks the
-    /// text as being sent. `idempotent` says of which providers a second attempt is no re-send.
+    /// text as being sent. `idempotent` says of which providers a second attempt is no re-send; `paused`, for how long
+    /// nothing is to go to an account: its line is put back untouched.
     pub async fn begin_send(
         &self,
         claim: &Claim,
         hold: Duration,
         idempotent: fn(ProviderKind) -> bool,
+        paused: &(dyn Fn(AccountId) -> Option<Duration> + Sync),
         at: OffsetDateTime,
     ) -> Result<Head, DbError> {
         let mut tx = self.begin().await?;
@@ -189,6 +200,12 @@ impl TenantDb<'_> {
         let wait = Duration::from_secs_f64(row.try_get("wait")?);
         if wait > LONGEST_WAIT {
             self.put_back(&mut tx, claim, wait - LONGEST_WAIT / 2).await?;
+            tx.commit().await?;
+            return Ok(Head::Later);
+        }
+        let account = AccountId(row.try_get("account_id")?);
+        if let Some(after) = paused(account) {
+            self.put_back(&mut tx, claim, after).await?;
             tx.commit().await?;
             return Ok(Head::Later);
         }
@@ -233,7 +250,7 @@ impl TenantDb<'_> {
         tx.commit().await?;
         Ok(Head::Send(Box::new(Sending {
             message,
-            account: AccountId(row.try_get("account_id")?),
+            account,
             kind,
             from: row.try_get::<&str, _>("our_address")?.parse()?,
             to: row.try_get::<&str, _>("customer_address")?.parse()?,
