@@ -1,1 +1,6 @@
+#![allow(clippy::disallowed_methods)]
+
+mod bench;
 mod frames;
+mod model;
+mod session;
