@@ -6,3 +6,4 @@ mod db;
 mod pg;
 mod proxy;
 mod redis;
+mod stack;
