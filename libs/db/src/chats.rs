@@ -53,8 +53,8 @@ pub struct AgentText {
     pub message: MessageId,
     pub author: String,
     pub body: Body,
-    /// Fingerprint of timestamp, name and text.
-    pub heard: [u8; 32],
+    /// Fingerprint of timestamp, name and text. `None` on all but the last part of a text that had to be cut.
+    pub heard: Option<[u8; 32]>,
     /// As AACC says.
     pub written_at: Option<OffsetDateTime>,
     pub trace: Option<TraceParent>,
@@ -68,25 +68,38 @@ fn key_place(chat: ChatId) -> Place<'static> {
     }
 }
 
-/// Conversations of the transaction's tenants that need an actor.
+/// A conversation that needs an actor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ToServe {
+    pub tenant: TenantId,
+    pub conversation: ConversationId,
+    /// The newest text that waits for the agent, 0 when a chat is open and nothing waits.
+    pub newest_seq: i64,
+}
+
 pub(crate) const TO_SERVE: &str = "
-SELECT tenant_id, conversation_id FROM inbox WHERE tenant_id = ANY ($1)
-UNION
-SELECT tenant_id, conversation_id FROM chat WHERE tenant_id = ANY ($1) AND state <> 'closed'";
+SELECT tenant_id, conversation_id, max(seq) AS newest FROM (
+  SELECT tenant_id, conversation_id, seq FROM inbox WHERE tenant_id = ANY ($1)
+  UNION ALL
+  SELECT tenant_id, conversation_id, 0 FROM chat WHERE tenant_id = ANY ($1) AND state <> 'closed'
+) AS work GROUP BY tenant_id, conversation_id";
 
 impl Batch<'_> {
     /// Conversations of these tenants that need an actor: a text waits for the agent, or a chat is open.
-    pub async fn conversations_to_serve(
-        &self,
-        tenants: &[TenantId],
-    ) -> Result<Vec<(TenantId, ConversationId)>, DbError> {
+    pub async fn conversations_to_serve(&self, tenants: &[TenantId]) -> Result<Vec<ToServe>, DbError> {
         let names: Vec<String> = tenants.iter().map(ToString::to_string).collect();
         let ids: Vec<_> = tenants.iter().map(|t| t.uuid()).collect();
         let mut tx = self.db.begin(&names.join(",")).await?;
         let rows = sqlx::query(TO_SERVE).bind(ids).fetch_all(&mut *tx).await?;
         tx.commit().await?;
         rows.iter()
-            .map(|r| Ok((TenantId(r.try_get(0)?), ConversationId(r.try_get(1)?))))
+            .map(|r| {
+                Ok(ToServe {
+                    tenant: TenantId(r.try_get("tenant_id")?),
+                    conversation: ConversationId(r.try_get("conversation_id")?),
+                    newest_seq: r.try_get("newest")?,
+                })
+            })
             .collect()
     }
 }
@@ -165,6 +178,8 @@ impl TenantDb<'_> {
     }
 
     /// AACC gave a new chat for the conversation. A chat that was open before is over: its session had expired.
+    ///
+    /// Can be called again with the same chat id when it is not known whether a call was committed.
     #[allow(clippy::too_many_arguments, reason = "one row's columns")]
     pub async fn chat_opened(
         &self,
@@ -180,16 +195,17 @@ impl TenantDb<'_> {
         let sealed = self.seal(&mut tx, key_place(chat), key.as_bytes()).await?;
         sqlx::query(
             "UPDATE chat SET state = 'closed', closed_at = $3, close_reason = 'session expired'
-             WHERE tenant_id = $1 AND conversation_id = $2 AND state <> 'closed'",
+             WHERE tenant_id = $1 AND conversation_id = $2 AND state <> 'closed' AND id <> $4",
         )
         .bind(self.tenant.uuid())
         .bind(conversation.uuid())
         .bind(at)
+        .bind(chat.uuid())
         .execute(&mut *tx)
         .await?;
         sqlx::query(
             "INSERT INTO chat (id, tenant_id, conversation_id, link_id, state, guid, key_sealed, epoch, opened_at)
-             VALUES ($1, $2, $3, $4, 'waiting', $5, $6, $7, $8)",
+             VALUES ($1, $2, $3, $4, 'waiting', $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING",
         )
         .bind(chat.uuid())
         .bind(self.tenant.uuid())
@@ -201,6 +217,20 @@ impl TenantDb<'_> {
         .bind(at)
         .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// AACC changed the chat's key when it was resumed.
+    pub async fn chat_rekeyed(&self, fence: &Fence, chat: ChatId, key: &str) -> Result<(), DbError> {
+        let mut tx = self.fenced(fence).await?;
+        let sealed = self.seal(&mut tx, key_place(chat), key.as_bytes()).await?;
+        sqlx::query("UPDATE chat SET key_sealed = $3 WHERE tenant_id = $1 AND id = $2")
+            .bind(self.tenant.uuid())
+            .bind(chat.uuid())
+            .bind(sealed)
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
         Ok(())
     }
@@ -254,6 +284,8 @@ impl TenantDb<'_> {
 
     /// Stores an agent's text and puts it in the line to the phone, in one transaction. A customer who cannot be answered
     /// (an alphanumeric sender) gets nothing: the text is stored as failed.
+    ///
+    /// Can be called again with the same message id when it is not known whether a call was committed.
     pub async fn agent_said(
         &self,
         fence: &Fence,
@@ -276,7 +308,7 @@ impl TenantDb<'_> {
         let seq: i64 = row.try_get("seq")?;
         let customer: Address = row.try_get::<&str, _>("customer_address")?.parse()?;
         let answerable = customer.can_be_answered();
-        sqlx::query(
+        let stored = sqlx::query(
             "INSERT INTO message (id, tenant_id, conversation_id, chat_id, seq, direction, origin, author, body, state,
                                   error_code, error_detail, trace_parent, heard, written_at, created_at, updated_at)
              VALUES ($1, $2, $3, $4, $5, 'mt', 'agent', $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)",
@@ -292,11 +324,17 @@ impl TenantDb<'_> {
         .bind((!answerable).then_some("ccm:unanswerable"))
         .bind((!answerable).then_some("the customer's address is a sender name, which cannot receive texts"))
         .bind(text.trace.as_ref().map(TraceParent::as_str))
-        .bind(&text.heard[..])
+        .bind(text.heard.as_ref().map(|h| &h[..]))
         .bind(text.written_at)
         .bind(at)
         .execute(&mut *tx)
-        .await?;
+        .await;
+        match stored.map_err(DbError::from) {
+            Ok(_) => {}
+            // Committed by an earlier call whose answer was lost; this transaction rolls back.
+            Err(DbError::Conflict { missing: false, .. }) => return Ok(()),
+            Err(e) => return Err(e),
+        }
         if answerable {
             // The no-op update locks the line, so that dispatch cannot drop it as empty at the same moment.
             sqlx::query(

@@ -132,6 +132,12 @@ impl Operator<'_> {
             .await?;
         Ok(())
     }
+
+    /// Takes a pod off the list: it ends, and holds nothing any more.
+    pub async fn forget_pod(&self, pod: PodId) -> Result<(), DbError> {
+        sqlx::query("DELETE FROM pod WHERE id = $1").bind(pod.uuid()).execute(self.pool()).await?;
+        Ok(())
+    }
 }
 
 fn owned(rows: &[sqlx::postgres::PgRow]) -> Result<Vec<OwnedTenant>, DbError> {

@@ -22,7 +22,7 @@ mod settings;
 mod tenants;
 
 pub use accept::{Accepted, Batch, IncomingText, Route};
-pub use chats::{ActorContext, AgentText, ChatResume, Fence, RoomState};
+pub use chats::{ActorContext, AgentText, ChatResume, Fence, RoomState, ToServe};
 pub use conversations::{ConversationRow, MessageRow};
 pub use error::DbError;
 pub use inbox::PendingText;
