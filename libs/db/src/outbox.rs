@@ -52,8 +52,8 @@ pub struct Sending {
 /// What the provider said.
 #[derive(Debug, Clone)]
 pub enum Outcome {
-    /// It took the text.
-    Sent { provider_id: String },
+    /// It took the text. `provider_id` is its name for it, where that was heard.
+    Sent { provider_id: Option<String> },
     /// Not now. `in_doubt`: it may have taken the text all the same.
     Retry {
         after: Duration,
@@ -279,7 +279,7 @@ impl TenantDb<'_> {
         let mut tx = self.begin().await?;
         let holds = self.lock_line(&mut tx, claim).await?;
         let (state, provider_id, code, detail) = match outcome {
-            Outcome::Sent { provider_id } => (MessageState::Sent, Some(provider_id), None, None),
+            Outcome::Sent { provider_id } => (MessageState::Sent, provider_id.as_ref(), None, None),
             Outcome::Failed { code, detail } => (MessageState::Failed, None, code.as_ref(), Some(detail)),
             Outcome::Retry {
                 after,
