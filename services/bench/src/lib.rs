@@ -1,1 +1,3 @@
+//! Load tool and checker.
 
+pub mod checker;
