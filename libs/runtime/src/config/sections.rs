@@ -48,6 +48,8 @@ pub struct RedisConfig {
     /// Nothing: wake-ups stay inside the process.
     #[serde(deserialize_with = "secret")]
     pub url: Option<SecretString>,
+    /// What all channels' names begin with.
+    pub prefix: String,
 }
 
 impl RedisConfig {
