@@ -1,1 +1,40 @@
+//! AACC's side of EWC on the real wire, for development and tests: never shipped.
+//!
+//! It behaves as the protocol's page says (and marks with `[D]` what is not documented), shows its chats as an agent's
+//! desktop would, can be made to fail in every way that a link fails, keeps a list of what the customer's side did
+//! against the protocol, and a record for a checker. [`Sim::start`] runs it inside a test; the program `aacc-sim` runs
+//! it alone, played by hand over HTTP (see the README) or by a [`Script`].
 
+mod book;
+mod chat;
+mod config;
+mod control;
+mod customer;
+mod desk;
+mod edge;
+mod error;
+mod fault;
+mod player;
+mod script;
+mod sim;
+mod socket;
+mod stats;
+mod strict;
+mod tls;
+mod views;
+
+pub use config::{
+    ComfortGroup, Config, DEFAULT_SKILLSET, ErrorAnswer, ErrorMethod, OnHoldUrl, Settings, Skillset, Tls,
+    Transcript, WallClock,
+};
+pub use desk::Page;
+pub use error::{OpError, SimError, WaitError};
+pub use fault::{Break, Faults, FaultsChange, NewConnections, Target};
+pub use script::{AutoAgent, Script};
+pub use sim::Sim;
+pub use stats::StatsView;
+pub use strict::Severity;
+pub use views::{
+    Agent, ChatRecord, ChatState, ChatView, EndReason, Event, Line, LineKind, Link, Received, Record, Role,
+    Said, Sender, Violation,
+};

@@ -1,0 +1,80 @@
+//! `aacc-sim`: the simulator as a program.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use ccm_aacc_sim::{Config, Script, Sim, Tls};
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// AACC's side of Enterprise Web Chat, for development and tests.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    /// Where EWC is served.
+    #[arg(long, default_value = "127.0.0.1:8445")]
+    listen: SocketAddr,
+    /// Where the control API is served (loopback only).
+    #[arg(long, default_value = "127.0.0.1:8446")]
+    control: SocketAddr,
+    /// Keep ca.pem, server.pem and server.key here; made where missing. Without: a new CA at each start.
+    #[arg(long, value_name = "DIR", conflicts_with = "plain")]
+    tls_dir: Option<PathBuf>,
+    /// Speak ws instead of wss.
+    #[arg(long)]
+    plain: bool,
+    /// Settings and automatic agents, in TOML or JSON.
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
+    /// Keep no texts (for benches).
+    #[arg(long)]
+    no_record: bool,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let args = Args::parse();
+
+    let mut script = match &args.script {
+        Some(path) => Script::load(path).context("cannot use the script")?,
+        None => Script::default(),
+    };
+    if args.no_record {
+        script.aacc.record = false;
+    }
+    let tls = match (args.plain, args.tls_dir) {
+        (true, _) => Tls::Plain,
+        (false, Some(dir)) => Tls::Dir(dir),
+        (false, None) => Tls::PrivateCa,
+    };
+    let sim = Sim::start(Config {
+        listen: args.listen,
+        control: args.control,
+        tls,
+        settings: script.aacc,
+        agents: script.agents,
+        ..Config::default()
+    })
+    .await?;
+    println!("chat     {}", sim.chat_url());
+    println!("control  http://{}/control/chats", sim.control_addr());
+    if sim.ca_pem().is_some() {
+        println!("CA       http://{}/control/ca.pem", sim.control_addr());
+    }
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
+    sim.shutdown().await;
+    Ok(())
+}

@@ -1,0 +1,423 @@
+//! The handle of a running simulator.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::Stream;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, broadcast};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::book::{Book, Effect};
+use crate::config::{Config, Settings, WallClock};
+use crate::desk::Page;
+use crate::error::{OpError, SimError, WaitError};
+use crate::fault::{Break, Faults, FaultsChange, Target};
+use crate::player::{self, Numbers, Rule};
+use crate::stats::{Stats, StatsView};
+use crate::tls::Identity;
+use crate::views::{Agent, ChatView, Event, Record, Violation};
+use crate::{control, edge};
+
+/// Events that a slow listener may fall behind.
+const EVENT_BACKLOG: usize = 4096;
+/// How long [`Sim::shutdown`] waits for tasks.
+const SHUTDOWN_WAIT: Duration = Duration::from_secs(5);
+
+/// What all tasks share.
+pub(crate) struct Shared {
+    book: Mutex<Book>,
+    changed: Notify,
+    stats: Mutex<Stats>,
+    events: broadcast::Sender<Event>,
+    now_ns: WallClock,
+    runtime: tokio::runtime::Handle,
+    pub settings: Arc<Settings>,
+    pub ca_pem: Option<String>,
+    pub stop: CancellationToken,
+    pub tasks: TaskTracker,
+}
+
+impl Shared {
+    /// Changes the book: stamps the time, wakes who waits, and starts what the change asks for.
+    pub fn with<R>(self: &Arc<Self>, change: impl FnOnce(&mut Book) -> R) -> R {
+        let (result, effects) = {
+            let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+            book.now_ms = (self.now_ns)() / 1_000_000;
+            let result = change(&mut book);
+            (result, std::mem::take(&mut book.effects))
+        };
+        self.changed.notify_waiters();
+        for effect in effects {
+            self.start(effect);
+        }
+        result
+    }
+
+    /// Looks at the book.
+    pub fn look<R>(&self, look: impl FnOnce(&Book) -> R) -> R {
+        look(&self.book.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn start(self: &Arc<Self>, effect: Effect) {
+        let shared = self.clone();
+        let work = async move {
+            let stop = shared.stop.clone();
+            let work = async {
+                match effect {
+                    Effect::Survive { guid, loss } => {
+                        sleep(shared.settings.survive_for).await;
+                        shared.with(|book| book.end_if_still_lost(guid, loss));
+                    }
+                    Effect::Play { guid, rule, heard } => player::play(shared, guid, rule, heard).await,
+                }
+            };
+            tokio::select! {
+                () = work => {}
+                () = stop.cancelled() => {}
+            }
+        };
+        self.tasks.spawn_on(work, &self.runtime);
+    }
+
+    /// A text frame came in.
+    pub fn receive(self: &Arc<Self>, socket: u64, text: &str) {
+        if self.with(|book| book.receive(socket, text)) {
+            let now_ns = (self.now_ns)();
+            self.stats
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .text(text, now_ns);
+        }
+    }
+
+    /// Waits until a look at the book finds something.
+    pub async fn until<R>(&self, mut find: impl FnMut(&Book) -> Option<R>) -> R {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(found) = self.look(&mut find) {
+                return found;
+            }
+            changed.await;
+        }
+    }
+
+    pub fn stats(&self) -> StatsView {
+        let (sockets, chats) = self.look(|book| (book.sockets.len(), book.open_count()));
+        self.stats
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .view(sockets, chats)
+    }
+
+    pub fn reset_stats(&self) {
+        *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = Stats::new();
+    }
+
+    pub fn reset(self: &Arc<Self>) {
+        self.with(Book::reset);
+        self.reset_stats();
+    }
+
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+}
+
+/// A running simulator of AACC's side of EWC. Clones are handles of the same; when the last one is dropped it stops.
+#[derive(Clone)]
+pub struct Sim {
+    shared: Arc<Shared>,
+    ewc_addr: SocketAddr,
+    control_addr: SocketAddr,
+    _guard: Arc<DropGuard>,
+}
+
+impl Sim {
+    /// Binds both ports and starts. Needs a tokio runtime.
+    pub async fn start(config: Config) -> Result<Sim, SimError> {
+        if !config.control.ip().is_loopback() {
+            return Err(SimError::ControlNotLoopback(config.control));
+        }
+        let identity = Identity::of(&config.tls)?;
+        let acceptor = match &identity {
+            Some(identity) => Some(TlsAcceptor::from(identity.server_config()?)),
+            None => None,
+        };
+        let (listener, ewc_addr) = bind(config.listen).await?;
+        let (control_listener, control_addr) = bind(config.control).await?;
+
+        let settings = Arc::new(config.settings);
+        let numbers = Numbers::default();
+        let rules = config
+            .agents
+            .into_iter()
+            .map(|a| Arc::new(Rule::new(a, numbers.clone())))
+            .collect();
+        let first_guid = config.first_guid.unwrap_or_else(|| first_guid((config.now_ns)()));
+        let (events, _) = broadcast::channel(EVENT_BACKLOG);
+        let stop = CancellationToken::new();
+        let shared = Arc::new(Shared {
+            book: Mutex::new(Book::new(
+                settings.clone(),
+                rules,
+                config.seed,
+                first_guid,
+                events.clone(),
+            )),
+            changed: Notify::new(),
+            stats: Mutex::new(Stats::new()),
+            events,
+            now_ns: config.now_ns,
+            runtime: tokio::runtime::Handle::current(),
+            settings,
+            ca_pem: identity.map(|i| i.ca_pem),
+            stop: stop.clone(),
+            tasks: TaskTracker::new(),
+        });
+        shared
+            .tasks
+            .spawn(edge::accept(shared.clone(), listener, acceptor));
+        shared
+            .tasks
+            .spawn(control::serve(shared.clone(), control_listener));
+        tracing::info!(ewc.address = %ewc_addr, control.address = %control_addr, "aacc-sim is up");
+        Ok(Sim {
+            shared,
+            ewc_addr,
+            control_addr,
+            _guard: Arc::new(stop.drop_guard()),
+        })
+    }
+
+    /// Where EWC is served.
+    pub fn ewc_addr(&self) -> SocketAddr {
+        self.ewc_addr
+    }
+
+    /// Where the control API is served.
+    pub fn control_addr(&self) -> SocketAddr {
+        self.control_addr
+    }
+
+    /// The certificate of the CA that a client must trust; `None` with plain ws.
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.shared.ca_pem.as_deref()
+    }
+
+    /// The address of the chat socket, on the host name `localhost`.
+    pub fn chat_url(&self) -> String {
+        let scheme = if self.shared.ca_pem.is_some() { "wss" } else { "ws" };
+        format!(
+            "{scheme}://localhost:{}/CustomerControllerWeb/chat",
+            self.ewc_addr.port()
+        )
+    }
+
+    /// The control API as routes under `/control`, to be merged into somebody's own.
+    pub fn control_router(&self) -> axum::Router {
+        control::router(self.shared.clone())
+    }
+
+    /// Closes every socket (1001), frees both ports, waits for all tasks (5 s at most).
+    pub async fn shutdown(&self) {
+        self.shared.stop.cancel();
+        self.shared.tasks.close();
+        if timeout(SHUTDOWN_WAIT, self.shared.tasks.wait()).await.is_err() {
+            tracing::warn!("some connections did not end in time");
+        }
+    }
+
+    /// All chats in the order in which they were opened, with transcripts.
+    pub fn chats(&self) -> Vec<ChatView> {
+        self.shared
+            .look(|book| book.chats.values().map(|c| c.view(true)).collect())
+    }
+
+    /// One chat with its transcript.
+    pub fn chat(&self, guid: u64) -> Option<ChatView> {
+        self.shared
+            .look(|book| book.chats.get(&guid).map(|c| c.view(true)))
+    }
+
+    /// Waits until some chat is as wanted; the oldest such chat is returned.
+    pub async fn wait_for_chat(
+        &self,
+        wanted: impl Fn(&ChatView) -> bool,
+        within: Duration,
+    ) -> Result<ChatView, WaitError> {
+        let find = |book: &Book| book.chats.values().map(|c| c.view(true)).find(&wanted);
+        timeout(within, self.shared.until(find))
+            .await
+            .map_err(|_| WaitError(within))
+    }
+
+    /// Waits until one chat is as wanted.
+    pub async fn wait_for(
+        &self,
+        guid: u64,
+        wanted: impl Fn(&ChatView) -> bool,
+        within: Duration,
+    ) -> Result<ChatView, WaitError> {
+        let find = |book: &Book| book.chats.get(&guid).map(|c| c.view(true)).filter(&wanted);
+        timeout(within, self.shared.until(find))
+            .await
+            .map_err(|_| WaitError(within))
+    }
+
+    /// An agent joins. The first one who opens the chat for texts brings the skillset's welcome message.
+    pub fn join(&self, guid: u64, agent: Agent) -> Result<(), OpError> {
+        self.shared.with(|book| book.join(guid, agent))
+    }
+
+    /// An agent types a text and sends it; AACC drops its `<` and `>`. Without an agent: the first in the room.
+    pub fn say<'a>(&self, guid: u64, agent: impl Into<Option<&'a str>>, text: &str) -> Result<(), OpError> {
+        self.shared.with(|book| book.say(guid, agent.into(), text, false))
+    }
+
+    /// A text that leaves AACC exactly as given, entities and all.
+    pub fn say_raw<'a>(
+        &self,
+        guid: u64,
+        agent: impl Into<Option<&'a str>>,
+        text: &str,
+    ) -> Result<(), OpError> {
+        self.shared.with(|book| book.say(guid, agent.into(), text, true))
+    }
+
+    /// An agent types, or stops typing.
+    pub fn typing<'a>(
+        &self,
+        guid: u64,
+        agent: impl Into<Option<&'a str>>,
+        typing: bool,
+    ) -> Result<(), OpError> {
+        self.shared.with(|book| book.typing(guid, agent.into(), typing))
+    }
+
+    /// An agent pushes a link.
+    pub fn push_page<'a>(
+        &self,
+        guid: u64,
+        agent: impl Into<Option<&'a str>>,
+        page: Page,
+    ) -> Result<(), OpError> {
+        self.shared.with(|book| book.push_page(guid, agent.into(), page))
+    }
+
+    /// An agent leaves; `end_chat` is the `endChatFlag`.
+    pub fn leave<'a>(
+        &self,
+        guid: u64,
+        agent: impl Into<Option<&'a str>>,
+        end_chat: bool,
+    ) -> Result<(), OpError> {
+        self.shared
+            .with(|book| book.leave(guid, agent.into(), end_chat, None))
+    }
+
+    /// An agent leaves with the reason `transfer`; with `to`, that agent joins at once, else the customer is on hold.
+    pub fn transfer<'a>(
+        &self,
+        guid: u64,
+        agent: impl Into<Option<&'a str>>,
+        to: Option<Agent>,
+    ) -> Result<(), OpError> {
+        self.shared.with(|book| book.transfer(guid, agent.into(), to))
+    }
+
+    /// AACC gives up looking for an agent, and ends the chat.
+    pub fn route_cancel(&self, guid: u64) -> Result<(), OpError> {
+        self.shared.with(|book| book.route_cancel(guid))
+    }
+
+    /// An agent looked at the chat: nothing is unread.
+    pub fn mark_read(&self, guid: u64) -> Result<(), OpError> {
+        self.shared.with(|book| book.read(guid))
+    }
+
+    /// Sends any text as a frame on the chat's socket: an unknown method, garbage, an error.
+    pub fn send_frame(&self, guid: u64, text: impl Into<String>) -> Result<(), OpError> {
+        self.shared.with(|book| book.send_frame(guid, text.into()))
+    }
+
+    /// Breaks sockets: of a chat (`guid.into()`) or of all. Returns how many were hit.
+    pub fn break_sockets(&self, target: Target, how: Break) -> usize {
+        self.shared.with(|book| book.break_sockets(target, how))
+    }
+
+    /// Expires sessions: their chats end, their keys are refused; sockets stay open. Returns how many.
+    pub fn expire(&self, target: Target) -> usize {
+        self.shared.with(|book| book.expire(target))
+    }
+
+    pub fn faults(&self) -> Faults {
+        self.shared.look(|book| book.faults)
+    }
+
+    /// Changes the faults through a closure.
+    pub fn set_faults(&self, change: impl FnOnce(&mut Faults)) {
+        self.shared.with(|book| change(&mut book.faults));
+    }
+
+    /// Changes the faults that are named.
+    pub fn change_faults(&self, change: FaultsChange) {
+        self.set_faults(|faults| change.apply(faults));
+    }
+
+    /// What the customer's side did against the protocol, in order.
+    pub fn violations(&self) -> Vec<Violation> {
+        self.shared.look(|book| book.violations.clone())
+    }
+
+    /// What went both ways, for a checker.
+    pub fn record(&self) -> Record {
+        self.shared.look(|book| Record {
+            chats: book.chats.values().map(|c| c.record()).collect(),
+        })
+    }
+
+    pub fn stats(&self) -> StatsView {
+        self.shared.stats()
+    }
+
+    pub fn reset_stats(&self) {
+        self.shared.reset_stats();
+    }
+
+    /// Ends every chat, closes every socket (1001), forgets violations, record, statistics and changed faults.
+    pub fn reset(&self) {
+        self.shared.reset();
+    }
+
+    /// What happens from now on. A reader who falls behind by thousands of events loses the oldest.
+    pub fn events(&self) -> impl Stream<Item = Event> + Send + use<> {
+        futures::stream::unfold(self.shared.events(), |mut events| async move {
+            loop {
+                match events.recv().await {
+                    Ok(event) => return Some((event, events)),
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return None,
+                }
+            }
+        })
+    }
+}
+
+async fn bind(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), SimError> {
+    let failed = |source| SimError::Bind { addr, source };
+    let listener = TcpListener::bind(addr).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// Below 2^30, and 100 guids ahead of a simulator that was started a second before.
+fn first_guid(now_ns: u64) -> u64 {
+    (now_ns / 1_000_000_000) % 10_000_000 * 100 + 1
+}
