@@ -145,9 +145,11 @@ impl Session {
         self.identity.as_ref().map(|i| &i.guid)
     }
 
-    /// An agent is in, no text is in flight, and no refusal is being waited out.
+    /// An agent is in (or may be, see [`Config::probe_after_resume`]), no text is in flight, and no refusal is being
+    /// waited out.
     pub fn ready_for_text(&self) -> bool {
-        matches!(self.state, State::Open { .. }) && self.room.is_open() && self.line.is_free()
+        let room = self.room.is_open() || self.room.is_unsure();
+        matches!(self.state, State::Open { .. }) && room && self.line.is_free()
     }
 
     /// A text has been sent and not answered: a hand-over now would leave it in doubt.

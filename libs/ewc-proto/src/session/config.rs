@@ -50,6 +50,11 @@ pub struct Config {
     pub refusal_pause_cap: Duration,
     /// Between two `isTyping` of a customer. Default 10 s (Avaya's reference client).
     pub typing_every: Duration,
+    /// After a resume into an empty room, try the next text rather than wait for `newParticipant`: an agent who came in
+    /// while the link was down is not announced again. AACC refuses the text if nobody is in; it is held, and tried again
+    /// this much later (doubled each time, up to eightfold) unless somebody comes in. `None` to wait only. Needs
+    /// acknowledgements. Default 30 s (ours).
+    pub probe_after_resume: Option<Duration>,
     /// Whether anybody in the room opens the chat for texts (Avaya's 7.x reference client), or only an active participant.
     /// Default false.
     pub observer_opens_chat: bool,
@@ -77,6 +82,7 @@ impl Default for Config {
             refusal_pause: Duration::from_secs(2),
             refusal_pause_cap: Duration::from_secs(30),
             typing_every: Duration::from_secs(10),
+            probe_after_resume: Some(Duration::from_secs(30)),
             observer_opens_chat: false,
         }
     }

@@ -64,6 +64,7 @@ pub enum Event {
         token: u64,
     },
     /// AACC refused the text: it goes back to the head of the line and is sent again at the next `ReadyForText`.
+    /// `refusals` is 0 when it only found out that no agent is in.
     TextHeld {
         token: u64,
         refusals: u32,

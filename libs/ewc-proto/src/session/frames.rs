@@ -165,6 +165,10 @@ impl Session {
         let Some(token) = self.line.answer() else { return };
         if result {
             self.line.delivered();
+            if self.room.is_unsure() {
+                self.room.found_open();
+                self.tell(Event::AgentPresent(true));
+            }
             self.tell(Event::TextDelivered { token });
         } else {
             self.refused(token, Refusal::NotAccepted, false, now);
@@ -172,6 +176,19 @@ impl Session {
     }
 
     fn refused(&mut self, token: u64, reason: Refusal, invalid: bool, now: Instant) {
+        if let Some(pause) = self.config.probe_after_resume
+            && self.room.is_unsure()
+            && !invalid
+        {
+            // Nobody is in, it seems: no refusal of this text, it waits for an agent.
+            let probes = self.line.probe_failed(pause, now);
+            self.tell(Event::TextHeld { token, refusals: 0 });
+            if probes.is_multiple_of(self.config.refusals_before_resume) {
+                // A resume tells whether AACC still knows the chat.
+                self.drop_socket(Loss::TextRefusals, now);
+            }
+            return;
+        }
         match self.judge(token, reason, invalid, now) {
             // A chat that is being left is not resumed or replaced: the text stays with its owner.
             _ if matches!(self.state, State::Leaving { .. }) => {}

@@ -15,6 +15,8 @@ pub(super) struct Line {
     head: Option<u64>,
     refusals: u32,
     doubts: u32,
+    /// Times in a row that a text found nobody in.
+    probes: u32,
     held_until: Option<Instant>,
 }
 
@@ -80,6 +82,7 @@ impl Line {
     }
 
     pub fn delivered(&mut self) {
+        self.probes = 0;
         self.start_anew(None);
     }
 
@@ -121,8 +124,16 @@ impl Line {
         Some(Doubt::InDoubt { token })
     }
 
+    /// A text found nobody in. The next try comes after `pause`, doubled each time up to eightfold; says how many failed.
+    pub fn probe_failed(&mut self, pause: Duration, now: Instant) -> u32 {
+        self.held_until = Some(now + pause.saturating_mul(1 << self.probes.min(3)));
+        self.probes += 1;
+        self.probes
+    }
+
     /// An agent came in: no reason to hold on.
     pub fn release(&mut self) {
+        self.probes = 0;
         self.held_until = None;
     }
 

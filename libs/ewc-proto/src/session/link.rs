@@ -128,6 +128,9 @@ impl Session {
     pub(super) fn logged_in(&mut self, resumed: bool, now: Instant) {
         self.failed_resumes = 0;
         self.maintenance = false;
+        if resumed && self.config.probe_after_resume.is_some() && self.config.ack_timeout.is_some() {
+            self.room.doubt_empty();
+        }
         let pulse = Pulse {
             ping_at: now + self.config.ping_every,
             unanswered_since: None,

@@ -6,23 +6,49 @@ use crate::frame::{AgentId, NewParticipant, Participant, ParticipantLeave, Parti
 #[derive(Debug)]
 pub(super) struct Room {
     participants: Vec<Participant>,
-    open: bool,
+    state: Occupancy,
     observer_opens: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Occupancy {
+    Empty,
+    Open,
+    /// Empty when the link broke. Somebody may have come in since, and AACC does not say so again: the next text finds out.
+    Unsure,
 }
 
 impl Room {
     /// `open`: somebody is known to be in, though not who (a chat taken over from another session).
     pub fn new(open: bool, observer_opens: bool) -> Self {
+        let state = if open { Occupancy::Open } else { Occupancy::Empty };
         Room {
             participants: Vec::new(),
-            open,
+            state,
             observer_opens,
         }
     }
 
-    /// Texts can go in.
+    /// Somebody is in who takes texts.
     pub fn is_open(&self) -> bool {
-        self.open
+        self.state == Occupancy::Open
+    }
+
+    /// Nobody is known to be in, but a text may be tried.
+    pub fn is_unsure(&self) -> bool {
+        self.state == Occupancy::Unsure
+    }
+
+    /// The chat was resumed: an empty room may have filled meanwhile.
+    pub fn doubt_empty(&mut self) {
+        if self.state == Occupancy::Empty {
+            self.state = Occupancy::Unsure;
+        }
+    }
+
+    /// A text was taken: somebody is in.
+    pub fn found_open(&mut self) {
+        self.state = Occupancy::Open;
     }
 
     /// Takes a `newParticipant` in; true if they were not in already (a replay tells it again).
@@ -54,7 +80,7 @@ impl Room {
 
     pub fn clear(&mut self) {
         self.participants = Vec::new();
-        self.open = false;
+        self.state = Occupancy::Empty;
     }
 
     fn find(&self, id: Option<&AgentId>) -> Option<&Participant> {
@@ -62,10 +88,11 @@ impl Room {
     }
 
     fn judge(&mut self) {
-        self.open = self
+        let open = self
             .participants
             .iter()
             .any(|p| self.observer_opens || opens_room(&p.kind));
+        self.state = if open { Occupancy::Open } else { Occupancy::Empty };
     }
 }
 

@@ -217,3 +217,27 @@ pub fn says(text: &str) -> ServerFrame {
         sender_type: None,
     })
 }
+
+pub fn guid() -> Guid {
+    Guid::number(62)
+}
+
+pub fn lost(code: Option<u16>) -> Event {
+    Event::LinkLost {
+        why: Loss::Disconnected { code },
+    }
+}
+
+pub fn here(id: &str) -> Event {
+    Event::Joined {
+        agent: Some(AgentId::string(id)),
+        display_name: format!("Agent {id}").into(),
+    }
+}
+
+pub fn gone(id: &str) -> Event {
+    Event::Left {
+        agent: Some(AgentId::string(id)),
+        display_name: format!("Agent {id}").into(),
+    }
+}

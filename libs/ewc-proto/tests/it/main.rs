@@ -2,5 +2,8 @@
 
 mod bench;
 mod frames;
+mod fuzz;
 mod model;
-mod session;
+mod session_chat;
+mod session_link;
+mod session_texts;
