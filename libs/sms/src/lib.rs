@@ -1,1 +1,84 @@
+//! SMS providers: what each one's webhooks mean, and how each one is asked to send.
+//!
+//! A provider is a folder with four things: its account (settings and secrets), [`receive`] (pure: a request becomes
+//! events), [`send`], and what it strips from the provider's words before they can be logged (`redact`). A new provider
+//! is a new folder, a line in the registry below and a kind in [`ProviderKind`]; nothing else in the project names a
+//! provider.
+//!
+//! Nothing in here logs. What an error prints (`Display` and `Debug`) never holds a text, a phone number or a secret.
 
+mod account;
+mod call;
+mod http;
+mod inbound;
+mod outbound;
+mod redact;
+mod sign;
+mod twilio;
+
+pub use account::AccountError;
+pub use call::client;
+pub use inbound::{Answer, Event, Inbound, MAX_WEBHOOK_BYTES, ReceiveError, Received};
+pub use outbound::{Class, Outbound, SendError, Sent};
+
+use ccm_model::ProviderKind;
+use serde_json::Value;
+use std::time::Duration;
+
+macro_rules! registry {
+    ($($kind:ident => $provider:ident),* $(,)?) => {
+        /// An account with a provider, ready for use: what it is called there and what it signs with.
+        ///
+        /// `Debug` shows neither secrets nor what is in an address' query.
+        #[derive(Debug, Clone)]
+        pub struct Account(Provider);
+
+        #[derive(Debug, Clone)]
+        enum Provider { $($kind($provider::Account)),* }
+
+        impl Account {
+            /// Reads an account as it is stored: settings, and the opened secrets (JSON).
+            pub fn parse(kind: ProviderKind, settings: &Value, secret: &[u8]) -> Result<Self, AccountError> {
+                Ok(Self(match kind {
+                    $(ProviderKind::$kind => Provider::$kind($provider::Account::parse(settings, secret)?)),*
+                }))
+            }
+
+            /// The provider's kind.
+            pub fn kind(&self) -> ProviderKind {
+                match &self.0 { $(Provider::$kind(_) => ProviderKind::$kind),* }
+            }
+
+            /// How long [`send`] takes at most: a claim on a text must last longer.
+            pub fn timeout(&self) -> Duration {
+                match &self.0 { $(Provider::$kind(account) => account.timeout),* }
+            }
+        }
+
+        /// Whether the provider knows a text that it already has when it is sent once more (by an idempotency key). With
+        /// one that does not, a text whose first attempt is in doubt may reach the phone twice, and the second attempt is
+        /// a re-send.
+        pub fn recognises_retries(kind: ProviderKind) -> bool {
+            match kind { $(ProviderKind::$kind => $provider::RECOGNISES_RETRIES),* }
+        }
+
+        /// Authenticates a webhook's request and says what happened. The events are to be stored before the answer is
+        /// given: a provider that has its answer never asks again.
+        pub fn receive(account: &Account, inbound: &Inbound<'_>) -> Result<Received, ReceiveError> {
+            if inbound.body.len() > MAX_WEBHOOK_BYTES {
+                return Err(ReceiveError::TooLarge);
+            }
+            match &account.0 { $(Provider::$kind(account) => $provider::receive(account, inbound)),* }
+        }
+
+        /// Hands one text to the provider. `http` comes from [`client`].
+        pub async fn send(http: &reqwest::Client, account: &Account, out: &Outbound<'_>) -> Result<Sent, SendError> {
+            match &account.0 { $(Provider::$kind(account) => $provider::send(http, account, out).await),* }
+        }
+    };
+}
+
+registry! {
+    Twilio => twilio,
+    Http => http,
+}

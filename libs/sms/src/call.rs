@@ -1,0 +1,139 @@
+use crate::{Class, SendError, outbound::user};
+use ::http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+use reqwest::redirect::Policy;
+use std::{error::Error, fmt::Write, time::Duration};
+use time::{OffsetDateTime, format_description::well_known::Rfc2822};
+
+/// No answer that says something is longer.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+/// A provider that asks for a longer rest than this is asked again after it.
+const LONGEST_REST: Duration = Duration::from_secs(3600);
+
+/// The HTTP client to send with: one for all accounts. It follows no redirect, because a redirected request would carry
+/// texts and secrets to an address that nobody configured.
+///
+/// The process has installed rustls' default provider before.
+pub fn client() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .redirect(Policy::none())
+        .connect_timeout(Duration::from_secs(5))
+        .tcp_nodelay(true)
+        .user_agent(concat!("ccm/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+/// What the provider answered.
+pub(crate) struct Reply {
+    pub status: StatusCode,
+    /// The rest that it asks for.
+    pub rest: Option<Duration>,
+    /// `None` if the connection broke before its end.
+    pub body: Option<Vec<u8>>,
+}
+
+impl Reply {
+    pub fn json(&self) -> Option<serde_json::Value> {
+        serde_json::from_slice(self.body.as_deref()?).ok()
+    }
+}
+
+/// Sends a request and reads the answer, both within `timeout`.
+///
+/// A failure before the request left is certain; any later one (time-out, reset, no answer) leaves it in doubt.
+pub(crate) async fn post(
+    request: reqwest::RequestBuilder,
+    timeout: Duration,
+    now: OffsetDateTime,
+) -> Result<Reply, SendError> {
+    let mut response = request
+        .timeout(timeout)
+        .send()
+        .await
+        .map_err(|e| lost(&e, timeout))?;
+    let (status, rest) = (response.status(), rest(response.headers(), now));
+    let mut body = Vec::new();
+    let body = loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() < MAX_ANSWER_BYTES => body.extend_from_slice(&chunk),
+            Ok(_) => break Some(body),
+            Err(_) => break None,
+        }
+    };
+    Ok(Reply { status, rest, body })
+}
+
+fn lost(e: &reqwest::Error, timeout: Duration) -> SendError {
+    let in_doubt = !(e.is_connect() || e.is_builder());
+    let operator = if e.is_connect() {
+        format!(
+            "cannot connect to the provider: {}; check its address, DNS, the firewall and its status page",
+            causes(e)
+        )
+    } else if e.is_timeout() {
+        format!(
+            "the provider did not answer within {} ms; it may have taken the text",
+            timeout.as_millis()
+        )
+    } else {
+        format!(
+            "the connection to the provider broke before its answer came: {}; it may have taken the text",
+            causes(e)
+        )
+    };
+    SendError {
+        class: Class::Retryable { after: None },
+        provider_code: None,
+        operator,
+        user: user::LATER,
+        in_doubt,
+    }
+}
+
+/// The causes below reqwest's own error, whose words hold the address: that may carry a token.
+fn causes(e: &reqwest::Error) -> String {
+    let mut words = String::new();
+    let mut cause = e.source();
+    while let Some(e) = cause {
+        let _ = write!(words, "{}{e}", if words.is_empty() { "" } else { ": " });
+        cause = e.source();
+    }
+    words
+}
+
+/// `Retry-After`: seconds or a date (RFC 9110 section 10.2.3).
+fn rest(headers: &HeaderMap, now: OffsetDateTime) -> Option<Duration> {
+    let raw = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let rest = match raw.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let date = raw.strip_suffix("GMT").map(|date| format!("{date}+0000"))?;
+            let until = OffsetDateTime::parse(&date, &Rfc2822).ok()?;
+            Duration::try_from(until - now).unwrap_or_default()
+        }
+    };
+    Some(rest.min(LONGEST_REST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    #[test]
+    fn a_rest_is_seconds_or_a_date_and_bounded() {
+        let now = datetime!(2026-11-23 08:00:00 UTC);
+        for (raw, expected) in [
+            ("7", Some(7)),
+            (" 0 ", Some(0)),
+            ("Mon, 23 Nov 2026 08:00:30 GMT", Some(30)),
+            ("Mon, 23 Nov 2026 07:00:00 GMT", Some(0)),
+            ("999999", Some(3600)),
+            ("soon", None),
+            ("-3", None),
+        ] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, raw.parse().unwrap())]);
+            assert_eq!(rest(&headers, now), expected.map(Duration::from_secs), "{raw}");
+        }
+        assert_eq!(rest(&HeaderMap::new(), now), None);
+    }
+}

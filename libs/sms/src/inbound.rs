@@ -1,0 +1,120 @@
+use ::http::{HeaderMap, StatusCode};
+use ccm_model::{Address, AddressError, Body, BodyError};
+use time::OffsetDateTime;
+
+/// The largest webhook body that is read, in bytes: several times what 1,600 four-byte characters need when they are
+/// percent-encoded, with all of Twilio's other parameters.
+pub const MAX_WEBHOOK_BYTES: usize = 128 * 1024;
+
+/// A provider's `POST`, as it came.
+pub struct Inbound<'a> {
+    /// The whole address as the provider was told it (scheme, host, port, path, query): it is part of what some sign.
+    pub url: &'a str,
+    pub headers: &'a HeaderMap,
+    pub body: &'a [u8],
+    pub now: OffsetDateTime,
+}
+
+/// What a webhook says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A customer's text.
+    Text {
+        /// The provider's id of it: the same id from the same account is the same text.
+        provider_id: String,
+        /// The customer.
+        from: Address,
+        /// The number that was texted.
+        to: Address,
+        body: Body,
+        /// When the provider says that it was sent.
+        sent_at: Option<OffsetDateTime>,
+        /// How many SMS it took.
+        segments: Option<u16>,
+        /// How many pictures and the like came with it. They are not fetched.
+        media: u16,
+    },
+}
+
+/// A webhook's content, and what the provider is to be answered once the events are stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// Empty for a request that is in order and says nothing that is of interest here.
+    pub events: Vec<Event>,
+    pub answer: Answer,
+}
+
+/// An HTTP answer in the provider's dialect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub content_type: &'static str,
+    pub body: &'static str,
+}
+
+/// Why a webhook is refused. What it prints is meant for whoever set up the webhook, and safe to log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReceiveError {
+    /// It was not signed with the account's secret.
+    #[error("the signature does not fit: {reason}")]
+    BadSignature { reason: &'static str },
+    /// It was signed, but too long ago (or its clock is wrong).
+    #[error(
+        "the signed time is more than {limit_s} s away from this server's; send it at once, with a clock that is set"
+    )]
+    Stale { limit_s: u32 },
+    /// It is signed and for another account.
+    #[error("{field} is not the account's; give this webhook's address to the right account")]
+    WrongAccount { field: &'static str },
+    /// It is signed and cannot be read.
+    #[error("{field} {remedy}")]
+    Malformed { field: &'static str, remedy: String },
+    /// Longer than [`MAX_WEBHOOK_BYTES`].
+    #[error("the body is longer than {} KiB", MAX_WEBHOOK_BYTES / 1024)]
+    TooLarge,
+}
+
+impl ReceiveError {
+    /// The status to answer with. None of them is worth a retry.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::BadSignature { .. } | Self::Stale { .. } | Self::WrongAccount { .. } => {
+                StatusCode::FORBIDDEN
+            }
+            Self::Malformed { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        }
+    }
+
+    pub(crate) fn malformed(field: &'static str, remedy: impl Into<String>) -> Self {
+        Self::Malformed {
+            field,
+            remedy: remedy.into(),
+        }
+    }
+}
+
+pub(crate) fn address(field: &'static str, raw: &str) -> Result<Address, ReceiveError> {
+    Address::parse(raw).map_err(|e: AddressError| ReceiveError::malformed(field, e.to_string()))
+}
+
+pub(crate) fn body(field: &'static str, raw: String) -> Result<Body, ReceiveError> {
+    Body::new(raw).map_err(|e: BodyError| ReceiveError::malformed(field, e.to_string()))
+}
+
+/// A provider's id of a text: it is stored, compared and logged, so it is held to 128 visible ASCII characters.
+pub(crate) fn provider_id(field: &'static str, raw: &str) -> Result<String, ReceiveError> {
+    if is_id(raw) {
+        Ok(raw.to_owned())
+    } else {
+        Err(ReceiveError::malformed(
+            field,
+            "must be 1 to 128 visible ASCII characters without spaces",
+        ))
+    }
+}
+
+pub(crate) fn is_id(raw: &str) -> bool {
+    (1..=128).contains(&raw.len()) && raw.bytes().all(|b| b.is_ascii_graphic())
+}
