@@ -1,5 +1,6 @@
 //! The product as it runs in production: one process per role, on a Postgres and a Redis of its own.
 
+mod admin;
 mod config;
 
 use crate::{
@@ -23,6 +24,8 @@ use std::{
     time::Duration,
 };
 use tokio::{task::spawn_blocking, time::sleep};
+
+pub use admin::{AdminClient, MadeAccount, MadeTenant, Plan, PlannedAccount};
 
 const DATABASE: &str = "ccm";
 /// Debug builds on a busy machine included.
