@@ -70,11 +70,12 @@ pub struct KeysConfig {
 }
 
 impl KeysConfig {
-    /// The master key, from wherever it was set; a file is read now.
-    pub fn master_key(&self) -> Result<SecretBox<[u8; 32]>, ConfigError> {
-        const REMEDY: &str = "make one with `openssl rand -base64 32`";
+    /// The master keys, from wherever they were set; a file is read now. The first one is in use, the others only open what
+    /// was sealed before. Never empty.
+    pub fn master_keys(&self) -> Result<Vec<SecretBox<[u8; 32]>>, ConfigError> {
+        const REMEDY: &str = "one key a line, each made with `openssl rand -base64 32`";
         if let Some(text) = &self.master_key {
-            return decode_32(text.expose_secret()).ok_or(ConfigError::Invalid {
+            return decode_keys(text.expose_secret()).ok_or(ConfigError::Invalid {
                 origin: "configuration".to_owned(),
                 key: "keys.master_key".to_owned(),
                 problem: "is not 32 bytes in base64".to_owned(),
@@ -87,7 +88,7 @@ impl KeysConfig {
                 remedy: "name a file that holds 32 random bytes in base64 (`openssl rand -base64 32`)",
             });
         };
-        decode_32(&read(file)?).ok_or(ConfigError::BadKeyFile {
+        decode_keys(&read(file)?).ok_or(ConfigError::BadKeyFile {
             file: file.clone(),
             key: "keys.master_key_file",
             problem: "does not hold 32 bytes in base64",
@@ -96,8 +97,14 @@ impl KeysConfig {
     }
 }
 
+fn decode_keys(text: &str) -> Option<Vec<SecretBox<[u8; 32]>>> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let keys: Vec<_> = lines.map(decode_32).collect::<Option<_>>()?;
+    (!keys.is_empty()).then_some(keys)
+}
+
 fn decode_32(text: &str) -> Option<SecretBox<[u8; 32]>> {
-    let bytes = Zeroizing::new(STANDARD.decode(text.trim()).ok()?);
+    let bytes = Zeroizing::new(STANDARD.decode(text).ok()?);
     let key: [u8; 32] = bytes.as_slice().try_into().ok()?;
     Some(SecretBox::new(Box::new(key)))
 }

@@ -132,7 +132,7 @@ fn what_is_missing_is_named_when_it_is_asked_for() {
         said.contains("database.app_url is not set") && said.contains("CCM__DATABASE__APP_URL"),
         "{said}"
     );
-    assert!(config.keys.master_key().is_err());
+    assert!(config.keys.master_keys().is_err());
     assert!(config.jwt.key_material().is_err());
     assert!(config.ingest.public_base_url().is_err());
 }
@@ -162,7 +162,7 @@ fn debug_shows_no_secret() {
         assert!(!printed.contains(secret), "{secret} in {printed}");
     }
     assert!(printed.contains("REDACTED"), "{printed}");
-    let said = config.keys.master_key().unwrap_err().to_string();
+    let said = config.keys.master_keys().unwrap_err().to_string();
     assert!(!said.contains("key-canary"), "{said}");
 }
 
@@ -174,7 +174,15 @@ fn keys_come_from_their_files() {
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     };
-    let master = file("master", &format!("{}\n", STANDARD.encode([7u8; 32])));
+    let master = file(
+        "master",
+        &format!(
+            "{}\n\n{}\n",
+            STANDARD.encode([7u8; 32]),
+            STANDARD.encode([8u8; 32])
+        ),
+    );
+    let half = file("half", &format!("{}\nnonsense\n", STANDARD.encode([7u8; 32])));
     let short = file("short", "c2hvcnQ=\n");
     let secret = file("jwt", "0123456789abcdef0123456789abcdef\n");
 
@@ -186,7 +194,11 @@ fn keys_come_from_their_files() {
         ],
     )
     .unwrap();
-    assert_eq!(config.keys.master_key().unwrap().expose_secret(), &[7u8; 32]);
+    let keys = config.keys.master_keys().unwrap();
+    let keys: Vec<_> = keys.iter().map(|k| *k.expose_secret()).collect();
+    assert_eq!(keys, [[7; 32], [8; 32]], "the one in use first");
+    let config_of_half = load("", &[("CCM__KEYS__MASTER_KEY_FILE", &half)]).unwrap();
+    assert!(config_of_half.keys.master_keys().is_err(), "no line is skipped");
     let JwtKeyMaterial::Hs256(read) = config.jwt.key_material().unwrap() else {
         panic!("an HS256 secret was set")
     };
@@ -200,7 +212,7 @@ fn keys_come_from_their_files() {
         ],
     )
     .unwrap();
-    let said = config.keys.master_key().unwrap_err().to_string();
+    let said = config.keys.master_keys().unwrap_err().to_string();
     assert!(
         said.contains(&short) && said.contains("keys.master_key_file") && said.contains("openssl rand"),
         "{said}"
