@@ -315,7 +315,13 @@ impl Book {
     /// Breaks the sockets of chats (of all: also those without a chat). Returns how many.
     pub fn break_sockets(&mut self, target: Target, how: Break) -> usize {
         let hit: Vec<u64> = match target {
-            Target::All => self.sockets.keys().copied().collect(),
+            Target::All => {
+                let open = self
+                    .sockets
+                    .iter()
+                    .filter(|(_, s)| s.state != SocketState::Closing);
+                open.map(|(no, _)| *no).collect()
+            }
             Target::Chat(guid) => {
                 let of_chat = self
                     .sockets
