@@ -1,5 +1,6 @@
 //! Folders that go away.
 
+use crate::user::User;
 use anyhow::{Context, Result};
 use std::{
     fs,
@@ -19,7 +20,10 @@ pub struct TempFolder(TempDir);
 impl TempFolder {
     /// Makes a new, empty folder. Servers that run as another user can reach what they own in it.
     pub fn new() -> Result<Self> {
-        let root = std::env::temp_dir();
+        let mut root = std::env::temp_dir();
+        if User::instead_of_root()?.is_some_and(|user| !user.can_enter(&root)) {
+            root = "/tmp".into();
+        }
         sweep(&root);
         let dir = tempfile::Builder::new()
             .prefix(&format!("{PREFIX}{}-", std::process::id()))

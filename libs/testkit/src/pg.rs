@@ -151,6 +151,11 @@ impl PgServer {
         &self.log
     }
 
+    /// The folder with the server's data.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// The superuser's address of the database `postgres`.
     pub fn superuser_url(&self) -> String {
         self.superuser_url_of("postgres")

@@ -1,6 +1,8 @@
 use crate::child;
 use ccm_testkit::{PgOptions, PgServer, StopMode, TempFolder, provision::provision};
-use std::{net::TcpStream, process::Command, thread::sleep, time::Duration};
+use std::{
+    fs, net::TcpStream, os::unix::fs::PermissionsExt, process::Command, thread::sleep, time::Duration,
+};
 
 /// Through a program that is not the testkit's own way in.
 fn sql(url: &str, sql: &str) -> Result<String, String> {
@@ -89,6 +91,22 @@ fn a_start_that_fails_shows_the_log_and_a_way_out() {
         "{error}"
     );
     assert!(error.contains("PG_BIN"), "{error}");
+}
+
+#[test]
+fn a_folder_that_only_root_may_enter_will_do() {
+    let folder = TempFolder::new().unwrap();
+    let closed = folder.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    for _ in 0..2 {
+        let server = PgServer::start_private(closed.join("pg"), PgOptions::fast()).unwrap();
+        let data = server.data().to_owned();
+        drop(server);
+        if !data.starts_with(&closed) {
+            fs::remove_dir_all(data).unwrap();
+        }
+    }
 }
 
 /// Run by the test below in a process of its own.

@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 fn fake_ccm(folder: &TempFolder, extra: &str) -> PathBuf {
     let this = std::env::current_exe().unwrap();
     let script = format!(
-        "#!/bin/sh\n{extra}\nFAKE_CCM=\"$*\" exec {} --exact stack::a_fake_ccm --ignored --nocapture\n",
+        "#!/bin/sh\n{extra}\nFAKE_CCM=\"$*\" exec \"{}\" --exact stack::a_fake_ccm --ignored --nocapture\n",
         this.display()
     );
     let file = folder.path().join("ccm");
