@@ -1,1 +1,66 @@
+//! The SMS edge out: texts in the outbox go to the provider, in order, at each number's rate.
+//!
+//! A conversation's texts are one *line*. A pod claims lines that are due, works each in a task (begin, wait for the
+//! number's free moment, send, record) and lets go of it. A claim expires: a pod that dies leaves nothing behind for ever,
+//! and a text whose fate it has taken along is sent again, marked as a re-send where the provider cannot tell.
+//!
+//! Postgres says what there is to do; a wake-up only says "look again". No tenant gets more than half of a pod's room, and
+//! an account whose provider fails is paused, so that one provider's trouble is not everybody's.
 
+mod backoff;
+mod circuit;
+mod line;
+mod outcome;
+mod service;
+mod slots;
+
+use ccm_bus::{Bus, Topic};
+use ccm_db::Db;
+use ccm_model::IdSource;
+use ccm_runtime::Lifecycle;
+use std::time::Duration;
+
+/// How a dispatch pod works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How often the outbox is looked at when no wake-up comes. 1 s.
+    pub poll: Duration,
+    /// The most texts on their way to providers at once, 1 or more; one tenant gets half of them at most.
+    pub concurrency: usize,
+    /// How long a provider may take to answer.
+    pub provider_timeout: Duration,
+    /// How long a claim holds, from the moment that a text may leave; more than `provider_timeout`.
+    pub claim: Duration,
+    /// A text that no provider has taken at this age fails. [`GIVE_UP_AFTER`].
+    pub give_up_after: Duration,
+}
+
+/// A day: an answer that comes later answers nothing any more.
+pub const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Why dispatch cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The HTTP client for providers cannot be made.
+    #[error("no HTTP client for providers: {0}")]
+    Client(#[source] reqwest::Error),
+}
+
+/// A dispatch pod. Any number of them may run.
+pub struct Dispatch {
+    pub db: Db,
+    pub bus: Bus,
+    pub ids: IdSource,
+    pub settings: Settings,
+}
+
+impl Dispatch {
+    /// Runs until the process drains: then nothing more is claimed, what is on its way to a provider gets its answer
+    /// recorded, and claims are let go. The process has installed rustls' default provider before.
+    pub async fn run(self, life: Lifecycle) -> Result<(), Error> {
+        let worker = line::Worker::new(self.db, self.ids, &self.settings)?;
+        let wakes = self.bus.subscribe(&[Topic::Outbound]);
+        service::run(worker, wakes, &self.settings, life).await;
+        Ok(())
+    }
+}

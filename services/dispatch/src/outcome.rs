@@ -1,0 +1,318 @@
+//! What becomes of a text after an attempt. Deciding is pure; telling writes log and metrics.
+
+use crate::{backoff, circuit::Seen};
+use ccm_db::{Claim, Outcome, Sending};
+use ccm_sms::{Class, SendError, Sent};
+use std::time::Duration;
+use time::OffsetDateTime;
+
+/// The failure's name when a text has grown too old.
+pub(crate) const GAVE_UP: &str = "ccm:gave-up";
+/// … when the provider did not answer in time.
+const NO_ANSWER: &str = "ccm:no-answer";
+/// … when the account cannot be used as it is stored.
+const ACCOUNT: &str = "ccm:account";
+
+/// How an attempt went.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    Sent(Sent),
+    Refused(SendError),
+    /// Within that time.
+    NoAnswer(Duration),
+    /// The account cannot be used as it is stored.
+    NoAccount(String),
+    /// The database or the claim did not allow for it; nobody was asked.
+    NotTried,
+    /// Nobody was asked: the text has waited too long already.
+    TooOld,
+}
+
+impl Attempt {
+    /// What it says of the account.
+    pub fn seen(&self) -> Option<Seen> {
+        match self {
+            Self::Sent(_) => Some(Seen::Works),
+            Self::Refused(e) => Some(match e.class {
+                Class::Terminal => Seen::Works,
+                Class::Retryable { after } => Seen::Fails { asked: after },
+            }),
+            Self::NoAnswer(_) | Self::NoAccount(_) => Some(Seen::Fails { asked: None }),
+            Self::NotTried | Self::TooOld => None,
+        }
+    }
+
+    /// Whether the provider may have the text although it did not say so.
+    fn in_doubt(&self) -> bool {
+        match self {
+            Self::NoAnswer(_) => true,
+            Self::Refused(e) => e.in_doubt,
+            _ => false,
+        }
+    }
+
+    /// The failure's name and what to do about it.
+    fn failure(&self) -> (Option<String>, String) {
+        match self {
+            Self::Refused(e) => (e.provider_code.clone(), e.operator.clone()),
+            Self::NoAnswer(limit) => (
+                Some(NO_ANSWER.to_owned()),
+                format!("the provider did not answer within {} ms", limit.as_millis()),
+            ),
+            Self::NoAccount(why) => (
+                Some(ACCOUNT.to_owned()),
+                format!("the provider account cannot be used: {why}"),
+            ),
+            Self::Sent(_) | Self::NotTried | Self::TooOld => (None, "it was not sent yet".to_owned()),
+        }
+    }
+}
+
+/// Decides what is recorded. `random` spreads the next attempts.
+pub(crate) fn decide(
+    attempt: &Attempt,
+    sending: &Sending,
+    now: OffsetDateTime,
+    give_up_after: Duration,
+    random: u64,
+) -> Outcome {
+    let asked = match attempt {
+        Attempt::Sent(sent) => {
+            return Outcome::Sent {
+                provider_id: sent.provider_id.clone(),
+            };
+        }
+        Attempt::Refused(SendError {
+            class: Class::Terminal,
+            ..
+        }) => {
+            let (code, detail) = attempt.failure();
+            return Outcome::Failed { code, detail };
+        }
+        Attempt::TooOld => return gave_up(attempt, sending, give_up_after),
+        Attempt::Refused(SendError {
+            class: Class::Retryable { after },
+            ..
+        }) => *after,
+        Attempt::NoAnswer(_) | Attempt::NoAccount(_) | Attempt::NotTried => None,
+    };
+    let failures = u32::try_from(sending.attempt).unwrap_or(u32::MAX);
+    let after = backoff::delay(failures, asked, random);
+    if now + after - sending.created_at > give_up_after {
+        return gave_up(attempt, sending, give_up_after);
+    }
+    let (code, detail) = attempt.failure();
+    Outcome::Retry {
+        after,
+        // A doubt about an earlier attempt stays: no later answer says what became of that one.
+        in_doubt: attempt.in_doubt() || sending.resend,
+        code,
+        detail,
+    }
+}
+
+fn gave_up(attempt: &Attempt, sending: &Sending, give_up_after: Duration) -> Outcome {
+    let doubt = if attempt.in_doubt() || sending.resend {
+        ". The provider may have it all the same"
+    } else {
+        ""
+    };
+    let (code, last) = attempt.failure();
+    let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+    let seconds = give_up_after.as_secs();
+    Outcome::Failed {
+        code: Some(GAVE_UP.to_owned()),
+        detail: format!("no provider took it within {seconds} s; the last word was{code}: {last}{doubt}"),
+    }
+}
+
+/// The outcome's name in traces.
+pub(crate) fn name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Sent { .. } => "sent",
+        Outcome::Retry { .. } => "retry",
+        Outcome::Failed { .. } => "failed",
+    }
+}
+
+/// Counts the outcome, and logs it where nobody will try again.
+pub(crate) fn tell(
+    attempt: &Attempt,
+    outcome: &Outcome,
+    claim: &Claim,
+    sending: &Sending,
+    now: OffsetDateTime,
+) {
+    let kind = sending.kind.as_str();
+    match outcome {
+        Outcome::Sent { .. } => {
+            metrics::counter!("ccm_dispatch_sent_total", "kind" => kind).increment(1);
+            metrics::histogram!("ccm_dispatch_sent_seconds", "kind" => kind)
+                .record((now - sending.created_at).as_seconds_f64());
+        }
+        Outcome::Retry { after, code, .. } => {
+            let class = class(attempt);
+            metrics::counter!("ccm_dispatch_retried_total", "kind" => kind, "class" => class).increment(1);
+            tracing::debug!(
+                provider.code = code.as_deref(),
+                class,
+                after_ms = after.as_millis() as u64,
+                "a text was not taken and is tried again"
+            );
+        }
+        Outcome::Failed { code, detail } => {
+            let class = class(attempt);
+            metrics::counter!("ccm_dispatch_failed_total", "kind" => kind, "class" => class).increment(1);
+            tracing::warn!(
+                tenant.id = %claim.tenant,
+                conversation.id = %claim.conversation,
+                message.id = %sending.message,
+                account.id = %sending.account,
+                provider.kind = kind,
+                provider.code = code.as_deref(),
+                class,
+                detail,
+                "a text will not be sent"
+            );
+        }
+    }
+}
+
+/// Why an attempt came to nothing, coarse enough for a metric's label.
+fn class(attempt: &Attempt) -> &'static str {
+    match attempt {
+        Attempt::Refused(SendError {
+            class: Class::Terminal,
+            ..
+        }) => "refused",
+        Attempt::Refused(SendError { in_doubt: true, .. }) | Attempt::NoAnswer(_) => "in_doubt",
+        Attempt::Refused(_) => "unavailable",
+        Attempt::NoAccount(_) => "account",
+        Attempt::NotTried => "not_tried",
+        Attempt::Sent(_) | Attempt::TooOld => "too_old",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ccm_model::{AccountId, Address, Body, MessageId, ProviderKind};
+    use uuid::Uuid;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+    const BORN: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+    fn sending(attempt: i32, resend: bool) -> Sending {
+        Sending {
+            message: MessageId(Uuid::nil()),
+            account: AccountId(Uuid::nil()),
+            kind: ProviderKind::Twilio,
+            from: Address::parse("72345").unwrap(),
+            to: Address::parse("+19995550001").unwrap(),
+            body: Body::new("hello").unwrap(),
+            attempt,
+            resend,
+            wait: Duration::ZERO,
+            trace: None,
+            created_at: BORN,
+        }
+    }
+
+    fn refused(class: Class, in_doubt: bool) -> Attempt {
+        Attempt::Refused(SendError {
+            class,
+            provider_code: Some("20429".into()),
+            operator: "slow down".into(),
+            user: "later",
+            in_doubt,
+        })
+    }
+
+    fn retry(attempt: &Attempt, sending: &Sending) -> (Duration, bool, Option<String>) {
+        match decide(attempt, sending, BORN, DAY, u64::MAX) {
+            Outcome::Retry {
+                after,
+                in_doubt,
+                code,
+                ..
+            } => (after, in_doubt, code),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_passing_fault_is_tried_again_later_and_later() {
+        let fault = refused(Class::Retryable { after: None }, false);
+        let code = || Some("20429".to_owned());
+        assert_eq!(
+            retry(&fault, &sending(1, false)),
+            (Duration::from_secs(1), false, code())
+        );
+        assert_eq!(
+            retry(&fault, &sending(4, false)),
+            (Duration::from_secs(8), false, code())
+        );
+        let asked = refused(
+            Class::Retryable {
+                after: Some(Duration::from_secs(9)),
+            },
+            false,
+        );
+        assert_eq!(
+            retry(&asked, &sending(1, false)),
+            (Duration::from_secs(10), false, code())
+        );
+    }
+
+    #[test]
+    fn a_doubt_once_raised_stays() {
+        let clear = refused(Class::Retryable { after: None }, false);
+        assert!(
+            retry(
+                &refused(Class::Retryable { after: None }, true),
+                &sending(1, false)
+            )
+            .1
+        );
+        assert!(retry(&Attempt::NoAnswer(DAY), &sending(1, false)).1);
+        assert!(
+            retry(&clear, &sending(2, true)).1,
+            "the first attempt is still in doubt"
+        );
+        assert!(retry(&Attempt::NotTried, &sending(2, true)).1);
+        assert!(!retry(&Attempt::NotTried, &sending(2, false)).1);
+    }
+
+    #[test]
+    fn gives_up_when_the_next_attempt_would_be_too_late() {
+        let fault = refused(Class::Retryable { after: None }, false);
+        let almost = BORN + DAY - Duration::from_secs(30);
+        assert!(matches!(
+            decide(&fault, &sending(9, false), almost, DAY, 0),
+            Outcome::Retry { .. }
+        ));
+        let Outcome::Failed { code, detail } = decide(&fault, &sending(9, true), almost, DAY, u64::MAX)
+        else {
+            panic!("the next attempt is beyond the day");
+        };
+        assert_eq!(code.as_deref(), Some(GAVE_UP));
+        assert!(
+            detail.contains("(20429): slow down. The provider may have it"),
+            "{detail}"
+        );
+        let old = decide(&Attempt::TooOld, &sending(1, false), almost, DAY, 0);
+        assert!(matches!(old, Outcome::Failed { code: Some(code), .. } if code == GAVE_UP));
+    }
+
+    #[test]
+    fn a_refusal_is_final_and_says_nothing_against_the_account() {
+        let no = refused(Class::Terminal, false);
+        assert_eq!(no.seen(), Some(Seen::Works));
+        let outcome = decide(&no, &sending(1, false), BORN, DAY, 0);
+        assert!(matches!(outcome, Outcome::Failed { code: Some(code), .. } if code == "20429"));
+        assert_eq!(Attempt::NotTried.seen(), None);
+        let asked = Some(Duration::from_secs(9));
+        let later = refused(Class::Retryable { after: asked }, false);
+        assert_eq!(later.seen(), Some(Seen::Fails { asked }));
+    }
+}

@@ -1,0 +1,140 @@
+//! The loop: claim what is due, for as long as there is room; else wait for a wake-up, a due line, a free slot.
+
+use crate::{Settings, backoff, line::Worker, slots::Slots};
+use ccm_bus::Subscription;
+use ccm_db::DbError;
+use ccm_model::TenantId;
+use ccm_runtime::Lifecycle;
+use futures::FutureExt;
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::{
+    task::{Id, JoinError, JoinSet},
+    time::sleep,
+};
+
+/// A line may be due and yet not to be had, in another pod's hands at this instant: no reason to ask without a break.
+const SHORTEST_WAIT: Duration = Duration::from_millis(20);
+
+/// What the loop waits for.
+enum WaitFor {
+    /// All room is taken, or a tenant has its share: a slot that becomes free is a reason to look.
+    Room,
+    /// Nothing is due for so long.
+    Work(Duration),
+    /// The database is away.
+    Database(Duration),
+}
+
+struct Pool {
+    worker: Arc<Worker>,
+    slots: Slots,
+    tasks: JoinSet<()>,
+    tenants: HashMap<Id, TenantId>,
+    poll: Duration,
+    /// Calls in a row that the database did not answer.
+    failures: u32,
+}
+
+pub(crate) async fn run(worker: Worker, mut wakes: Subscription, settings: &Settings, life: Lifecycle) {
+    let mut pool = Pool {
+        worker: Arc::new(worker),
+        slots: Slots::new(settings.concurrency),
+        tasks: JoinSet::new(),
+        tenants: HashMap::new(),
+        poll: settings.poll,
+        failures: 0,
+    };
+    while !life.is_draining() {
+        let wait_for = pool.claim(&life).await;
+        tokio::select! {
+            () = pool.wait(wait_for) => {}
+            _ = wakes.next() => while wakes.next().now_or_never().is_some() {},
+            () = life.draining() => {}
+        }
+    }
+    pool.finish().await;
+}
+
+impl Pool {
+    /// Claims and starts until nothing more is due or there is no room.
+    async fn claim(&mut self, life: &Lifecycle) -> WaitFor {
+        loop {
+            self.reap();
+            let room = self.slots.room();
+            if room == 0 || life.is_draining() {
+                return WaitFor::Room;
+            }
+            let full = self.slots.full();
+            let claims = match self.worker.claim(room, &full).await {
+                Ok(claims) => claims,
+                Err(e) => return self.database_failed(&e),
+            };
+            let more = claims.len() == room;
+            for claim in claims {
+                self.slots.take(claim.tenant);
+                let task = self.worker.clone().work(claim, life.clone());
+                self.tenants.insert(self.tasks.spawn(task).id(), claim.tenant);
+            }
+            metrics::gauge!("ccm_dispatch_under_way").set(self.slots.taken() as f64);
+            if more {
+                continue;
+            }
+            if !full.is_empty() {
+                return WaitFor::Room;
+            }
+            return match self.worker.next_due().await {
+                Ok(next) => {
+                    self.database_answered();
+                    WaitFor::Work(next.map_or(self.poll, |next| next.min(self.poll).max(SHORTEST_WAIT)))
+                }
+                Err(e) => self.database_failed(&e),
+            };
+        }
+    }
+
+    /// Cancel-safe.
+    async fn wait(&mut self, wait_for: WaitFor) {
+        match wait_for {
+            WaitFor::Room => tokio::select! {
+                Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
+                () = sleep(self.poll) => {}
+            },
+            WaitFor::Work(time) | WaitFor::Database(time) => sleep(time).await,
+        }
+    }
+
+    fn reap(&mut self) {
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            self.ended(ended);
+        }
+    }
+
+    /// A task that panicked has been logged by the hook; its claim expires.
+    fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = ended.map_or_else(|e| e.id(), |(id, ())| id);
+        if let Some(tenant) = self.tenants.remove(&id) {
+            self.slots.give_back(tenant);
+        }
+        metrics::gauge!("ccm_dispatch_under_way").set(self.slots.taken() as f64);
+    }
+
+    fn database_failed(&mut self, error: &DbError) -> WaitFor {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures == 1 {
+            tracing::error!(%error, "the outbox cannot be read; texts wait in it until the database is back");
+        }
+        WaitFor::Database(backoff::pause(self.failures.min(3), None, self.worker.random()))
+    }
+
+    fn database_answered(&mut self) {
+        if std::mem::take(&mut self.failures) > 0 {
+            tracing::info!("the outbox can be read again");
+        }
+    }
+
+    async fn finish(mut self) {
+        while let Some(ended) = self.tasks.join_next_with_id().await {
+            self.ended(ended);
+        }
+    }
+}

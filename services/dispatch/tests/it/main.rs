@@ -1,0 +1,12 @@
+//! Dispatch on a real Postgres, against providers that speak the documented wire.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests live in real time, next to Postgres' clock"
+)]
+
+mod faults;
+mod order;
+mod pace;
+mod provider;
+mod rig;
