@@ -47,6 +47,8 @@ pub(crate) struct Socket {
     pub out: mpsc::UnboundedSender<Out>,
     /// Delayed acknowledgements that are not written yet.
     pub acks_due: u32,
+    /// In a black hole: nothing that is put reaches the wire.
+    pub silent: bool,
 }
 
 /// The state of the simulated AACC.
@@ -142,6 +144,7 @@ impl Book {
                 state: SocketState::NoChat,
                 out,
                 acks_due: 0,
+                silent: false,
             },
         );
         no
@@ -186,15 +189,19 @@ impl Book {
         }
     }
 
-    /// Sends an event of the room; without a socket it is kept for the resume.
+    /// Sends an event of the room; what no open socket carries is kept for the resume.
     pub fn put_room_event(&mut self, guid: u64, frame: &ServerFrame) {
         let Some(chat) = self.chats.get_mut(&guid) else {
             return;
         };
-        match chat.link {
-            Link::Open(no) => self.put(no, frame),
-            Link::Lost if self.settings.missed_room_events => chat.missed.push(frame.encode()),
-            Link::Lost => {}
+        let carried = match chat.link {
+            Link::Open(no) => self.sockets.get(&no).filter(|s| !s.silent).map(|_| no),
+            Link::Lost => None,
+        };
+        match carried {
+            Some(no) => self.put(no, frame),
+            None if self.settings.missed_room_events => chat.missed.push(frame.encode()),
+            None => {}
         }
     }
 
@@ -346,9 +353,10 @@ impl Book {
         let Some(socket) = self.sockets.get_mut(&no) else {
             return;
         };
-        let silent = matches!(out, Out::BlackHole);
+        let falls_silent = matches!(out, Out::BlackHole);
         let _ = socket.out.send(out);
-        if silent {
+        if falls_silent {
+            socket.silent = true;
             return;
         }
         if let SocketState::Chat(guid) = std::mem::replace(&mut socket.state, SocketState::Closing) {

@@ -186,6 +186,9 @@ impl Chat {
         ChatRecord {
             guid: self.guid,
             customer: self.customer.clone(),
+            ours: custom_field(&self.intrinsics, "to")
+                .unwrap_or_default()
+                .to_owned(),
             skillset: self.skillset.clone(),
             state: self.state,
             received: received
@@ -218,14 +221,19 @@ impl Chat {
     }
 }
 
-/// The customer's number: the custom field `from`, or the number that the intrinsics are made of.
-fn customer_number(intrinsics: &Intrinsics) -> String {
-    let from = intrinsics
+/// A custom field that is not empty.
+fn custom_field<'a>(intrinsics: &'a Intrinsics, title: &str) -> Option<&'a str> {
+    let field = intrinsics
         .custom_fields
         .iter()
-        .find(|f| f.title.eq_ignore_ascii_case("from"));
-    if let Some(from) = from.filter(|f| !f.value.is_empty()) {
-        return from.value.to_string();
+        .find(|f| f.title.eq_ignore_ascii_case(title));
+    field.map(|f| &*f.value).filter(|v| !v.is_empty())
+}
+
+/// The customer's number: the custom field `from`, or the number that the intrinsics are made of.
+fn customer_number(intrinsics: &Intrinsics) -> String {
+    if let Some(from) = custom_field(intrinsics, "from") {
+        return from.to_owned();
     }
     let mut number = intrinsics.country.clone();
     let _ = write!(number, "{}{}", &*intrinsics.area, &*intrinsics.phone_number);

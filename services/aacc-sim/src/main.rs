@@ -7,7 +7,11 @@ use anyhow::Context;
 use ccm_aacc_sim::{Config, Script, Sim, Tls};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// AACC's side of Enterprise Web Chat, for development and tests.
 #[derive(Parser)]
@@ -36,10 +40,14 @@ struct Args {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+    let wanted = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // Below INFO the libraries print frames and requests, and those carry texts and numbers.
+    let harmless = filter_fn(|m| *m.level() <= Level::INFO || m.target().starts_with("ccm_aacc_sim"));
+    let stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry()
+        .with(wanted)
+        .with(harmless)
+        .with(stderr)
         .init();
     let args = Args::parse();
 

@@ -239,15 +239,18 @@ impl Player<'_> {
 
     fn say(&self, template: &str, heard: &str) -> Result<(), OpError> {
         let n = self.rule.number(&self.customer).to_string();
-        let tag = fill(&self.rule.spec.tag, |name| (name == "n").then(|| n.clone()));
-        let text = fill(template, |name| match name {
+        let known = |name: &str| match name {
             "n" => Some(n.clone()),
-            "tag" => Some(tag.clone()),
-            "text" => Some(heard.to_owned()),
             "agent" => Some(self.agent.name.clone()),
             "customer" => Some(self.customer.clone()),
+            "digits" => Some(self.customer.chars().filter(char::is_ascii_digit).collect()),
             "guid" => Some(self.guid.to_string()),
             _ => None,
+        };
+        let text = fill(template, |name| match name {
+            "tag" => Some(fill(&self.rule.spec.tag, known)),
+            "text" => Some(heard.to_owned()),
+            other => known(other),
         });
         self.shared
             .with(|book| book.say(self.guid, Some(&self.agent.id), &text, self.rule.spec.raw))

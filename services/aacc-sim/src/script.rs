@@ -15,8 +15,9 @@ pub struct Script {
     pub agents: Vec<AutoAgent>,
 }
 
-/// A rule for automatic agents. Templates know the placeholders `{n}` (number of what is said to this customer,
-/// from 1, over all his chats), `{tag}`, `{text}` (the text that is answered), `{agent}`, `{customer}`, `{guid}`.
+/// A rule for automatic agents. Templates know the placeholders `{n}` (number of what is said to this customer, from 1,
+/// over all chats), `{tag}`, `{text}` (the text that is answered), `{agent}`, `{customer}`, `{digits}` (the digits of
+/// the customer's number), `{guid}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AutoAgent {
@@ -35,7 +36,7 @@ pub struct AutoAgent {
     pub join_after_ms: u64,
     /// Said after joining.
     pub greeting: Option<String>,
-    /// How what is said is numbered.
+    /// How what is said is numbered. The checker wants a `#`, then letters, digits and dashes, different in every text.
     pub tag: String,
     /// What texts are answered with, one after the other, then from the first again. Empty for no answers.
     pub replies: Vec<String>,
@@ -66,7 +67,7 @@ impl Default for AutoAgent {
             customers: Vec::new(),
             join_after_ms: 0,
             greeting: None,
-            tag: "a-{n}".into(),
+            tag: "#a-{digits}-{n}".into(),
             replies: vec!["{tag} {text}".into()],
             reply_after_ms: 0,
             typing: false,
@@ -183,6 +184,21 @@ mod tests {
                 .unwrap_err()
                 .contains("replys")
         );
+    }
+
+    #[test]
+    fn the_readme_shows_a_script_that_loads() {
+        let readme = include_str!("../README.md");
+        let begin = readme.find("    [aacc]").unwrap();
+        let example = &readme[begin..begin + readme[begin..].find("Templates know").unwrap()];
+        let script = Script::from_toml(example).unwrap();
+        assert_eq!((script.aacc.skillsets.len(), script.agents.len()), (1, 1));
+        let defaults = serde_json::to_value(Settings::default()).unwrap();
+        for (name, value) in serde_json::to_value(script.aacc).unwrap().as_object().unwrap() {
+            if !["skillsets", "any_skillset"].contains(&name.as_str()) {
+                assert_eq!(*value, defaults[name], "{name}");
+            }
+        }
     }
 
     #[test]

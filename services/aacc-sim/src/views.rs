@@ -176,6 +176,8 @@ pub struct Record {
 pub struct ChatRecord {
     pub guid: u64,
     pub customer: String,
+    /// The custom field `to`: the number that the customer texted.
+    pub ours: String,
     pub skillset: String,
     pub state: ChatState,
     /// What reached the agent's side, in order.

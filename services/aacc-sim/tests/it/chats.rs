@@ -89,6 +89,7 @@ async fn texts_need_an_agent_and_are_acknowledged() {
         (1, 1, ChatState::Live)
     );
     let record = sim.record();
+    assert_eq!(record.chats[0].ours, "+19717122614");
     let received = &record.chats[0].received;
     assert_eq!(received.len(), 1);
     assert_eq!(received[0].text, "a < b > c & d");

@@ -58,7 +58,8 @@ pub fn open_body(from: &str, skillset: &str) -> Value {
     json!({"method": "requestChat", "guid": null, "authenticationKey": null, "deviceType": "test (SMS)",
         "requestTranscript": false, "intrinsics": {"email": "", "name": "SMS Customer", "country": "+1",
         "area": "469", "phoneNumber": "7206211", "skillset": skillset,
-        "customFields": [{"title": "from", "value": from}]}})
+        "customFields": [{"title": "from", "value": from},
+            {"title": "to", "value": "+19717122614"}]}})
 }
 
 pub fn resume_body(guid: u64, key: &str, transcript: bool) -> Value {

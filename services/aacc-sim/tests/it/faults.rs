@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ccm_aacc_sim::{Break, ChatState, Link, NewConnections, Settings, Target};
+use ccm_aacc_sim::{Agent, Break, ChatState, Link, NewConnections, Settings, Target};
 use serde_json::json;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::connect_async;
@@ -72,10 +72,16 @@ async fn a_black_hole_keeps_tcp_open_and_carries_nothing() {
         "AACC takes the socket for open"
     );
     assert!(!sim.record().chats[0].said[0].delivered_to_socket);
+    sim.join(guid, Agent::new("7001", "Ann")).unwrap();
 
     let mut back = Customer::dial(&sim).await;
     back.send(resume_body(guid, &key, false)).await;
     back.expect("requestChat").await;
+    assert_eq!(
+        back.expect("newParticipant").await["agentId"],
+        "7001",
+        "what the hole swallowed"
+    );
     back.text("through").await;
     back.expect_ack(true).await;
     assert_eq!(sim.record().chats[0].received.len(), 1);

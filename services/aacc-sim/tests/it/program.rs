@@ -20,7 +20,9 @@ async fn the_program_plays_its_script_until_it_is_terminated() {
         .arg(dir.path().join("tls"))
         .arg("--script")
         .arg(&script)
+        .env("RUST_LOG", "trace,tungstenite::protocol=trace")
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .unwrap();
@@ -62,6 +64,15 @@ async fn the_program_plays_its_script_until_it_is_terminated() {
         format!("hello {CUSTOMER}")
     );
 
+    customer.text("CANARY").await;
+    customer.expect_ack(true).await;
+    assert!(
+        customer.expect("newMessage").await["message"]
+            .as_str()
+            .unwrap()
+            .ends_with("CANARY")
+    );
+
     let pid = program.id().unwrap().to_string();
     assert!(
         Command::new("kill")
@@ -72,12 +83,16 @@ async fn the_program_plays_its_script_until_it_is_terminated() {
             .success()
     );
     let reading = tokio::spawn(async move { customer.end().await });
+    let output = timeout(PATIENCE, program.wait_with_output())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(output.status.success());
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(log.contains("aacc-sim is up"), "{log}");
     assert!(
-        timeout(PATIENCE, program.wait())
-            .await
-            .unwrap()
-            .unwrap()
-            .success()
+        !log.contains(&CUSTOMER[1..]) && !log.contains("CANARY"),
+        "texts and numbers stay out of the log"
     );
     assert_eq!(reading.await.unwrap(), crate::customer::End::Closed(1001));
 }

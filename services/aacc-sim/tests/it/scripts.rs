@@ -112,6 +112,8 @@ async fn places_are_limited_and_shared_out() {
     third.expect_quiet().await;
     first.text("bye").await;
     first.expect_ack(true).await;
+    let answer = first.expect("newMessage").await;
+    assert_eq!(answer["message"], "#a-14697206211-1 bye", "the default template");
     third.expect("newParticipant").await;
 }
 
