@@ -1,0 +1,4 @@
+mod chat;
+mod dial;
+mod peer;
+mod queue;
