@@ -150,6 +150,11 @@ impl Book {
         no
     }
 
+    /// Whether a socket is in a black hole.
+    pub fn is_silent(&self, no: u64) -> bool {
+        self.sockets.get(&no).is_some_and(|s| s.silent)
+    }
+
     /// The socket is gone, whoever ended it.
     pub fn remove_socket(&mut self, no: u64) {
         let Some(socket) = self.sockets.remove(&no) else {

@@ -23,7 +23,7 @@ const INVALID: &str = "Invalid message";
 impl Book {
     /// Handles one text frame. Returns true if a text reached the agent's side.
     pub fn receive(&mut self, socket: u64, text: &str) -> bool {
-        if self.state_of(socket) == SocketState::Closing {
+        if self.state_of(socket) == SocketState::Closing || self.is_silent(socket) {
             return false;
         }
         for finding in strict::check(text) {

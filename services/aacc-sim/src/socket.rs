@@ -120,18 +120,16 @@ pub(crate) async fn serve(shared: Arc<Shared>, ws: WebSocketStream<Stream>) {
         orders,
         later: VecDeque::new(),
         cut_at: None,
-        silent: false,
     };
     socket.heard();
     let stop = socket.shared.stop.clone();
     let end = tokio::select! {
         end = socket.run() => end,
-        () = stop.cancelled() => End::Close(1001),
-    };
-    let end = if socket.silent && !matches!(end, End::Reset) {
-        End::Gone
-    } else {
-        end
+        // Out of a black hole not even a close frame gets.
+        () = stop.cancelled() => match socket.shared.look(|book| book.is_silent(socket.no)) {
+            true => End::Gone,
+            false => End::Close(1001),
+        },
     };
     match end {
         End::Gone => {}
@@ -156,8 +154,6 @@ struct Open {
     orders: mpsc::UnboundedReceiver<Out>,
     later: VecDeque<(Instant, Utf8Bytes)>,
     cut_at: Option<Instant>,
-    /// In a black hole: not even a close frame gets out.
-    silent: bool,
 }
 
 impl Open {
@@ -231,7 +227,6 @@ impl Open {
 
     /// Neither reads nor writes until the socket is reset or taken away.
     async fn black_hole(&mut self) -> End {
-        self.silent = true;
         loop {
             match self.orders.recv().await {
                 Some(Out::Reset) => return End::Reset,

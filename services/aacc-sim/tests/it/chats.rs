@@ -243,12 +243,12 @@ async fn a_wrong_or_expired_key_is_refused_and_the_socket_stays_open() {
 }
 
 #[tokio::test]
-async fn a_chat_outlives_a_short_loss() {
-    let sim = plain(Settings {
-        survive_for: Duration::from_millis(600),
+async fn each_loss_has_its_own_time_to_come_back() {
+    let settings = Settings {
+        survive_for: Duration::from_secs(1),
         ..Settings::default()
-    })
-    .await;
+    };
+    let sim = plain(settings).await;
     let (customer, guid, key) = Customer::live(&sim).await;
     drop(customer);
     sim.wait_for(guid, |c| c.link == Link::Lost, PATIENCE)
@@ -257,8 +257,14 @@ async fn a_chat_outlives_a_short_loss() {
     let mut back = Customer::dial(&sim).await;
     back.send(resume_body(guid, &key, false)).await;
     back.expect("requestChat").await;
-    tokio::time::sleep(Duration::from_millis(900)).await;
-    back.text("the timer of the first loss means nothing now").await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    drop(back);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let mut back = Customer::dial(&sim).await;
+    back.send(resume_body(guid, &key, false)).await;
+    back.expect("requestChat").await;
+    back.text("the time of the first loss is over, that of the second was not")
+        .await;
     back.expect_ack(true).await;
 }
 

@@ -225,13 +225,13 @@ async fn idle_sockets_are_cut_where_configured() {
 async fn a_shutdown_closes_sockets_and_frees_the_port() {
     let sim = plain(Settings::default()).await;
     let (mut customer, guid, key) = Customer::live(&sim).await;
-    let (hole, hole_guid, _) = Customer::chat(&sim).await;
+    let (mut hole, hole_guid, _) = Customer::chat(&sim).await;
     sim.break_sockets(hole_guid.into(), Break::BlackHole);
     let addr = sim.ewc_addr();
     let reading = tokio::spawn(async move { customer.end().await });
     timeout(PATIENCE, sim.shutdown()).await.unwrap();
     assert_eq!(reading.await.unwrap(), End::Closed(1001));
-    drop(hole);
+    assert_eq!(hole.end().await, End::Lost, "nothing comes out of a black hole");
     let config = ccm_aacc_sim::Config {
         listen: addr,
         ..Default::default()
