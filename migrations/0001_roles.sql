@@ -16,6 +16,8 @@ BEGIN
 END $$;
 
 GRANT USAGE ON SCHEMA public TO ccm_app, ccm_system;
+-- Postgres 14 and older let everybody make tables and functions here.
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 
 -- The tenants of the current transaction: one for most, several for a batch of incoming texts. NULL outside of one,
 -- so that a query without a tenant sees nothing.

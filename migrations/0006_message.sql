@@ -38,23 +38,32 @@ CREATE FUNCTION uuid_v7_floor(at timestamptz) RETURNS uuid
   LANGUAGE sql IMMUTABLE PARALLEL SAFE
   RETURN (lpad(to_hex(floor(extract(epoch FROM at) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid;
 
--- Makes the month partitions from `first` on, where they are missing. The migrations runner calls it every time.
+-- Makes the month partitions from `first` on, where they are missing, and returns how many. The migrations runner calls
+-- it every time. Texts go on meanwhile: a table is attached under a weaker lock than one that is made as a partition.
+-- What the default partition holds of such a month moves; else the month could never be made.
 CREATE FUNCTION ensure_message_partitions(first date, months integer) RETURNS integer
   LANGUAGE plpgsql AS $$
 DECLARE
   start date;
   part text;
+  low uuid;
+  high uuid;
   made integer := 0;
 BEGIN
+  -- Whoever runs at the same time waits here, then finds the partitions.
+  LOCK TABLE ONLY message IN SHARE UPDATE EXCLUSIVE MODE;
   FOR n IN 0 .. months - 1 LOOP
     start := (date_trunc('month', first) + make_interval(months => n))::date;
     part := 'message_' || to_char(start, 'YYYYMM');
-    IF to_regclass(part) IS NULL THEN
-      EXECUTE format('CREATE TABLE %I PARTITION OF message FOR VALUES FROM (%L) TO (%L)', part,
-        uuid_v7_floor(start::timestamp AT TIME ZONE 'UTC'),
-        uuid_v7_floor((start + interval '1 month')::timestamp AT TIME ZONE 'UTC'));
-      made := made + 1;
-    END IF;
+    CONTINUE WHEN to_regclass(part) IS NOT NULL;
+    low := uuid_v7_floor(start::timestamp AT TIME ZONE 'UTC');
+    high := uuid_v7_floor((start + interval '1 month')::timestamp AT TIME ZONE 'UTC');
+    EXECUTE format('CREATE TABLE %I (LIKE message INCLUDING ALL)', part);
+    LOCK TABLE message_other IN ACCESS EXCLUSIVE MODE;
+    EXECUTE format('WITH moved AS (DELETE FROM message_other WHERE id >= %L AND id < %L RETURNING *)
+                    INSERT INTO %I SELECT * FROM moved', low, high, part);
+    EXECUTE format('ALTER TABLE message ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', part, low, high);
+    made := made + 1;
   END LOOP;
   RETURN made;
 END $$;

@@ -52,7 +52,7 @@ pub struct Batch<'a> {
 /// One statement, so that a batch costs one round trip: de-duplicate, open or touch each conversation once (its row lock
 /// gives the sequences), insert texts and their inbox rows. Conversations are locked in the order of their addresses,
 /// the same in every batch, so that two batches cannot wait for each other.
-const ACCEPT: &str = "
+pub(crate) const ACCEPT: &str = "
 WITH input AS (
   SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::text[],
                        $9::text[], $10::timestamptz[], $11::timestamptz[], $12::text[]) WITH ORDINALITY
@@ -102,11 +102,10 @@ impl Batch<'_> {
     /// Any error means that nothing of the batch was stored; the caller tries the texts one by one.
     pub async fn accept(&self, texts: &[IncomingText]) -> Result<Vec<Accepted>, DbError> {
         let tenants: BTreeSet<TenantId> = texts.iter().map(|t| t.route.tenant).collect();
-        let tenants: Vec<String> = tenants.iter().map(ToString::to_string).collect();
         let column = |get: fn(&IncomingText) -> uuid::Uuid| texts.iter().map(get).collect::<Vec<_>>();
         let words = |get: for<'t> fn(&'t IncomingText) -> &'t str| texts.iter().map(get).collect::<Vec<_>>();
 
-        let mut tx = self.db.begin(&tenants.join(",")).await?;
+        let mut tx = self.db.begin(tenants).await?;
         let rows = sqlx::query(ACCEPT)
             .bind(column(|t| t.message.uuid()))
             .bind(column(|t| t.conversation.uuid()))

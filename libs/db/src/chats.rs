@@ -1,4 +1,4 @@
-use crate::{Batch, DbError, LinkRow, OwnedTenant, TenantDb, seal::Place, settings};
+use crate::{Batch, DbError, LinkRow, OwnedTenant, TenantDb, seal::Place, settings, storable::storable};
 use ccm_model::{Address, Body, ChatId, ConversationId, Id, LinkId, MessageId, PodId, TenantId, TraceParent};
 use sqlx::{Postgres, Row, Transaction};
 use time::OffsetDateTime;
@@ -84,12 +84,15 @@ SELECT tenant_id, conversation_id, max(seq) AS newest FROM (
   SELECT tenant_id, conversation_id, 0 FROM chat WHERE tenant_id = ANY ($1) AND state <> 'closed'
 ) AS work GROUP BY tenant_id, conversation_id";
 
+pub(crate) const HEARD: &str = "
+SELECT heard, count(*) AS times FROM message
+WHERE tenant_id = $1 AND conversation_id = $2 AND chat_id = $3 AND heard IS NOT NULL GROUP BY heard";
+
 impl Batch<'_> {
     /// Conversations of these tenants that need an actor: a text waits for the agent, or a chat is open.
     pub async fn conversations_to_serve(&self, tenants: &[TenantId]) -> Result<Vec<ToServe>, DbError> {
-        let names: Vec<String> = tenants.iter().map(ToString::to_string).collect();
         let ids: Vec<_> = tenants.iter().map(|t| t.uuid()).collect();
-        let mut tx = self.db.begin(&names.join(",")).await?;
+        let mut tx = self.db.begin(tenants.iter().copied()).await?;
         let rows = sqlx::query(TO_SERVE).bind(ids).fetch_all(&mut *tx).await?;
         tx.commit().await?;
         rows.iter()
@@ -126,7 +129,8 @@ impl TenantDb<'_> {
     pub async fn actor_context(&self, conversation: ConversationId) -> Result<ActorContext, DbError> {
         let mut tx = self.begin().await?;
         let row = sqlx::query(
-            "SELECT l.*, c.our_address, c.customer_address, s.name AS skillset
+            "SELECT l.id, l.name, l.scheme, l.host, l.port, l.path, l.ca_pem, l.swap_angle_brackets, l.connects_per_second,
+                    l.created_at, c.our_address, c.customer_address, s.name AS skillset
              FROM conversation c
              JOIN number n ON n.tenant_id = c.tenant_id AND n.id = c.number_id
              JOIN skillset s ON s.tenant_id = n.tenant_id AND s.id = n.skillset_id
@@ -258,15 +262,12 @@ impl TenantDb<'_> {
         chat: ChatId,
     ) -> Result<Vec<([u8; 32], u32)>, DbError> {
         let mut tx = self.begin().await?;
-        let rows = sqlx::query(
-            "SELECT heard, count(*) AS times FROM message
-             WHERE tenant_id = $1 AND conversation_id = $2 AND chat_id = $3 AND heard IS NOT NULL GROUP BY heard",
-        )
-        .bind(self.tenant.uuid())
-        .bind(conversation.uuid())
-        .bind(chat.uuid())
-        .fetch_all(&mut *tx)
-        .await?;
+        let rows = sqlx::query(HEARD)
+            .bind(self.tenant.uuid())
+            .bind(conversation.uuid())
+            .bind(chat.uuid())
+            .fetch_all(&mut *tx)
+            .await?;
         tx.commit().await?;
         rows.iter()
             .map(|r| {
@@ -318,7 +319,7 @@ impl TenantDb<'_> {
         .bind(conversation.uuid())
         .bind(chat.uuid())
         .bind(seq)
-        .bind(&text.author)
+        .bind(storable(&text.author))
         .bind(text.body.as_str())
         .bind(if answerable { "queued" } else { "failed" })
         .bind((!answerable).then_some("ccm:unanswerable"))
@@ -385,7 +386,7 @@ impl TenantDb<'_> {
         .bind(self.tenant.uuid())
         .bind(chat.map(Id::uuid))
         .bind(at)
-        .bind(reason)
+        .bind(storable(reason))
         .execute(&mut *tx)
         .await?;
         let closed = sqlx::query(

@@ -5,6 +5,7 @@ use ccm_model::{
 };
 use sqlx::{Row, postgres::PgRow};
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
 /// A conversation, as its readers see it.
 #[derive(Debug, Clone)]
@@ -79,6 +80,33 @@ fn message(row: &PgRow) -> Result<MessageRow, DbError> {
 /// Ids and clocks of different machines differ a little: partitions are looked into from a day before.
 const CLOCK_SLACK: Duration = Duration::DAY;
 
+macro_rules! conversation_columns {
+    () => {
+        "id, number_id, our_address, customer_address, state, opened_at, last_activity_at, closed_at"
+    };
+}
+const CONVERSATION: &str = concat!(
+    "SELECT ",
+    conversation_columns!(),
+    " FROM conversation WHERE tenant_id = $1 AND id = $2"
+);
+// Two statements, not one with `$2 IS NULL OR …`: its generic plan could use one index only.
+pub(crate) const CONVERSATIONS: &str = concat!(
+    "SELECT ",
+    conversation_columns!(),
+    " FROM conversation WHERE tenant_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
+);
+pub(crate) const CONVERSATIONS_OF_CUSTOMER: &str = concat!(
+    "SELECT ",
+    conversation_columns!(),
+    " FROM conversation WHERE tenant_id = $1 AND customer_address = $2 AND id < $3 ORDER BY id DESC LIMIT $4"
+);
+pub(crate) const MESSAGES: &str = "
+SELECT id, chat_id, seq, direction, origin, author, body, state, attempts, resends, provider_message_id, error_code,
+       error_detail, trace_parent, created_at, updated_at
+FROM message WHERE tenant_id = $1 AND conversation_id = $2 AND seq > $3 AND id >= uuid_v7_floor($4)
+ORDER BY seq LIMIT $5";
+
 impl TenantDb<'_> {
     /// Conversations from the newest on, `before` excluded, of one customer or of all, `limit` at most.
     pub async fn conversations(
@@ -88,17 +116,17 @@ impl TenantDb<'_> {
         limit: i64,
     ) -> Result<Vec<ConversationRow>, DbError> {
         let mut tx = self.begin().await?;
-        let rows = sqlx::query(
-            "SELECT * FROM conversation WHERE tenant_id = $1
-               AND ($2::text IS NULL OR customer_address = $2) AND ($3::uuid IS NULL OR id < $3)
-             ORDER BY id DESC LIMIT $4",
-        )
-        .bind(self.tenant.uuid())
-        .bind(customer.map(Address::as_str))
-        .bind(before.map(Id::uuid))
-        .bind(limit)
-        .fetch_all(&mut *tx)
-        .await?;
+        let query = match customer {
+            Some(customer) => sqlx::query(CONVERSATIONS_OF_CUSTOMER)
+                .bind(self.tenant.uuid())
+                .bind(customer.as_str()),
+            None => sqlx::query(CONVERSATIONS).bind(self.tenant.uuid()),
+        };
+        let rows = query
+            .bind(before.map_or(Uuid::max(), Id::uuid))
+            .bind(limit)
+            .fetch_all(&mut *tx)
+            .await?;
         tx.commit().await?;
         rows.iter().map(conversation).collect()
     }
@@ -106,7 +134,7 @@ impl TenantDb<'_> {
     /// One conversation.
     pub async fn conversation(&self, id: ConversationId) -> Result<ConversationRow, DbError> {
         let mut tx = self.begin().await?;
-        let row = sqlx::query("SELECT * FROM conversation WHERE tenant_id = $1 AND id = $2")
+        let row = sqlx::query(CONVERSATION)
             .bind(self.tenant.uuid())
             .bind(id.uuid())
             .fetch_optional(&mut *tx)
@@ -124,18 +152,14 @@ impl TenantDb<'_> {
         limit: i64,
     ) -> Result<Vec<MessageRow>, DbError> {
         let mut tx = self.begin().await?;
-        let rows = sqlx::query(
-            "SELECT * FROM message WHERE tenant_id = $1 AND conversation_id = $2 AND seq > $3
-               AND id >= uuid_v7_floor($4)
-             ORDER BY seq LIMIT $5",
-        )
-        .bind(self.tenant.uuid())
-        .bind(of.id.uuid())
-        .bind(after)
-        .bind(of.opened_at - CLOCK_SLACK)
-        .bind(limit)
-        .fetch_all(&mut *tx)
-        .await?;
+        let rows = sqlx::query(MESSAGES)
+            .bind(self.tenant.uuid())
+            .bind(of.id.uuid())
+            .bind(after)
+            .bind(of.opened_at - CLOCK_SLACK)
+            .bind(limit)
+            .fetch_all(&mut *tx)
+            .await?;
         tx.commit().await?;
         rows.iter().map(message).collect()
     }

@@ -1,5 +1,10 @@
+use std::fmt;
+
 /// Why the database did not do it, classified for the caller.
-#[derive(Debug, thiserror::Error)]
+///
+/// Neither form shows a value of a row: Postgres quotes the whole row in the detail of some errors, and rows hold texts
+/// and phone numbers.
+#[derive(thiserror::Error)]
 pub enum DbError {
     /// Postgres is away, overloaded or gave up on a lock. The same call may succeed later.
     #[error("the database is unavailable: {0}")]
@@ -15,7 +20,7 @@ pub enum DbError {
     /// A value that the schema does not take.
     #[error("not a valid value: {constraint}")]
     Invalid {
-        /// The CHECK constraint's name in Postgres.
+        /// The CHECK constraint's name in Postgres, or the SQLSTATE where no column would take it (22021: a NUL).
         constraint: String,
     },
     /// No such row for this tenant.
@@ -42,42 +47,75 @@ impl DbError {
     }
 }
 
-/// 57P01..03: shutting down, crashed, starting; 55P03: lock_timeout; 40001, 40P01: serialisation, deadlock; 53xxx: out
-/// of something; 57014: statement time-out; 08xxx: connection.
+impl fmt::Debug for DbError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, source) = match self {
+            Self::Unavailable(e) => ("Unavailable", Some(e)),
+            Self::Other(e) => ("Other", Some(e)),
+            Self::Conflict { .. } => ("Conflict", None),
+            Self::Invalid { .. } => ("Invalid", None),
+            Self::NotFound(_) => ("NotFound", None),
+            Self::Fenced => ("Fenced", None),
+            Self::Seal(_) => ("Seal", None),
+            Self::Corrupt(_) => ("Corrupt", None),
+        };
+        let code = source.and_then(|e| e.as_database_error()?.code());
+        write!(f, "{kind}({self}")?;
+        if let Some(code) = code {
+            write!(f, ", SQLSTATE {code}")?;
+        }
+        f.write_str(")")
+    }
+}
+
+/// 57P01..03: shutting down, crashed, starting; 25P03, 57P05: a session that was idle too long; 55P03: lock_timeout;
+/// 57014: statement_timeout; 40001, 40P01: serialisation, deadlock; 25006: a replica, not the primary any more or not
+/// yet; 53xxx: out of something; 08xxx: connection.
 fn is_transient_code(code: &str) -> bool {
     matches!(
         code,
-        "57P01" | "57P02" | "57P03" | "55P03" | "40001" | "40P01" | "57014" | "25P03" | "25006"
+        "57P01" | "57P02" | "57P03" | "57P05" | "55P03" | "40001" | "40P01" | "57014" | "25P03" | "25006"
     ) || code.starts_with("08")
         || code.starts_with("53")
+}
+
+pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(d) => d.code().is_some_and(|c| is_transient_code(&c)),
+        _ => false,
+    }
 }
 
 impl From<sqlx::Error> for DbError {
     fn from(e: sqlx::Error) -> Self {
         use sqlx::error::ErrorKind;
-        match &e {
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::Protocol(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => Self::Unavailable(e),
-            sqlx::Error::Database(d) => {
-                let constraint = d.constraint().unwrap_or_default().to_owned();
-                match d.kind() {
-                    ErrorKind::UniqueViolation => Self::Conflict {
-                        constraint,
-                        missing: false,
-                    },
-                    ErrorKind::ForeignKeyViolation => Self::Conflict {
-                        constraint,
-                        missing: true,
-                    },
-                    ErrorKind::CheckViolation => Self::Invalid { constraint },
-                    _ if d.code().is_some_and(|c| is_transient_code(&c)) => Self::Unavailable(e),
-                    _ => Self::Other(e),
-                }
-            }
+        if is_transient(&e) {
+            return Self::Unavailable(e);
+        }
+        let Some(d) = e.as_database_error() else {
+            return Self::Other(e);
+        };
+        let constraint = d.constraint().unwrap_or_default().to_owned();
+        let code = d.code().unwrap_or_default();
+        match d.kind() {
+            ErrorKind::UniqueViolation => Self::Conflict {
+                constraint,
+                missing: false,
+            },
+            ErrorKind::ForeignKeyViolation => Self::Conflict {
+                constraint,
+                missing: true,
+            },
+            ErrorKind::CheckViolation => Self::Invalid { constraint },
+            _ if code.starts_with("22") => Self::Invalid {
+                constraint: code.into_owned(),
+            },
             _ => Self::Other(e),
         }
     }

@@ -1,4 +1,4 @@
-use crate::{DbError, Fence, TenantDb};
+use crate::{DbError, Fence, TenantDb, storable::storable};
 use ccm_model::{Body, ChatId, ConversationId, Id, MessageId, TraceParent};
 use sqlx::Row;
 use time::OffsetDateTime;
@@ -13,6 +13,11 @@ pub struct PendingText {
     pub created_at: OffsetDateTime,
 }
 
+pub(crate) const PENDING: &str = "
+SELECT i.message_id, i.seq, m.body, m.trace_parent, m.created_at
+FROM inbox i JOIN message m ON m.id = i.message_id AND m.tenant_id = i.tenant_id
+WHERE i.tenant_id = $1 AND i.conversation_id = $2 AND i.seq > $3 ORDER BY i.seq LIMIT $4";
+
 impl TenantDb<'_> {
     /// What waits for the agent, in order, after `after` (0: from the head), `limit` at most.
     pub async fn pending_texts(
@@ -22,17 +27,13 @@ impl TenantDb<'_> {
         limit: i64,
     ) -> Result<Vec<PendingText>, DbError> {
         let mut tx = self.begin().await?;
-        let rows = sqlx::query(
-            "SELECT i.message_id, i.seq, m.body, m.trace_parent, m.created_at
-             FROM inbox i JOIN message m ON m.id = i.message_id AND m.tenant_id = i.tenant_id
-             WHERE i.tenant_id = $1 AND i.conversation_id = $2 AND i.seq > $3 ORDER BY i.seq LIMIT $4",
-        )
-        .bind(self.tenant.uuid())
-        .bind(conversation.uuid())
-        .bind(after)
-        .bind(limit)
-        .fetch_all(&mut *tx)
-        .await?;
+        let rows = sqlx::query(PENDING)
+            .bind(self.tenant.uuid())
+            .bind(conversation.uuid())
+            .bind(after)
+            .bind(limit)
+            .fetch_all(&mut *tx)
+            .await?;
         tx.commit().await?;
         rows.iter()
             .map(|r| {
@@ -86,7 +87,8 @@ impl TenantDb<'_> {
         Ok(resend)
     }
 
-    /// AACC refused the text for now: it has not been shown to anybody, and the next attempt is no re-send.
+    /// AACC refused the text for now: it has not been shown to anybody, and the next attempt is no re-send. Does nothing
+    /// to a text that does not wait any more.
     pub async fn text_held(
         &self,
         fence: &Fence,
@@ -94,11 +96,15 @@ impl TenantDb<'_> {
         at: OffsetDateTime,
     ) -> Result<(), DbError> {
         let mut tx = self.fenced(fence).await?;
-        sqlx::query("UPDATE inbox SET state = 'held' WHERE tenant_id = $1 AND message_id = $2")
+        let waits = sqlx::query("UPDATE inbox SET state = 'held' WHERE tenant_id = $1 AND message_id = $2")
             .bind(self.tenant.uuid())
             .bind(message.uuid())
             .execute(&mut *tx)
-            .await?;
+            .await?
+            .rows_affected();
+        if waits == 0 {
+            return Ok(());
+        }
         sqlx::query(
             "UPDATE message SET state = 'accepted', updated_at = $3 WHERE tenant_id = $1 AND id = $2",
         )
@@ -143,11 +149,16 @@ impl TenantDb<'_> {
         at: OffsetDateTime,
     ) -> Result<(), DbError> {
         let mut tx = self.fenced(fence).await?;
-        sqlx::query("DELETE FROM inbox WHERE tenant_id = $1 AND message_id = $2")
+        let waited = sqlx::query("DELETE FROM inbox WHERE tenant_id = $1 AND message_id = $2")
             .bind(self.tenant.uuid())
             .bind(message.uuid())
             .execute(&mut *tx)
-            .await?;
+            .await?
+            .rows_affected();
+        if waited == 0 {
+            // Settled by an earlier call whose answer was lost.
+            return Ok(());
+        }
         sqlx::query(
             "UPDATE message SET state = $3, error_code = $4, error_detail = $5, updated_at = $6
              WHERE tenant_id = $1 AND id = $2",
@@ -155,8 +166,8 @@ impl TenantDb<'_> {
         .bind(self.tenant.uuid())
         .bind(message.uuid())
         .bind(state)
-        .bind(error.map(|e| e.0))
-        .bind(error.map(|e| e.1))
+        .bind(error.map(|e| storable(e.0)))
+        .bind(error.map(|e| storable(e.1)))
         .bind(at)
         .execute(&mut *tx)
         .await?;

@@ -84,7 +84,7 @@ impl Operator<'_> {
         Ok(rows.into_iter().map(TenantId).collect())
     }
 
-    /// Takes those of `tenants` that are still free. Each has a new epoch.
+    /// Takes those of `tenants` that are still free. Each has a new epoch. Nothing is taken by a pod that is silent itself.
     pub async fn take_leases(
         &self,
         pod: PodId,
@@ -92,24 +92,39 @@ impl Operator<'_> {
         times: LeaseTimes,
     ) -> Result<Vec<OwnedTenant>, DbError> {
         let wanted: Vec<_> = tenants.iter().map(|t| t.uuid()).collect();
-        sqlx::query("INSERT INTO lease (tenant_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING")
-            .bind(&wanted)
-            .execute(self.pool())
-            .await?;
+        // In one order in every pod, so that two of them do not wait for each other.
+        sqlx::query(
+            "INSERT INTO lease (tenant_id) SELECT DISTINCT w FROM unnest($1::uuid[]) AS w ORDER BY w
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(&wanted)
+        .execute(self.pool())
+        .await?;
+        let mut tx = self.pool().begin().await?;
+        // The locks in a statement of their own. A condition on `pod` in it would be judged by the pod's row of before
+        // the lock, and a lease that another pod took in between would look free.
+        let locked: Vec<uuid::Uuid> = sqlx::query_scalar(
+            "SELECT tenant_id FROM lease WHERE shard = 0 AND tenant_id = ANY ($1)
+             ORDER BY tenant_id FOR UPDATE SKIP LOCKED",
+        )
+        .bind(&wanted)
+        .fetch_all(&mut *tx)
+        .await?;
         let rows = sqlx::query(
-            "UPDATE lease SET pod_id = $1, epoch = epoch + 1, taken_at = now()
-             WHERE shard = 0 AND tenant_id IN (
-               SELECT l.tenant_id FROM lease l LEFT JOIN pod p ON p.id = l.pod_id
-               WHERE l.shard = 0 AND l.tenant_id = ANY ($2)
-                 AND (p.id IS NULL OR p.heartbeat_at <= now() - make_interval(secs => $3))
-               ORDER BY l.tenant_id FOR UPDATE OF l SKIP LOCKED)
-             RETURNING tenant_id, epoch",
+            "UPDATE lease l SET pod_id = $1, epoch = epoch + 1, taken_at = now()
+             WHERE l.shard = 0 AND l.tenant_id = ANY ($2)
+               AND NOT EXISTS (SELECT 1 FROM pod p WHERE p.id = l.pod_id
+                               AND p.heartbeat_at > clock_timestamp() - make_interval(secs => $3))
+               AND EXISTS (SELECT 1 FROM pod p WHERE p.id = $1
+                           AND p.heartbeat_at > clock_timestamp() - make_interval(secs => $3))
+             RETURNING l.tenant_id, l.epoch",
         )
         .bind(pod.uuid())
-        .bind(&wanted)
+        .bind(&locked)
         .bind(interval(times.lease + times.margin))
-        .fetch_all(self.pool())
+        .fetch_all(&mut *tx)
         .await?;
+        tx.commit().await?;
         owned(&rows)
     }
 
@@ -135,7 +150,10 @@ impl Operator<'_> {
 
     /// Takes a pod off the list: it ends, and holds nothing any more.
     pub async fn forget_pod(&self, pod: PodId) -> Result<(), DbError> {
-        sqlx::query("DELETE FROM pod WHERE id = $1").bind(pod.uuid()).execute(self.pool()).await?;
+        sqlx::query("DELETE FROM pod WHERE id = $1")
+            .bind(pod.uuid())
+            .execute(self.pool())
+            .await?;
         Ok(())
     }
 }

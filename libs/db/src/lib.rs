@@ -19,6 +19,7 @@ mod outbox;
 mod pool;
 mod seal;
 mod settings;
+mod storable;
 mod tenants;
 
 pub use accept::{Accepted, Batch, IncomingText, Route};

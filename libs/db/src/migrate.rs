@@ -1,20 +1,34 @@
 use crate::DbError;
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::{Connection, PgConnection};
+use sqlx::{
+    Connection, PgConnection,
+    migrate::{MigrateError, Migrator},
+};
+use std::time::Duration;
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
+const MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
 /// Months of message partitions that a run makes ahead, counted from the month before this one.
 const MONTHS: i32 = 14;
 
+/// Held by the one that migrates, in a session of the database that it migrates. Any number will do; it must stay.
+const LOCK: i64 = 0x63636d_6d696772;
+/// How often those who wait for it look again.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
 /// Brings the schema up to date as its owner, and makes the message partitions of the next year. Can be run again and
-/// by several at once. Returns how many partitions were made.
+/// by several at once: the others wait. Returns how many partitions were made.
 pub async fn migrate(owner_url: &SecretString) -> Result<i32, DbError> {
     let mut connection = PgConnection::connect(owner_url.expose_secret()).await?;
-    MIGRATIONS
+    lock(&mut connection).await?;
+    let mut migrations = MIGRATIONS;
+    migrations
+        .set_locking(false)
+        // A newer program has been here. Its schema carries this one too, so that a deploy can be rolled back.
+        .set_ignore_missing(true)
         .run(&mut connection)
         .await
-        .map_err(|e| DbError::Other(sqlx::Error::Migrate(Box::new(e))))?;
+        .map_err(classify)?;
     // Services read which version stands, to wait for a migration that is under way.
     sqlx::query("GRANT SELECT ON _sqlx_migrations TO ccm_app")
         .execute(&mut connection)
@@ -23,21 +37,48 @@ pub async fn migrate(owner_url: &SecretString) -> Result<i32, DbError> {
         .bind(MONTHS)
         .fetch_one(&mut connection)
         .await?;
+    // Ends the session, and with it the lock.
     connection.close().await?;
     Ok(made)
 }
 
+/// Waits for [`LOCK`] by asking again: a statement that waits keeps a snapshot open all the time, and the
+/// `CREATE INDEX CONCURRENTLY` of whoever holds the lock would wait for that in turn.
+async fn lock(connection: &mut PgConnection) -> Result<(), DbError> {
+    loop {
+        let ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
+            .bind(LOCK)
+            .fetch_one(&mut *connection)
+            .await?;
+        if ours {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+fn classify(error: MigrateError) -> DbError {
+    match error {
+        MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) if crate::error::is_transient(&e) => {
+            DbError::Unavailable(e)
+        }
+        e => DbError::Other(sqlx::Error::Migrate(Box::new(e))),
+    }
+}
+
 /// Whether the schema has every migration that this program knows. A role that starts earlier is not ready.
 pub async fn check_migrated(db: &crate::Db) -> Result<bool, DbError> {
-    let known = MIGRATIONS.iter().map(|m| m.version).max().unwrap_or_default();
-    let there: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
-        .fetch_one(db.app_pool())
-        .await?;
-    if !there {
+    let known = MIGRATIONS.iter().map(|m| m.version).max();
+    // The first migration's run may have made the table and not granted it yet.
+    let readable: Option<bool> =
+        sqlx::query_scalar("SELECT has_table_privilege(to_regclass('_sqlx_migrations'), 'SELECT')")
+            .fetch_one(db.app_pool())
+            .await?;
+    if readable != Some(true) {
         return Ok(false);
     }
     let applied: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success")
         .fetch_one(db.app_pool())
         .await?;
-    Ok(applied >= Some(known))
+    Ok(applied >= known)
 }

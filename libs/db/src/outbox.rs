@@ -1,4 +1,4 @@
-use crate::{DbError, Operator, TenantDb};
+use crate::{DbError, Operator, TenantDb, storable::storable};
 use ccm_model::{
     AccountId, Address, Body, ConversationId, Id, MessageId, MessageState, ProviderKind, TenantId,
     TraceParent,
@@ -68,6 +68,33 @@ pub enum Outcome {
 /// How far away a number's next free moment may be for a claim to be held until then.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
+/// The array makes the inner query run once. Under `IN` it may become the inner side of a loop, and then every round
+/// locks another `LIMIT` of rows.
+pub(crate) const CLAIM_LINES: &str = "
+UPDATE outbox_line SET claim = $1, due_at = now() + make_interval(secs => $2)
+WHERE conversation_id = ANY (ARRAY(
+  SELECT conversation_id FROM outbox_line WHERE due_at <= now() AND tenant_id <> ALL ($4)
+  ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED))
+RETURNING tenant_id, conversation_id";
+
+pub(crate) const HEAD: &str = "
+SELECT o.message_id, o.state, o.attempts, o.created_at, m.body, m.trace_parent, c.our_address, c.customer_address,
+       c.number_id, n.account_id, a.kind
+FROM outbox o
+JOIN message m ON m.id = o.message_id AND m.tenant_id = o.tenant_id
+JOIN conversation c ON c.tenant_id = o.tenant_id AND c.id = o.conversation_id
+JOIN number n ON n.tenant_id = c.tenant_id AND n.id = c.number_id
+JOIN provider_account a ON a.tenant_id = n.tenant_id AND a.id = n.account_id
+WHERE o.tenant_id = $1 AND o.conversation_id = $2 ORDER BY o.seq LIMIT 1";
+
+/// Reserves a number's next free moment and says how far away it is, if that is near enough. Under the row's lock: two
+/// lines of one number never get the same moment. By the clock of the moment, not of the transaction's begin, which may
+/// have waited for a lock since: a moment that has passed would let two texts leave at once.
+pub(crate) const RESERVE: &str = "
+UPDATE number SET next_at = greatest(next_at, clock_timestamp()) + make_interval(secs => 1 / per_second::float8)
+WHERE tenant_id = $1 AND id = $2 AND next_at <= clock_timestamp() + make_interval(secs => $3)
+RETURNING greatest(0, extract(epoch FROM next_at - clock_timestamp())::float8 - 1 / per_second::float8)";
+
 impl Operator<'_> {
     /// Claims lines that are due, the longest waiting first, of all tenants but `except` (those that have enough under
     /// way already). `token` makes this claim distinct; it expires after `hold`.
@@ -78,19 +105,13 @@ impl Operator<'_> {
         limit: i64,
         except: &[TenantId],
     ) -> Result<Vec<Claim>, DbError> {
-        let rows = sqlx::query(
-            "UPDATE outbox_line SET claim = $1, due_at = now() + make_interval(secs => $2)
-             WHERE conversation_id IN (
-               SELECT conversation_id FROM outbox_line WHERE due_at <= now() AND tenant_id <> ALL ($4)
-               ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
-             RETURNING tenant_id, conversation_id",
-        )
-        .bind(token)
-        .bind(hold.as_secs_f64())
-        .bind(limit)
-        .bind(except.iter().map(|t| t.uuid()).collect::<Vec<_>>())
-        .fetch_all(self.pool())
-        .await?;
+        let rows = sqlx::query(CLAIM_LINES)
+            .bind(token)
+            .bind(hold.as_secs_f64())
+            .bind(limit)
+            .bind(except.iter().map(|t| t.uuid()).collect::<Vec<_>>())
+            .fetch_all(self.pool())
+            .await?;
         rows.iter()
             .map(|r| {
                 Ok(Claim {
@@ -113,17 +134,21 @@ impl Operator<'_> {
 }
 
 impl TenantDb<'_> {
-    /// Locks the line if the claim still holds.
+    /// Locks the line, and returns whether the claim still holds.
+    ///
+    /// The lock is taken in any case: whoever changes a text of the line does so under it, the one with a late answer
+    /// too.
     async fn lock_line(&self, tx: &mut Transaction<'_, Postgres>, claim: &Claim) -> Result<bool, DbError> {
-        let row = sqlx::query(
-            "SELECT 1 FROM outbox_line WHERE tenant_id = $1 AND conversation_id = $2 AND claim = $3 FOR UPDATE",
+        let holds: Option<bool> = sqlx::query_scalar(
+            "SELECT claim IS NOT DISTINCT FROM $3 FROM outbox_line
+             WHERE tenant_id = $1 AND conversation_id = $2 FOR UPDATE",
         )
         .bind(self.tenant.uuid())
         .bind(claim.conversation.uuid())
         .bind(claim.token)
         .fetch_optional(&mut **tx)
         .await?;
-        Ok(row.is_some())
+        Ok(holds == Some(true))
     }
 
     async fn put_back(
@@ -133,7 +158,7 @@ impl TenantDb<'_> {
         after: Duration,
     ) -> Result<(), DbError> {
         sqlx::query(
-            "UPDATE outbox_line SET claim = NULL, due_at = now() + make_interval(secs => $3)
+            "UPDATE outbox_line SET claim = NULL, due_at = clock_timestamp() + make_interval(secs => $3)
              WHERE tenant_id = $1 AND conversation_id = $2",
         )
         .bind(self.tenant.uuid())
@@ -177,52 +202,47 @@ impl TenantDb<'_> {
         if !self.lock_line(&mut tx, claim).await? {
             return Ok(Head::Lost);
         }
-        let head = sqlx::query(
-            "SELECT o.message_id, o.state, o.attempts, o.created_at, m.body, m.trace_parent, c.our_address,
-                    c.customer_address, c.number_id, n.account_id, a.kind, n.per_second,
-                    greatest(0, extract(epoch FROM n.next_at - now()))::float8 AS wait
-             FROM outbox o
-             JOIN message m ON m.id = o.message_id AND m.tenant_id = o.tenant_id
-             JOIN conversation c ON c.tenant_id = o.tenant_id AND c.id = o.conversation_id
-             JOIN number n ON n.tenant_id = c.tenant_id AND n.id = c.number_id
-             JOIN provider_account a ON a.tenant_id = n.tenant_id AND a.id = n.account_id
-             WHERE o.tenant_id = $1 AND o.conversation_id = $2 ORDER BY o.seq LIMIT 1",
-        )
-        .bind(self.tenant.uuid())
-        .bind(claim.conversation.uuid())
-        .fetch_optional(&mut *tx)
-        .await?;
+        let head = sqlx::query(HEAD)
+            .bind(self.tenant.uuid())
+            .bind(claim.conversation.uuid())
+            .fetch_optional(&mut *tx)
+            .await?;
         let Some(row) = head else {
             self.drop_if_empty(&mut tx, claim).await?;
             tx.commit().await?;
             return Ok(Head::Empty);
         };
-        let wait = Duration::from_secs_f64(row.try_get("wait")?);
-        if wait > LONGEST_WAIT {
-            self.put_back(&mut tx, claim, wait - LONGEST_WAIT / 2).await?;
-            tx.commit().await?;
-            return Ok(Head::Later);
-        }
         let account = AccountId(row.try_get("account_id")?);
         if let Some(after) = paused(account) {
             self.put_back(&mut tx, claim, after).await?;
             tx.commit().await?;
             return Ok(Head::Later);
         }
+        let number: Uuid = row.try_get("number_id")?;
+        let reserved: Option<f64> = sqlx::query_scalar(RESERVE)
+            .bind(self.tenant.uuid())
+            .bind(number)
+            .bind(LONGEST_WAIT.as_secs_f64())
+            .fetch_optional(&mut *tx)
+            .await?;
+        let Some(wait) = reserved else {
+            let wait: f64 = sqlx::query_scalar(
+                "SELECT greatest(0, extract(epoch FROM next_at - clock_timestamp()))::float8 FROM number
+                 WHERE tenant_id = $1 AND id = $2",
+            )
+            .bind(self.tenant.uuid())
+            .bind(number)
+            .fetch_one(&mut *tx)
+            .await?;
+            let after = Duration::from_secs_f64(wait).saturating_sub(LONGEST_WAIT / 2);
+            self.put_back(&mut tx, claim, after).await?;
+            tx.commit().await?;
+            return Ok(Head::Later);
+        };
+        let wait = Duration::from_secs_f64(wait);
         let kind: ProviderKind = row.try_get::<&str, _>("kind")?.parse()?;
         let message = MessageId(row.try_get("message_id")?);
         let resend = row.try_get::<&str, _>("state")? == "sending" && !idempotent(kind);
-        // The wait is read again under the number's row lock: two lines of one number never get the same moment.
-        let wait: f64 = sqlx::query_scalar(
-            "UPDATE number SET next_at = greatest(next_at, now()) + make_interval(secs => 1 / per_second::float8)
-             WHERE tenant_id = $1 AND id = $2
-             RETURNING greatest(0, extract(epoch FROM next_at - now())::float8 - 1 / per_second::float8)",
-        )
-        .bind(self.tenant.uuid())
-        .bind(row.try_get::<Uuid, _>("number_id")?)
-        .fetch_one(&mut *tx)
-        .await?;
-        let wait = Duration::from_secs_f64(wait);
         sqlx::query("UPDATE outbox SET state = 'sending', attempts = attempts + 1 WHERE tenant_id = $1 AND message_id = $2")
             .bind(self.tenant.uuid())
             .bind(message.uuid())
@@ -239,7 +259,7 @@ impl TenantDb<'_> {
         .execute(&mut *tx)
         .await?;
         sqlx::query(
-            "UPDATE outbox_line SET due_at = now() + make_interval(secs => $3)
+            "UPDATE outbox_line SET due_at = clock_timestamp() + make_interval(secs => $3)
              WHERE tenant_id = $1 AND conversation_id = $2",
         )
         .bind(self.tenant.uuid())
@@ -267,8 +287,10 @@ impl TenantDb<'_> {
 
     /// Records what the provider said. Returns whether the claim still holds and the line has more.
     ///
-    /// An answer that comes after the claim expired is recorded on the text if it is still on its way: a text that the
-    /// provider took is not sent once more because its answer was slow.
+    /// A `Sent` that comes after the claim was lost is recorded all the same if the text is still on its way: a text that
+    /// the provider took is not sent once more because its answer was slow. Other late answers change nothing.
+    ///
+    /// Can be called again when it is not known whether a call was committed.
     pub async fn finish_send(
         &self,
         claim: &Claim,
@@ -279,34 +301,33 @@ impl TenantDb<'_> {
         let mut tx = self.begin().await?;
         let holds = self.lock_line(&mut tx, claim).await?;
         let (state, provider_id, code, detail) = match outcome {
-            Outcome::Sent { provider_id } => (MessageState::Sent, provider_id.as_ref(), None, None),
-            Outcome::Failed { code, detail } => (MessageState::Failed, None, code.as_ref(), Some(detail)),
+            // Whoever has the claim now asks the provider again, and hears for himself.
+            Outcome::Failed { .. } | Outcome::Retry { .. } if !holds => return Ok(false),
+            Outcome::Sent { provider_id } => (MessageState::Sent, provider_id.as_deref(), None, None),
+            Outcome::Failed { code, detail } => {
+                (MessageState::Failed, None, code.as_deref(), Some(detail.as_str()))
+            }
             Outcome::Retry {
                 after,
                 in_doubt,
                 code,
                 detail,
             } => {
-                if !holds {
-                    return Ok(false);
-                }
                 let state = if *in_doubt { "sending" } else { "queued" };
-                sqlx::query("UPDATE outbox SET state = $3 WHERE tenant_id = $1 AND message_id = $2")
-                    .bind(self.tenant.uuid())
-                    .bind(message.uuid())
-                    .bind(state)
-                    .execute(&mut *tx)
-                    .await?;
-                self.set_outcome(
-                    &mut tx,
-                    message,
-                    MessageState::Queued,
-                    None,
-                    code.as_ref(),
-                    Some(detail),
-                    at,
-                )
-                .await?;
+                let waits =
+                    sqlx::query("UPDATE outbox SET state = $3 WHERE tenant_id = $1 AND message_id = $2")
+                        .bind(self.tenant.uuid())
+                        .bind(message.uuid())
+                        .bind(state)
+                        .execute(&mut *tx)
+                        .await?
+                        .rows_affected();
+                // Else a late answer to an earlier attempt has settled it.
+                if waits > 0 {
+                    let (code, detail) = (code.as_deref(), Some(detail.as_str()));
+                    self.set_outcome(&mut tx, message, MessageState::Queued, None, code, detail, at)
+                        .await?;
+                }
                 self.put_back(&mut tx, claim, *after).await?;
                 tx.commit().await?;
                 return Ok(false);
@@ -343,9 +364,9 @@ impl TenantDb<'_> {
         tx: &mut Transaction<'_, Postgres>,
         message: MessageId,
         state: MessageState,
-        provider_id: Option<&String>,
-        code: Option<&String>,
-        detail: Option<&String>,
+        provider_id: Option<&str>,
+        code: Option<&str>,
+        detail: Option<&str>,
         at: OffsetDateTime,
     ) -> Result<(), DbError> {
         sqlx::query(
@@ -356,9 +377,9 @@ impl TenantDb<'_> {
         .bind(self.tenant.uuid())
         .bind(message.uuid())
         .bind(state.as_str())
-        .bind(provider_id)
-        .bind(code)
-        .bind(detail)
+        .bind(provider_id.map(storable))
+        .bind(code.map(storable))
+        .bind(detail.map(storable))
         .bind(at)
         .execute(&mut **tx)
         .await?;

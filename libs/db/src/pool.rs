@@ -1,8 +1,8 @@
 use crate::{DbError, KeyRing};
-use ccm_model::{Id, TenantId};
+use ccm_model::TenantId;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Postgres, Transaction};
+use sqlx::{AssertSqlSafe, Postgres, Transaction};
 use std::{str::FromStr, sync::Arc, time::Duration};
 
 /// How to reach Postgres.
@@ -47,7 +47,6 @@ fn options(url: &SecretString, what: &str) -> Result<PgConnectOptions, DbError> 
             ("idle_in_transaction_session_timeout", "10s"),
             ("statement_timeout", "30s"),
             ("lock_timeout", "5s"),
-            // A query runs thousands of times with other tenants' numbers: the first plans must not stick.
         ]))
 }
 
@@ -92,14 +91,14 @@ impl Db {
     }
 
     /// A transaction under several tenants at once.
-    pub(crate) async fn begin(&self, tenants: &str) -> Result<Transaction<'static, Postgres>, DbError> {
-        let mut tx = self.app.begin().await?;
-        // Local to the transaction: a session-level setting would leak to the pool's next user.
-        sqlx::query("SELECT set_config('app.tenant_ids', $1, true)")
-            .bind(tenants)
-            .execute(&mut *tx)
-            .await?;
-        Ok(tx)
+    pub(crate) async fn begin(
+        &self,
+        tenants: impl IntoIterator<Item = TenantId>,
+    ) -> Result<Transaction<'static, Postgres>, DbError> {
+        let tenants: Vec<String> = tenants.into_iter().map(|t| t.to_string()).collect();
+        // Local to the transaction: a session-level setting would leak to the pool's next user. One round trip with BEGIN.
+        let begin = format!("BEGIN; SET LOCAL app.tenant_ids = '{}'", tenants.join(","));
+        Ok(self.app.begin_with(AssertSqlSafe(begin)).await?)
     }
 }
 
@@ -110,7 +109,7 @@ impl TenantDb<'_> {
     }
 
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, DbError> {
-        self.db.begin(&self.tenant.uuid().to_string()).await
+        self.db.begin([self.tenant]).await
     }
 }
 

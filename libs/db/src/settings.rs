@@ -137,6 +137,33 @@ pub struct NewAuthKey<'a> {
     pub expires_at: Option<OffsetDateTime>,
 }
 
+// Columns are named everywhere: under `*`, a migration that adds one would break the statements that are prepared.
+macro_rules! account_columns {
+    () => {
+        "id, tenant_id, name, kind, settings, created_at"
+    };
+}
+macro_rules! link_columns {
+    () => {
+        "id, name, scheme, host, port, path, ca_pem, swap_angle_brackets, connects_per_second, created_at"
+    };
+}
+macro_rules! skillset_columns {
+    () => {
+        "id, link_id, name, created_at"
+    };
+}
+macro_rules! number_columns {
+    () => {
+        "id, address, account_id, skillset_id, per_second, created_at"
+    };
+}
+macro_rules! auth_key_columns {
+    () => {
+        "id, name, prefix, created_at, expires_at, revoked_at"
+    };
+}
+
 fn account(row: &PgRow) -> Result<AccountRow, DbError> {
     Ok(AccountRow {
         id: AccountId(row.try_get("id")?),
@@ -219,10 +246,11 @@ impl TenantDb<'_> {
         let sealed = self
             .seal(&mut tx, account_secret_place(new.id), new.secret)
             .await?;
-        let row = sqlx::query(
+        let row = sqlx::query(concat!(
             "INSERT INTO provider_account (id, tenant_id, name, kind, settings, secret_sealed)
-             VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
-        )
+             VALUES ($1, $2, $3, $4, $5, $6) RETURNING ",
+            account_columns!()
+        ))
         .bind(new.id.uuid())
         .bind(self.tenant.uuid())
         .bind(new.name)
@@ -238,7 +266,11 @@ impl TenantDb<'_> {
     /// The tenant's provider accounts, without secrets, by name.
     pub async fn accounts(&self) -> Result<Vec<AccountRow>, DbError> {
         self.list(
-            "SELECT * FROM provider_account WHERE tenant_id = $1 ORDER BY name",
+            concat!(
+                "SELECT ",
+                account_columns!(),
+                " FROM provider_account WHERE tenant_id = $1 ORDER BY name"
+            ),
             account,
         )
         .await
@@ -247,12 +279,16 @@ impl TenantDb<'_> {
     /// An account with its secret opened: for the edges that speak to the provider.
     pub async fn account_secret(&self, id: AccountId) -> Result<AccountSecret, DbError> {
         let mut tx = self.begin().await?;
-        let row = sqlx::query("SELECT * FROM provider_account WHERE tenant_id = $1 AND id = $2")
-            .bind(self.tenant.uuid())
-            .bind(id.uuid())
-            .fetch_optional(&mut *tx)
-            .await?
-            .ok_or(DbError::NotFound("provider account"))?;
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            account_columns!(),
+            ", secret_sealed FROM provider_account WHERE tenant_id = $1 AND id = $2"
+        ))
+        .bind(self.tenant.uuid())
+        .bind(id.uuid())
+        .fetch_optional(&mut *tx)
+        .await?
+        .ok_or(DbError::NotFound("provider account"))?;
         let sealed: &[u8] = row.try_get("secret_sealed")?;
         let secret = self.unseal(&mut tx, account_secret_place(id), sealed).await?;
         tx.commit().await?;
@@ -266,9 +302,9 @@ impl TenantDb<'_> {
     pub async fn create_link(&self, new: NewLink<'_>) -> Result<LinkRow, DbError> {
         let mut tx = self.begin().await?;
         let row = sqlx::query(
-            "INSERT INTO ewc_link (id, tenant_id, name, scheme, host, port, path, ca_pem, swap_angle_brackets,
+            concat!("INSERT INTO ewc_link (id, tenant_id, name, scheme, host, port, path, ca_pem, swap_angle_brackets,
                                    connects_per_second)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING *",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING ", link_columns!()),
         )
         .bind(new.id.uuid())
         .bind(self.tenant.uuid())
@@ -288,16 +324,24 @@ impl TenantDb<'_> {
 
     /// The tenant's EWC links, by name.
     pub async fn links(&self) -> Result<Vec<LinkRow>, DbError> {
-        self.list("SELECT * FROM ewc_link WHERE tenant_id = $1 ORDER BY name", link)
-            .await
+        self.list(
+            concat!(
+                "SELECT ",
+                link_columns!(),
+                " FROM ewc_link WHERE tenant_id = $1 ORDER BY name"
+            ),
+            link,
+        )
+        .await
     }
 
     /// Makes a skillset. `Conflict { missing: true }` when the tenant has no such link.
     pub async fn create_skillset(&self, new: NewSkillset<'_>) -> Result<SkillsetRow, DbError> {
         let mut tx = self.begin().await?;
-        let row = sqlx::query(
-            "INSERT INTO skillset (id, tenant_id, link_id, name) VALUES ($1, $2, $3, $4) RETURNING *",
-        )
+        let row = sqlx::query(concat!(
+            "INSERT INTO skillset (id, tenant_id, link_id, name) VALUES ($1, $2, $3, $4) RETURNING ",
+            skillset_columns!()
+        ))
         .bind(new.id.uuid())
         .bind(self.tenant.uuid())
         .bind(new.link.uuid())
@@ -311,7 +355,11 @@ impl TenantDb<'_> {
     /// The tenant's skillsets, by name.
     pub async fn skillsets(&self) -> Result<Vec<SkillsetRow>, DbError> {
         self.list(
-            "SELECT * FROM skillset WHERE tenant_id = $1 ORDER BY name",
+            concat!(
+                "SELECT ",
+                skillset_columns!(),
+                " FROM skillset WHERE tenant_id = $1 ORDER BY name"
+            ),
             skillset,
         )
         .await
@@ -321,10 +369,11 @@ impl TenantDb<'_> {
     /// `number_account_id_address_key` when the account has the address already.
     pub async fn create_number(&self, new: NewNumber<'_>) -> Result<NumberRow, DbError> {
         let mut tx = self.begin().await?;
-        let row = sqlx::query(
+        let row = sqlx::query(concat!(
             "INSERT INTO number (id, tenant_id, account_id, skillset_id, address, per_second)
-             VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
-        )
+             VALUES ($1, $2, $3, $4, $5, $6) RETURNING ",
+            number_columns!()
+        ))
         .bind(new.id.uuid())
         .bind(self.tenant.uuid())
         .bind(new.account.uuid())
@@ -340,7 +389,11 @@ impl TenantDb<'_> {
     /// The tenant's numbers, by address.
     pub async fn numbers(&self) -> Result<Vec<NumberRow>, DbError> {
         self.list(
-            "SELECT * FROM number WHERE tenant_id = $1 ORDER BY address",
+            concat!(
+                "SELECT ",
+                number_columns!(),
+                " FROM number WHERE tenant_id = $1 ORDER BY address"
+            ),
             number,
         )
         .await
@@ -349,10 +402,11 @@ impl TenantDb<'_> {
     /// Makes a screen-pop key. `Conflict` on `auth_key_lookup_hash_key` when the same key exists, here or elsewhere.
     pub async fn create_auth_key(&self, new: NewAuthKey<'_>) -> Result<AuthKeyRow, DbError> {
         let mut tx = self.begin().await?;
-        let row = sqlx::query(
+        let row = sqlx::query(concat!(
             "INSERT INTO auth_key (id, tenant_id, name, prefix, lookup_hash, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
-        )
+             VALUES ($1, $2, $3, $4, $5, $6) RETURNING ",
+            auth_key_columns!()
+        ))
         .bind(new.id.uuid())
         .bind(self.tenant.uuid())
         .bind(new.name)
@@ -368,12 +422,19 @@ impl TenantDb<'_> {
     /// The tenant's screen-pop keys, by name.
     pub async fn auth_keys(&self) -> Result<Vec<AuthKeyRow>, DbError> {
         self.list(
-            "SELECT * FROM auth_key WHERE tenant_id = $1 ORDER BY name",
+            concat!(
+                "SELECT ",
+                auth_key_columns!(),
+                " FROM auth_key WHERE tenant_id = $1 ORDER BY name"
+            ),
             auth_key,
         )
         .await
     }
 }
+
+pub(crate) const FIND_NUMBER: &str =
+    "SELECT tenant_id, id FROM number WHERE account_id = $1 AND address = $2";
 
 fn account_secret_place(id: AccountId) -> Place<'static> {
     Place {
@@ -399,7 +460,7 @@ impl Operator<'_> {
         account: AccountId,
         address: &Address,
     ) -> Result<Option<(TenantId, NumberId)>, DbError> {
-        let row = sqlx::query("SELECT tenant_id, id FROM number WHERE account_id = $1 AND address = $2")
+        let row = sqlx::query(FIND_NUMBER)
             .bind(account.uuid())
             .bind(address.as_str())
             .fetch_optional(self.pool())

@@ -15,6 +15,12 @@ pub struct TenantRow {
     pub created_at: OffsetDateTime,
 }
 
+macro_rules! columns {
+    () => {
+        "id, slug, name, state, created_at"
+    };
+}
+
 fn tenant(row: &PgRow) -> Result<TenantRow, sqlx::Error> {
     Ok(TenantRow {
         id: TenantId(row.try_get("id")?),
@@ -28,22 +34,29 @@ fn tenant(row: &PgRow) -> Result<TenantRow, sqlx::Error> {
 impl Operator<'_> {
     /// Makes a tenant. `Conflict` on `tenant_slug_key` when the slug is taken.
     pub async fn create_tenant(&self, id: TenantId, slug: &str, name: &str) -> Result<TenantRow, DbError> {
-        let row = sqlx::query("INSERT INTO tenant (id, slug, name) VALUES ($1, $2, $3) RETURNING *")
-            .bind(id.uuid())
-            .bind(slug)
-            .bind(name)
-            .fetch_one(self.pool())
-            .await?;
+        let row = sqlx::query(concat!(
+            "INSERT INTO tenant (id, slug, name) VALUES ($1, $2, $3) RETURNING ",
+            columns!()
+        ))
+        .bind(id.uuid())
+        .bind(slug)
+        .bind(name)
+        .fetch_one(self.pool())
+        .await?;
         Ok(tenant(&row)?)
     }
 
     /// Tenants after `after` in the order of their ids, `limit` at most.
     pub async fn tenants(&self, after: Option<TenantId>, limit: i64) -> Result<Vec<TenantRow>, DbError> {
-        let rows = sqlx::query("SELECT * FROM tenant WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $2")
-            .bind(after.map(Id::uuid))
-            .bind(limit)
-            .fetch_all(self.pool())
-            .await?;
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM tenant WHERE id > $1 ORDER BY id LIMIT $2"
+        ))
+        .bind(after.map_or(uuid::Uuid::nil(), Id::uuid))
+        .bind(limit)
+        .fetch_all(self.pool())
+        .await?;
         Ok(rows.iter().map(tenant).collect::<Result<_, _>>()?)
     }
 }
@@ -52,7 +65,7 @@ impl TenantDb<'_> {
     /// The tenant itself.
     pub async fn tenant(&self) -> Result<TenantRow, DbError> {
         let mut tx = self.begin().await?;
-        let row = sqlx::query("SELECT * FROM tenant WHERE id = $1")
+        let row = sqlx::query(concat!("SELECT ", columns!(), " FROM tenant WHERE id = $1"))
             .bind(self.tenant.uuid())
             .fetch_optional(&mut *tx)
             .await?

@@ -1,0 +1,89 @@
+//! What callers are told.
+
+use crate::rig::{Rig, agent_text, now};
+use ccm_db::{DbError, Outcome};
+use ccm_model::Body;
+use std::time::Duration;
+
+/// A row that is refused is quoted in full by Postgres; whoever logs the error must not log the row.
+#[tokio::test]
+async fn an_error_never_shows_a_row() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let fence = rig.own(tenant.id).await;
+    let (conversation, chat) = rig.chat(tenant, &fence, 1).await;
+    rig.run("ALTER TABLE message ADD COLUMN wanted text, ADD CONSTRAINT wanted CHECK (wanted IS NOT NULL) NOT VALID").await;
+    let db = rig.db.tenant(tenant.id);
+    let invalid = db
+        .agent_said(&fence, conversation, chat, &agent_text(), now())
+        .await
+        .unwrap_err();
+    assert!(matches!(&invalid, DbError::Invalid { constraint } if constraint == "wanted"));
+    rig.run("ALTER TABLE message DROP CONSTRAINT wanted").await;
+    rig.run("ALTER TABLE message ADD COLUMN needed int DEFAULT 1 NOT NULL")
+        .await;
+    rig.run("ALTER TABLE message ALTER COLUMN needed DROP DEFAULT")
+        .await;
+    let other = db
+        .agent_said(&fence, conversation, chat, &agent_text(), now())
+        .await
+        .unwrap_err();
+    assert!(matches!(other, DbError::Other(_)), "{other}");
+    let mut accepted = rig
+        .db
+        .batch()
+        .accept(&[crate::rig::incoming(tenant, 1)])
+        .await
+        .unwrap_err();
+    for _ in 0..2 {
+        for shown in [
+            format!("{accepted:?}"),
+            format!("{accepted:#?}"),
+            accepted.to_string(),
+        ] {
+            assert_eq!(ccm_testkit::canary::find_in(&shown), [], "{shown}");
+            assert!(!shown.contains("Failing row"), "{shown}");
+        }
+        accepted = db
+            .agent_said(&fence, conversation, chat, &agent_text(), now())
+            .await
+            .unwrap_err();
+    }
+    assert!(
+        format!("{other:?}").contains("23502"),
+        "the operator still sees the kind: {other:?}"
+    );
+}
+
+/// The far side's words are recorded as well as they can be: an answer that cannot be stored would be asked for again.
+#[tokio::test]
+async fn nul_in_what_the_far_side_says_does_not_stop_a_text() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let fence = rig.own(tenant.id).await;
+    let (conversation, chat) = rig.chat(tenant, &fence, 1).await;
+    let db = rig.db.tenant(tenant.id);
+    let mut text = agent_text();
+    text.author = "Agent\0Smith".into();
+    text.body = Body::new("hello").unwrap();
+    db.agent_said(&fence, conversation, chat, &text, now())
+        .await
+        .unwrap();
+    let claim = rig.claim(Duration::from_secs(30), 1).await[0];
+    db.begin_send(&claim, Duration::from_secs(30), |_| false, &|_| None, now())
+        .await
+        .unwrap();
+    let said = Outcome::Failed {
+        code: Some("3\0".into()),
+        detail: "<html>\0".into(),
+    };
+    db.finish_send(&claim, text.message, &said, now()).await.unwrap();
+    assert_eq!(rig.count("SELECT count(*) FROM outbox").await, 0);
+    let row = db.conversation(conversation).await.unwrap();
+    let stored = &db.messages(&row, 1, 1).await.unwrap()[0];
+    assert_eq!(stored.author.as_deref(), Some("Agent\u{fffd}Smith"));
+    assert_eq!(stored.error_detail.as_deref(), Some("<html>\u{fffd}"));
+    db.chat_ended(&fence, conversation, Some(chat), "left\0", now())
+        .await
+        .unwrap();
+}

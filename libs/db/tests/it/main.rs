@@ -1,0 +1,18 @@
+//! The db room on a real Postgres, as the login roles of production.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests live in real time, next to Postgres' clock"
+)]
+
+mod accept;
+mod closing;
+mod errors;
+// mod leases;
+// mod migrations;
+// mod outage;
+// mod outbox;
+// mod outbox_races;
+mod rig;
+// mod sealing;
+mod walls;
