@@ -50,12 +50,19 @@ where
                 line.extend(fields);
             }
         }
-        event.record(&mut Fields(&mut line));
+        let mut fields = Fields {
+            line: &mut line,
+            log_target: None,
+        };
+        event.record(&mut fields);
+        let target = fields
+            .log_target
+            .unwrap_or_else(|| event.metadata().target().to_owned());
         let mut put = |key: &str, value: String| line.insert(key.to_owned(), Value::String(value));
         put("time", self.clock.now().format(&Rfc3339).map_err(|_| fmt::Error)?);
         put("level", event.metadata().level().to_string());
         put("role", self.role.clone());
-        put("target", event.metadata().target().to_owned());
+        put("target", target);
         Context::map_current(|context| {
             let span = context.span();
             let span = span.span_context();
@@ -70,13 +77,20 @@ where
     }
 }
 
-struct Fields<'a>(&'a mut Map<String, Value>);
+struct Fields<'a> {
+    line: &'a mut Map<String, Value>,
+    /// Records of the `log` crate say in a field which target they are of.
+    log_target: Option<String>,
+}
 
 impl Fields<'_> {
     fn put(&mut self, field: &Field, value: impl Into<Value>) {
-        // Fields of the `log` crate's records repeat the target and the source line.
-        if !field.name().starts_with("log.") {
-            self.0.insert(field.name().to_owned(), value.into());
+        match field.name() {
+            "log.target" => self.log_target = value.into().as_str().map(str::to_owned),
+            "log.file" | "log.line" | "log.module_path" => {}
+            name => {
+                self.line.insert(name.to_owned(), value.into());
+            }
         }
     }
 }
