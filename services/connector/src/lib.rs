@@ -1,1 +1,94 @@
+//! The connector: per-tenant pools of EWC sockets.
+//!
+//! A pod owns tenants by lease ([`lease`]); every conversation of theirs that has something to do gets an actor
+//! ([`actor`]), which owns one EWC chat at a time, holds the customer's texts until an agent is in, and stores what the agent
+//! writes for dispatch. Postgres says what there is to do; the bus only says "look again".
 
+mod actor;
+mod lease;
+mod links;
+mod pool;
+mod rendezvous;
+mod translate;
+
+pub use ccm_ewc_proto::session::Config as SessionConfig;
+
+use ccm_bus::{Bus, Topic};
+use ccm_db::{Db, DbError, LeaseTimes};
+use ccm_model::{IdSource, PodId};
+use ccm_runtime::Lifecycle;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{MissedTickBehavior, interval};
+
+/// How a connector pod works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How this pod is called on pages and in logs.
+    pub pod_name: String,
+    /// How often the database is looked at when no wake-up comes. 1 s.
+    pub poll: Duration,
+    /// 5 s and 1 s.
+    pub times: LeaseTimes,
+    /// The pace and patience of every chat.
+    pub session: SessionConfig,
+}
+
+/// A connector pod.
+pub struct Connector {
+    pub db: Db,
+    pub bus: Bus,
+    pub ids: IdSource,
+    pub settings: Settings,
+}
+
+impl Connector {
+    /// Runs until the process drains. Ends with an error only when the hand-over could not be written down: other pods then
+    /// take over when the lease runs out.
+    pub async fn run(self, life: Lifecycle) -> Result<(), DbError> {
+        let pod: PodId = self.ids.next();
+        let times = self.settings.times;
+        let keeper = Arc::new(lease::LeaseKeeper::new(
+            self.db.clone(),
+            pod,
+            self.settings.pod_name,
+            times,
+        ));
+        let heart = tokio::spawn(keep_alive(keeper.clone(), times, life.clone()));
+        let wakes = self.bus.subscribe(&Topic::all_inbound());
+        let deps = Arc::new(actor::Deps {
+            links: links::Links::default(),
+            db: self.db,
+            bus: self.bus,
+            ids: self.ids,
+            session: self.settings.session,
+        });
+        tracing::info!(pod.id = %pod, "connector pod is up");
+        let result = pool::Pool::new(deps, pod, keeper)
+            .run(wakes, self.settings.poll, life)
+            .await;
+        heart.abort();
+        result
+    }
+}
+
+/// Heartbeats until it is aborted. A failed one is tried again soon: the lease is short.
+async fn keep_alive(keeper: Arc<lease::LeaseKeeper>, times: LeaseTimes, life: Lifecycle) {
+    let mut ticks = interval(times.lease / 5);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failing = false;
+    loop {
+        ticks.tick().await;
+        match keeper.beat(life.is_draining()).await {
+            Ok(()) => {
+                if std::mem::take(&mut failing) {
+                    tracing::info!("heartbeats reach the database again");
+                }
+            }
+            Err(e) => {
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::error!(error = %e, "heartbeats do not reach the database; leases will run out");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! From configuration to running roles.
+
+use crate::{cli::Command, health, token};
+use anyhow::{Context, Result};
+use ccm_auth::{LookupKey, TokenVerifier};
+use ccm_bus::Bus;
+use ccm_connector::Connector;
+use ccm_db::{Db, DbConfig, KeyRing, LeaseTimes};
+use ccm_dispatch::{Dispatch, GIVE_UP_AFTER};
+use ccm_ingest::{Batching, Ingest};
+use ccm_model::{Clock, IdSource};
+use ccm_runtime::{Config, Health, Lifecycle, Metrics, ops, serve_to_the_end};
+use secrecy::ExposeSecret;
+use std::net::SocketAddr;
+use tokio::net::TcpListener;
+
+/// What all roles of a process share.
+struct Process<'a> {
+    config: Config,
+    db: Db,
+    bus: Bus,
+    ids: IdSource,
+    health: Health,
+    metrics: Metrics,
+    life: &'a Lifecycle,
+}
+
+/// Starts the command's role, or all of them. They run until the process drains.
+pub async fn start(
+    command: &Command,
+    config: Config,
+    metrics: Metrics,
+    health: Health,
+    life: &Lifecycle,
+) -> Result<()> {
+    let ids = IdSource::system();
+    let bus = match (&config.redis.url, command) {
+        (None, Command::All) => Bus::in_process(),
+        _ => Bus::redis(config.redis.url()?, &config.redis.prefix, ids.clone())?,
+    };
+    let process = Process {
+        db: database(&config)?,
+        bus,
+        ids,
+        health,
+        metrics,
+        life,
+        config,
+    };
+    process.life.spawn_companion(
+        "health",
+        health::watch(process.db.clone(), process.bus.clone(), process.health.clone()),
+    );
+    match command {
+        Command::Ingest => process.ingest().await,
+        Command::Dispatch => process.dispatch().await,
+        Command::Connector => process.connector().await,
+        Command::Admin => process.admin().await,
+        Command::All => {
+            process.ingest().await?;
+            process.dispatch().await?;
+            process.connector().await?;
+            process.admin().await
+        }
+        Command::Migrate | Command::Token(_) | Command::Config => unreachable!("not a role"),
+    }
+}
+
+fn database(config: &Config) -> Result<Db> {
+    let masters = config.keys.master_keys()?;
+    let keys = KeyRing::new(masters.iter().map(|key| *key.expose_secret()))?;
+    let settings = DbConfig {
+        app_url: config.database.app_url()?.clone(),
+        system_url: config.database.system_url()?.clone(),
+        app_pool: config.database.app_pool,
+        system_pool: config.database.system_pool,
+    };
+    Ok(Db::open(&settings, keys)?)
+}
+
+async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("{key}: {address} cannot be used; give an address of this machine that is free")
+    })
+}
+
+impl Process<'_> {
+    /// Health pages and metrics, to the very end of the process.
+    async fn pages(&self, key: &str, address: SocketAddr) -> Result<()> {
+        let pages = ops::router(self.health.clone(), self.metrics.clone());
+        self.life
+            .spawn_companion("pages", serve_to_the_end(bind(key, address).await?, pages));
+        Ok(())
+    }
+
+    async fn ingest(&self) -> Result<()> {
+        let config = &self.config.ingest;
+        let listener = bind("ingest.listen", config.listen).await?;
+        let ingest = Ingest {
+            db: self.db.clone(),
+            bus: self.bus.clone(),
+            ids: self.ids.clone(),
+            settings: ccm_ingest::Settings {
+                public_base_url: config.public_base_url()?.to_owned(),
+                max_body_bytes: config.max_body_bytes,
+                request_timeout: config.request_timeout,
+                batching: Batching::default(),
+            },
+        };
+        self.life.spawn("ingest", ingest.run(listener, self.life.clone()));
+        self.pages("ingest.ops_listen", config.ops_listen).await
+    }
+
+    async fn dispatch(&self) -> Result<()> {
+        let config = &self.config.dispatch;
+        let dispatch = Dispatch {
+            db: self.db.clone(),
+            bus: self.bus.clone(),
+            ids: self.ids.clone(),
+            settings: ccm_dispatch::Settings {
+                poll: config.poll,
+                concurrency: config.concurrency,
+                provider_timeout: config.provider_timeout,
+                claim: config.claim,
+                give_up_after: GIVE_UP_AFTER,
+            },
+        };
+        self.life.spawn("dispatch", dispatch.run(self.life.clone()));
+        self.pages("dispatch.listen", config.listen).await
+    }
+
+    async fn connector(&self) -> Result<()> {
+        let config = &self.config.connector;
+        let connector = Connector {
+            db: self.db.clone(),
+            bus: self.bus.clone(),
+            ids: self.ids.clone(),
+            settings: ccm_connector::Settings {
+                pod_name: config.pod_name().to_owned(),
+                poll: config.poll,
+                times: LeaseTimes {
+                    lease: config.lease,
+                    margin: config.lease_margin,
+                },
+                session: ccm_connector::SessionConfig::default(),
+            },
+        };
+        self.life.spawn("connector", connector.run(self.life.clone()));
+        self.pages("connector.listen", config.listen).await
+    }
+
+    async fn admin(&self) -> Result<()> {
+        let config = &self.config.admin;
+        let listener = bind("admin.listen", config.listen).await?;
+        let master = &self.config.keys.master_keys()?[0];
+        let deps = ccm_admin::Deps {
+            db: self.db.clone(),
+            bus: self.bus.clone(),
+            ids: self.ids.clone(),
+            tokens: TokenVerifier::new(&token::jwt(&self.config)?, Clock::system())?,
+            lookup_key: LookupKey::derive(master),
+            webhook_base: self.config.ingest.public_base_url()?.to_owned(),
+            max_body_bytes: config.max_body_bytes,
+        };
+        self.life
+            .spawn("admin", ccm_admin::run(listener, deps, self.life.clone()));
+        self.pages("admin.ops_listen", config.ops_listen).await
+    }
+}
