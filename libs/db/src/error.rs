@@ -112,6 +112,8 @@ impl From<sqlx::Error> for DbError {
                 constraint,
                 missing: true,
             },
+            // A partition's bounds: its month was made after the text had been sent to the default partition.
+            ErrorKind::CheckViolation if constraint.is_empty() => Self::Unavailable(e),
             ErrorKind::CheckViolation => Self::Invalid { constraint },
             _ if code.starts_with("22") => Self::Invalid {
                 constraint: code.into_owned(),

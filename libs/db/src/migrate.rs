@@ -25,8 +25,10 @@ pub async fn migrate(owner_url: &SecretString) -> Result<i32, DbError> {
     migrations
         .set_locking(false)
         // A newer program has been here. Its schema carries this one too, so that a deploy can be rolled back.
-        .set_ignore_missing(true)
-        .run(&mut connection)
+        .set_ignore_missing(true);
+    // Not `run`: its future cannot be spawned (the compiler finds `Acquire` not general enough).
+    migrations
+        .run_direct(None, &mut connection, false)
         .await
         .map_err(classify)?;
     // Services read which version stands, to wait for a migration that is under way.

@@ -237,7 +237,11 @@ async fn concurrent_batches_store_each_text_once_in_sequence() {
                             (IDS.next_u64() % CUSTOMERS) as u32,
                         );
                         // The round's ids, seldom those of an earlier one.
-                        let round = if IDS.next_u64().is_multiple_of(8) { round / 2 } else { round };
+                        let round = if IDS.next_u64().is_multiple_of(8) {
+                            round / 2
+                        } else {
+                            round
+                        };
                         IncomingText {
                             provider_id: format!("{round}-{customer}-{}", IDS.next_u64() % 12),
                             ..incoming(tenant, customer)

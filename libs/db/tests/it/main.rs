@@ -8,11 +8,11 @@
 mod accept;
 mod closing;
 mod errors;
-// mod leases;
-// mod migrations;
-// mod outage;
-// mod outbox;
-// mod outbox_races;
+mod leases;
+mod migrations;
+mod outage;
+mod outbox;
+mod outbox_races;
 mod rig;
-// mod sealing;
+mod sealing;
 mod walls;

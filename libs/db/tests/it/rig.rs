@@ -187,6 +187,27 @@ impl Rig {
             .unwrap()
     }
 
+    /// Claims the line of one conversation among others that are due.
+    pub async fn claim_of(&self, conversation: ConversationId) -> Claim {
+        loop {
+            let hold = Duration::from_secs(30);
+            self.run(&format!(
+                "UPDATE outbox_line SET due_at = now() - interval '1 hour' WHERE conversation_id = '{conversation}'"
+            ))
+            .await;
+            for claim in self.claim(hold, 1).await {
+                if claim.conversation == conversation {
+                    return claim;
+                }
+                self.db
+                    .tenant(claim.tenant)
+                    .release_line(&claim, Duration::ZERO)
+                    .await
+                    .unwrap();
+            }
+        }
+    }
+
     /// As the superuser.
     pub async fn run(&self, sql: &str) -> u64 {
         sqlx::query(AssertSqlSafe(sql))

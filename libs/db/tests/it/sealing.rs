@@ -1,0 +1,192 @@
+//! Secrets at rest: they open in their row and under their tenant's key only.
+
+use crate::rig::{IDS, MASTER, Rig, open};
+use ccm_db::{Db, DbConfig, DbError, KeyRing, NewAccount, SealError};
+use ccm_model::{ConversationId, ProviderKind};
+use std::sync::Arc;
+
+const SECRET: &[u8] = br#"{"token":"CANARY-SECRET"}"#;
+
+fn account<'a>(id: ccm_model::AccountId, name: &'a str, settings: &'a serde_json::Value) -> NewAccount<'a> {
+    NewAccount {
+        id,
+        name,
+        kind: ProviderKind::Twilio,
+        settings,
+        secret: SECRET,
+    }
+}
+
+fn is_damaged<T>(result: Result<T, DbError>) -> bool {
+    matches!(result, Err(DbError::Seal(SealError::Damaged)))
+}
+
+async fn chat_key(db: &Db, tenant: ccm_model::TenantId, of: ConversationId) -> Result<String, DbError> {
+    let chat = db.tenant(tenant).actor_context(of).await?.chat;
+    Ok(chat.map(|c| c.key.to_string()).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_chats_key_comes_back_and_opens_in_its_row_only() {
+    let rig = Rig::new().await;
+    let (a, b) = (rig.tenant(1).await, rig.tenant(2).await);
+    let (own_a, own_b) = (rig.own(a.id).await, rig.own(b.id).await);
+    let (one, chat) = rig.chat(a, &own_a, 1).await;
+    let (two, _) = rig.chat(a, &own_a, 2).await;
+    let (foreign, _) = rig.chat(b, &own_b, 1).await;
+    let db = rig.db.tenant(a.id);
+    db.chat_rekeyed(&own_a, chat, "CANARY-SECRET").await.unwrap();
+    let context = db.actor_context(one).await.unwrap();
+    assert_eq!(
+        (context.skillset.as_str(), context.link.host.as_str()),
+        ("WC_Default_Skillset", "aacc.example")
+    );
+    assert_eq!(context.customer_address, crate::rig::address(1));
+    let resume = context.chat.unwrap();
+    assert_eq!(
+        (resume.id, resume.guid.as_str(), resume.key.as_str()),
+        (chat, "4711", "CANARY-SECRET")
+    );
+    assert!(
+        !rig.everything().await.contains("CANARY-SECRET"),
+        "sealed at rest"
+    );
+    let hex = "SELECT count(*) FROM chat WHERE position('CANARY'::bytea IN key_sealed) > 0";
+    assert_eq!(rig.count(hex).await, 0);
+
+    for target in [two, foreign] {
+        rig.run(&format!(
+            "UPDATE chat SET key_sealed = (SELECT key_sealed FROM chat WHERE id = '{chat}')
+             WHERE conversation_id = '{target}'"
+        ))
+        .await;
+    }
+    assert!(
+        is_damaged(chat_key(&rig.db, a.id, two).await),
+        "another row of the tenant"
+    );
+    assert!(
+        is_damaged(chat_key(&rig.db, b.id, foreign).await),
+        "another tenant"
+    );
+    assert_eq!(chat_key(&rig.db, a.id, one).await.unwrap(), "CANARY-SECRET");
+
+    // A value cut short is told from one that cannot be read at all.
+    rig.run(&format!(
+        "UPDATE chat SET key_sealed = substr(key_sealed, 1, 9) WHERE id = '{chat}'"
+    ))
+    .await;
+    assert!(is_damaged(chat_key(&rig.db, a.id, one).await));
+}
+
+#[tokio::test]
+async fn an_accounts_secret_comes_back_and_opens_in_its_row_only() {
+    let rig = Rig::new().await;
+    let (a, b) = (rig.tenant(1).await, rig.tenant(2).await);
+    let settings = serde_json::json!({"account_sid": "AC1"});
+    let id = IDS.next();
+    let db = rig.db.tenant(a.id);
+    let made = db.create_account(account(id, "twilio", &settings)).await.unwrap();
+    assert_eq!(
+        (made.kind, &made.settings, made.tenant),
+        (ProviderKind::Twilio, &settings, a.id)
+    );
+    let opened = db.account_secret(id).await.unwrap();
+    assert_eq!(
+        (&opened.secret[..], opened.account.name.as_str()),
+        (SECRET, "twilio")
+    );
+    assert_eq!(rig.db.operator().account_owner(id).await.unwrap(), Some(a.id));
+    assert!(matches!(
+        rig.db.tenant(b.id).account_secret(id).await,
+        Err(DbError::NotFound(_))
+    ));
+    for other in [a.account, b.account] {
+        rig.run(&format!(
+            "UPDATE provider_account SET secret_sealed = (SELECT secret_sealed FROM provider_account WHERE id = '{id}')
+             WHERE id = '{other}'"
+        ))
+        .await;
+    }
+    assert!(is_damaged(db.account_secret(a.account).await));
+    assert!(is_damaged(rig.db.tenant(b.id).account_secret(b.account).await));
+}
+
+#[tokio::test]
+async fn a_tenants_key_opens_under_its_master_key_and_for_its_tenant_only() {
+    let rig = Rig::new().await;
+    let (a, b) = (rig.tenant(1).await, rig.tenant(2).await);
+    let urls = rig.test.urls();
+    let forgot = open(urls, 1, [8; 32]);
+    assert!(matches!(
+        forgot.tenant(a.id).account_secret(a.account).await,
+        Err(DbError::Seal(SealError::UnknownKey(_)))
+    ));
+    let config = DbConfig {
+        app_url: urls.app.clone().into(),
+        system_url: urls.system.clone().into(),
+        app_pool: 1,
+        system_pool: 1,
+    };
+    let rotated = Db::open(&config, KeyRing::new([[8; 32], MASTER]).unwrap()).unwrap();
+    assert_eq!(
+        &rotated
+            .tenant(a.id)
+            .account_secret(a.account)
+            .await
+            .unwrap()
+            .secret[..],
+        b"{}"
+    );
+
+    rig.run(&format!(
+        "UPDATE tenant_key SET sealed = (SELECT sealed FROM tenant_key WHERE tenant_id = '{}') WHERE tenant_id = '{}'",
+        a.id, b.id
+    ))
+    .await;
+    assert!(is_damaged(
+        open(urls, 1, MASTER).tenant(b.id).account_secret(b.account).await
+    ));
+
+    // Without its data key, a tenant's secrets are lost for good: that is how a tenant is erased from backups.
+    rig.run(&format!("DELETE FROM tenant_key WHERE tenant_id = '{}'", a.id))
+        .await;
+    assert!(is_damaged(
+        open(urls, 1, MASTER).tenant(a.id).account_secret(a.account).await
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_data_key_made_by_several_at_once_is_one() {
+    let rig = Arc::new(Rig::new().await);
+    for n in 0..10 {
+        let tenant = IDS.next();
+        rig.db
+            .operator()
+            .create_tenant(tenant, &format!("new-{n}"), "New")
+            .await
+            .unwrap();
+        let pods = [open(rig.test.urls(), 2, MASTER), open(rig.test.urls(), 2, MASTER)];
+        let tasks = [0, 1, 2, 3].map(|n: usize| {
+            let db = pods[n % 2].clone();
+            tokio::spawn(async move {
+                let id = IDS.next();
+                let (name, settings) = (n.to_string(), serde_json::json!({}));
+                db.tenant(tenant)
+                    .create_account(account(id, &name, &settings))
+                    .await
+                    .unwrap();
+                id
+            })
+        });
+        for task in tasks {
+            let id = task.await.unwrap();
+            for db in &pods {
+                assert_eq!(
+                    &db.tenant(tenant).account_secret(id).await.unwrap().secret[..],
+                    SECRET
+                );
+            }
+        }
+    }
+}
