@@ -1,17 +1,9 @@
 use axum::{Router, routing::get};
 use ccm_runtime::{Ending, Health, Lifecycle, config::ShutdownConfig, serve};
-use std::{
-    convert::Infallible,
-    future::pending,
-    process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{convert::Infallible, future::pending, process::Command, time::Duration};
 use tokio::{
     net::TcpListener,
+    sync::{mpsc, oneshot},
     time::{Instant, sleep, timeout},
 };
 
@@ -42,15 +34,14 @@ fn never() -> impl Future<Output = Result<(), Infallible>> + Send {
 async fn sigterm_drains_and_the_second_signal_aborts() {
     let life = life(LONG);
     life.watch_signals().unwrap();
-    let handed_over = Arc::new(AtomicBool::new(false));
-    {
-        let (life2, flag) = (life.clone(), handed_over.clone());
-        life.spawn("connector", async move {
-            life2.draining().await;
-            flag.store(true, Ordering::Relaxed);
-            Ok::<_, Infallible>(())
-        });
-    }
+    let (hand_over, handed_over) = oneshot::channel();
+    life.spawn("connector", {
+        let life = life.clone();
+        async move {
+            life.draining().await;
+            hand_over.send(()).map_err(|()| "nobody listens")
+        }
+    });
     life.spawn("stubborn", never());
     life.spawn_companion("heartbeat", never());
     let finish = tokio::spawn({
@@ -61,13 +52,13 @@ async fn sigterm_drains_and_the_second_signal_aborts() {
     assert!(!life.is_draining());
 
     signal_myself("TERM");
-    timeout(Duration::from_secs(5), life.draining()).await.unwrap();
+    timeout(LONG, handed_over).await.unwrap().unwrap();
+    assert!(life.is_draining());
     sleep(Duration::from_millis(50)).await;
-    assert!(handed_over.load(Ordering::Relaxed));
     assert!(!finish.is_finished(), "one task still hands over");
 
     signal_myself("INT");
-    let ending = timeout(Duration::from_secs(5), finish).await.unwrap().unwrap();
+    let ending = timeout(LONG, finish).await.unwrap().unwrap();
     assert_eq!(
         ending,
         Ending::Aborted {
@@ -79,10 +70,14 @@ async fn sigterm_drains_and_the_second_signal_aborts() {
 #[tokio::test]
 async fn a_clean_end_waits_for_requests_under_way() {
     let life = life(LONG);
+    let (arrived, mut arrivals) = mpsc::unbounded_channel();
+    let until = life.clone();
     let slow = Router::new().route(
         "/",
-        get(|| async {
-            sleep(Duration::from_millis(300)).await;
+        get(move || async move {
+            arrived.send(()).unwrap();
+            until.draining().await;
+            sleep(Duration::from_millis(100)).await;
             "done"
         }),
     );
@@ -95,7 +90,7 @@ async fn a_clean_end_waits_for_requests_under_way() {
         let answer = reqwest::get(format!("http://{address}/")).await.unwrap();
         answer.text().await.unwrap()
     });
-    sleep(Duration::from_millis(150)).await;
+    arrivals.recv().await.unwrap();
     life.drain();
     assert_eq!(life.finish().await, Ending::Clean);
     assert_eq!(request.await.unwrap(), "done");
