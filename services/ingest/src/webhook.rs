@@ -1,0 +1,159 @@
+//! `POST /v1/sms/{kind}/{account_id}`: a provider says that a customer has texted.
+//!
+//! 2xx, in the provider's dialect, only after the text is committed; the same text again is a 2xx again. 403 for what is not
+//! signed with the account's secret, 404 for an address without an account and for a number that the account does not
+//! have, 422 for what is signed and cannot be read, 503 with `Retry-After` for what cannot be stored at the moment.
+//!
+//! What a provider signs includes the address it was told: `public_base_url` and the path and query as they came in. The
+//! `Host` header is not looked at: behind a proxy it is another.
+
+use crate::{Batcher, lookup::Lookups, refusal::Refusal};
+use axum::{
+    Router,
+    extract::{OriginalUri, State},
+    http::{HeaderMap, Uri, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use ccm_db::{Accepted, IncomingText, Route};
+use ccm_model::{AccountId, IdSource, ProviderKind};
+use ccm_runtime::trace;
+use ccm_sms::{Answer, Event, Inbound};
+use ccm_web::{Bytes, Path};
+use std::{sync::Arc, time::Duration};
+use time::OffsetDateTime;
+use tokio::time::timeout;
+use tracing::{Instrument, Span, field::Empty};
+
+pub(crate) struct Webhooks {
+    pub lookups: Lookups,
+    pub batcher: Batcher,
+    pub ids: IdSource,
+    pub public_base_url: String,
+    pub request_timeout: Duration,
+}
+
+pub(crate) fn router(webhooks: Webhooks) -> Router {
+    Router::new()
+        .route("/v1/sms/{kind}/{account_id}", post(webhook))
+        .with_state(Arc::new(webhooks))
+}
+
+async fn webhook(
+    State(webhooks): State<Arc<Webhooks>>,
+    Path((kind, account)): Path<(String, String)>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    Bytes(body): Bytes,
+) -> Result<Response, Refusal> {
+    let kind: Option<ProviderKind> = kind.parse().ok();
+    let label = kind.map_or("unknown", ProviderKind::as_str);
+    let span = tracing::info_span!(
+        "ingest.webhook",
+        provider.kind = label,
+        account.id = Empty,
+        tenant.id = Empty,
+        outcome = Empty,
+    );
+    let work = async {
+        let (Some(kind), Ok(account)) = (kind, account.parse()) else {
+            return Err(Refusal::NoAccount);
+        };
+        Span::current().record("account.id", tracing::field::display(account));
+        let taken = webhooks.take(kind, account, &uri, &headers, &body);
+        let limit = webhooks.request_timeout;
+        timeout(limit, taken)
+            .await
+            .unwrap_or(Err(Refusal::TooSlow(limit)))
+    };
+    let result = async {
+        let result = work.await;
+        let outcome = match &result {
+            Ok(_) => "taken",
+            Err(refusal) => {
+                let reason = refusal.reason();
+                metrics::counter!("ccm_ingest_refused_total", "kind" => label, "reason" => reason)
+                    .increment(1);
+                refusal.tell();
+                reason
+            }
+        };
+        Span::current().record("outcome", outcome);
+        result
+    };
+    let answer = result.instrument(span).await?;
+    Ok((answer.status, [(CONTENT_TYPE, answer.content_type)], answer.body).into_response())
+}
+
+impl Webhooks {
+    async fn take(
+        &self,
+        kind: ProviderKind,
+        id: AccountId,
+        uri: &Uri,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Answer, Refusal> {
+        let owned = self.lookups.account(id).await?;
+        let owned = owned.filter(|o| o.kind == kind).ok_or(Refusal::NoAccount)?;
+        Span::current().record("tenant.id", tracing::field::display(owned.tenant));
+        let account = owned.account.as_ref().map_err(|e| Refusal::Account(*e))?;
+        let now = self.ids.clock().now();
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let inbound = Inbound {
+            url: &format!("{}{path}", self.public_base_url),
+            headers,
+            body,
+            now,
+        };
+        let received = ccm_sms::receive(account, &inbound)?;
+        for event in received.events {
+            self.store(kind, id, event, now).await?;
+        }
+        Ok(received.answer)
+    }
+
+    async fn store(
+        &self,
+        kind: ProviderKind,
+        account: AccountId,
+        event: Event,
+        now: OffsetDateTime,
+    ) -> Result<(), Refusal> {
+        let Event::Text {
+            provider_id,
+            from,
+            to,
+            body,
+            sent_at,
+            ..
+        } = event
+        else {
+            return Ok(());
+        };
+        let number = self.lookups.number(account, &to).await?;
+        let (tenant, number) = number.ok_or(Refusal::UnknownNumber)?;
+        let text = IncomingText {
+            message: self.ids.next(),
+            conversation: self.ids.next(),
+            route: Route {
+                tenant,
+                number,
+                account,
+            },
+            provider_id,
+            to,
+            from,
+            body,
+            received_at: now,
+            written_at: sent_at,
+            trace: trace::current_traceparent(),
+        };
+        let name = match self.batcher.accept(text).await? {
+            Accepted::New { .. } => "ccm_ingest_accepted_total",
+            Accepted::Repeated => "ccm_ingest_repeated_total",
+        };
+        metrics::counter!(name, "kind" => kind.as_str()).increment(1);
+        Ok(())
+    }
+}
