@@ -1,3 +1,3 @@
-//! Load tool and checker.
+//! The checker. The load tool is this crate's program.
 
 pub mod checker;

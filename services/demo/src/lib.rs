@@ -1,0 +1,5 @@
+//! The whole product with both simulators on one machine: what the demo shows and what the end-to-end tests break.
+
+pub mod world;
+
+pub use world::{Tenant, World, WorldBuilder};
