@@ -25,7 +25,8 @@ pub struct Config {
     /// Defaults 1 s and 30 s (ours; the reference client tries every 3 s and gives up after 10 min, we never give up).
     pub backoff_base: Duration,
     pub backoff_cap: Duration,
-    /// A socket that lived this long logged in starts the backoff anew when it breaks. Default 10 s (ours).
+    /// A socket that lived this long logged in, or over which a text was answered, starts the backoff anew when it breaks.
+    /// Default 10 s (ours).
     pub stable_after: Duration,
     /// Mean time between tries after AACC said that it shuts down for maintenance (503). Default 60 s (ours).
     pub maintenance_retry: Duration,

@@ -54,6 +54,11 @@ impl Line {
         self.in_flight.is_some()
     }
 
+    /// A text was answered on this socket.
+    pub fn was_answered(&self) -> bool {
+        self.answered > 0
+    }
+
     pub fn new_socket(&mut self) {
         self.sent = 0;
         self.answered = 0;

@@ -193,9 +193,14 @@ impl Session {
     }
 
     fn lost(&mut self, why: Loss, now: Instant) {
-        self.failures = match self.state {
-            State::Open { since, .. } if since + self.config.stable_after <= now => 0,
-            _ => self.failures.saturating_add(1),
+        let stable = match self.state {
+            State::Open { since, .. } => since + self.config.stable_after <= now || self.line.was_answered(),
+            _ => false,
+        };
+        self.failures = if stable {
+            0
+        } else {
+            self.failures.saturating_add(1)
         };
         self.doubt();
         self.tell(Event::LinkLost { why });

@@ -301,6 +301,25 @@ fn a_stable_link_forgets_the_failures_before_it_and_a_flapping_one_does_not() {
 }
 
 #[test]
+fn a_link_that_carried_a_text_is_no_flapping_one() {
+    let mut b = Bench::live(Config::default());
+    for token in 0..20 {
+        b.send_text(token);
+        b.frame(ack(true));
+        b.session.on_disconnected(None, b.now);
+        let Phase::Recovering { attempt, retry_at } = b.phase() else {
+            panic!("{:?}", b.phase())
+        };
+        assert_eq!(attempt, 0);
+        assert!(retry_at <= b.now + S);
+        b.events();
+        b.reconnect();
+        b.frame(accepted(62, "key"));
+        b.events();
+    }
+}
+
+#[test]
 fn pings_go_out_and_a_black_hole_is_noticed() {
     let mut b = Bench::live(Config::default());
     let start = b.now;
