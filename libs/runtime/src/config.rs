@@ -73,6 +73,11 @@ impl Config {
             ),
             ("connector.poll_ms", self.connector.poll.as_millis()),
             ("connector.lease_ms", self.connector.lease.as_millis()),
+            ("connector.ping_ms", self.connector.ping.as_millis()),
+            (
+                "connector.pong_timeout_ms",
+                self.connector.pong_timeout.as_millis(),
+            ),
             ("admin.max_body_bytes", self.admin.max_body_bytes as u128),
         ];
         for (key, value) in positive {

@@ -30,7 +30,7 @@ pub(crate) struct Deps {
     pub bus: Bus,
     pub ids: IdSource,
     pub links: Links,
-    pub session: session::Config,
+    pub session: Arc<session::Config>,
 }
 
 /// How an actor ended without an error.

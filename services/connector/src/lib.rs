@@ -60,7 +60,7 @@ impl Connector {
             db: self.db,
             bus: self.bus,
             ids: self.ids,
-            session: self.settings.session,
+            session: Arc::new(self.settings.session),
         });
         tracing::info!(pod.id = %pod, "connector pod is up");
         let result = pool::Pool::new(deps, pod, keeper)

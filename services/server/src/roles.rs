@@ -4,7 +4,7 @@ use crate::{cli::Command, health, token};
 use anyhow::{Context, Result};
 use ccm_auth::{LookupKey, TokenVerifier};
 use ccm_bus::Bus;
-use ccm_connector::Connector;
+use ccm_connector::{Connector, SessionConfig};
 use ccm_db::{Db, DbConfig, KeyRing, LeaseTimes};
 use ccm_dispatch::{Dispatch, GIVE_UP_AFTER};
 use ccm_ingest::{Batching, Ingest};
@@ -142,7 +142,12 @@ impl Process<'_> {
                     lease: config.lease,
                     margin: config.lease_margin,
                 },
-                session: ccm_connector::SessionConfig::default(),
+                session: SessionConfig {
+                    ping_every: config.ping,
+                    pong_timeout: config.pong_timeout,
+                    ack_timeout: Some(config.ack_timeout).filter(|timeout| !timeout.is_zero()),
+                    ..SessionConfig::default()
+                },
             },
         };
         self.life.spawn("connector", connector.run(self.life.clone()));

@@ -291,6 +291,15 @@ pub struct ConnectorConfig {
     /// A pod stops sending so long before its lease runs out, another starts so long after.
     #[serde(rename = "lease_margin_ms", deserialize_with = "millis")]
     pub lease_margin: Duration,
+    /// Between two pings on an open chat.
+    #[serde(rename = "ping_ms", deserialize_with = "millis")]
+    pub ping: Duration,
+    /// A ping with nothing after it for this long: the link is broken.
+    #[serde(rename = "pong_timeout_ms", deserialize_with = "millis")]
+    pub pong_timeout: Duration,
+    /// A text without its acknowledgement for this long: the link is broken. Zero: none is waited for.
+    #[serde(rename = "ack_timeout_ms", deserialize_with = "millis")]
+    pub ack_timeout: Duration,
     #[serde(deserialize_with = "optional")]
     pod_name: Option<String>,
 }

@@ -139,7 +139,7 @@ impl AdminClient {
             "connects_per_second": plan.connects_per_second,
         });
         let link = text(&self.post(&at("links"), &link).await?, "id")?;
-        let skillset = json!({ "name": plan.skillset, "link": link });
+        let skillset = json!({ "name": plan.skillset, "link_id": link });
         let skillset = text(&self.post(&at("skillsets"), &skillset).await?, "id")?;
         let mut accounts = Vec::new();
         for (n, planned) in plan.accounts.iter().enumerate() {
@@ -154,8 +154,8 @@ impl AdminClient {
             for address in &planned.numbers {
                 let number = json!({
                     "address": address,
-                    "account": account,
-                    "skillset": skillset,
+                    "account_id": account,
+                    "skillset_id": skillset,
                     "per_second": planned.per_second,
                 });
                 self.post(&at("numbers"), &number).await?;

@@ -16,6 +16,8 @@ pub(super) struct Shared {
     pub redis_url: String,
     pub master_key_file: PathBuf,
     pub jwt_secret_file: PathBuf,
+    /// Where providers reach `ingest`: the first process that runs it listens there, and `admin` shows the address.
+    pub ingest_port: u16,
 }
 
 /// The roles that a process can run, and whether each has an address for others than the cluster.
@@ -37,14 +39,15 @@ pub(super) struct Ports {
 }
 
 impl Ports {
-    /// New ports for every role that `ccm COMMAND` runs: that one, or all.
-    pub fn of(command: &str) -> Vec<Self> {
+    /// New ports for every role that `ccm COMMAND` runs: that one, or all. `ingest_port`: the providers' one, if this process
+    /// is to have it.
+    pub fn of(command: &str, ingest_port: Option<u16>) -> Vec<Self> {
         let runs = ROLES
             .into_iter()
             .filter(|(role, _)| command == "all" || command == *role);
         runs.map(|(role, is_public)| Self {
             role,
-            public: is_public.then(free_port),
+            public: is_public.then(|| ingest_port.filter(|_| role == "ingest").unwrap_or_else(free_port)),
             ops: free_port(),
         })
         .collect()
@@ -57,9 +60,6 @@ impl Ports {
             Some(port) => format!("listen = {}\nops_listen = {}\n", listen(port), listen(self.ops)),
             None => format!("listen = {}\n", listen(self.ops)),
         };
-        if let (Some(port), "ingest") = (self.public, self.role) {
-            toml += &format!("public_base_url = {}\n", text(format!("http://127.0.0.1:{port}")));
-        }
         if self.role == "connector" {
             toml += &format!("pod_name = {}\n", text(process));
         }
@@ -79,13 +79,21 @@ impl Shared {
 
     /// The file for the process called `name`.
     pub fn role_toml(&self, name: &str, ports: &[Ports]) -> String {
+        let base = format!(
+            "public_base_url = {}\n",
+            text(format!("http://127.0.0.1:{}", self.ingest_port))
+        );
         let database = format!(
             "app_url = {}\nsystem_url = {}",
             text(&self.urls.app),
             text(&self.urls.system)
         );
         let redis = format!("url = {}", text(&self.redis_url));
-        let roles: String = ports.iter().map(|ports| ports.toml(name)).collect();
+        let mut roles: String = ports.iter().map(|ports| ports.toml(name)).collect();
+        match roles.find("[ingest]\n") {
+            Some(at) => roles.insert_str(at + "[ingest]\n".len(), &base),
+            None => roles += &format!("\n[ingest]\n{base}"),
+        }
         format!(
             "[database]\n{database}\n\n[redis]\n{redis}\n\n{}{roles}",
             self.keys()

@@ -7,6 +7,7 @@ use crate::{
     folder::TempFolder,
     http,
     pg::{PgOptions, PgServer},
+    ports::free_port,
     process::{self, Process},
     provision::{self, Urls},
     proxy::Proxy,
@@ -383,6 +384,7 @@ impl Builder {
                 redis_url: format!("redis://{redis_addr}"),
                 master_key_file: config::key_file(dir.join("master.key"))?,
                 jwt_secret_file: config::key_file(dir.join("jwt.secret"))?,
+                ingest_port: free_port(),
             },
             env: self.env,
             dir,
@@ -416,7 +418,10 @@ impl Launch {
         let command = name
             .trim_end_matches(|c: char| c.is_ascii_digit() || c == '-')
             .to_owned();
-        let ports = Ports::of(&command);
+        let ports = Ports::of(
+            &command,
+            Some(self.shared.ingest_port).filter(|_| command == name),
+        );
         if ports.is_empty() {
             bail!(
                 "{name} is no role; there are ingest, dispatch, connector, admin and all, with -2 and so on behind"

@@ -1,0 +1,12 @@
+//! The whole product, broken on purpose: real processes, real Postgres and Redis, simulators on the real wire. Every test ends
+//! with the checker.
+
+mod collector;
+mod cuts;
+mod kills;
+mod play;
+mod redaction;
+mod shutdown;
+mod tenants;
+mod texts;
+mod tracing;
