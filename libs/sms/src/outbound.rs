@@ -49,6 +49,10 @@ pub struct SendError {
     pub in_doubt: bool,
 }
 
+/// How long an account that is at fault (credentials, balance) is left alone: its texts wait until an operator has mended
+/// it.
+pub(crate) const ACCOUNT_REST: Duration = Duration::from_secs(60);
+
 /// What the writer reads. Kept apart from the operator's words: an agent can do nothing about a token.
 pub(crate) mod user {
     pub const LATER: &str = "The text is not sent yet; it is tried again.";

@@ -1,1 +1,28 @@
+//! A phone and an SMS provider on the real wire, for development and tests: never shipped.
+//!
+//! The provider speaks Twilio's dialect and CCM's generic JSON, both ways: it takes messages as documented and posts
+//! signed webhooks, again and again with the same id until they are accepted, as real providers do. It can be made to fail
+//! in every way that a provider fails, and keeps a record for a checker. [`Sim::start`] runs it inside a test; the program
+//! `carrier-sim` runs it alone, played by hand over HTTP (see the README).
+//!
+//! It is written against the providers' documentation and shares no code with `ccm-sms`, so that each keeps the other
+//! honest.
 
+mod book;
+mod config;
+mod control;
+mod edge;
+mod error;
+mod fault;
+mod post;
+mod sim;
+mod stats;
+mod views;
+mod wire;
+
+pub use config::{Account, Config, Kind, Retry, Setup, WallClock};
+pub use error::{OpError, SimError, WaitError};
+pub use fault::{Fault, FaultOrder};
+pub use sim::Sim;
+pub use stats::StatsView;
+pub use views::{Event, PhoneText, ReceivedText, Record, SentState, SentText};

@@ -3,7 +3,7 @@ use crate::{
     Class, Outbound, SendError, Sent,
     call::{self, Reply},
     inbound::is_id,
-    outbound::user,
+    outbound::{ACCOUNT_REST, user},
     redact::{self, redact},
 };
 use ::http::header::CONTENT_TYPE;
@@ -63,6 +63,16 @@ fn refused(reply: &Reply, out: &Outbound<'_>) -> SendError {
         300..=399 => retryable(format!(
             "the provider answered {status} (a redirect), which is not followed; correct send_url"
         )),
+        // The account is at fault, not the text.
+        401 | 403 => (
+            Class::Retryable {
+                after: Some(reply.rest.unwrap_or_default().max(ACCOUNT_REST)),
+            },
+            format!(
+                "the provider refuses our signature or token: HTTP {status}, {code}: {message}; check the account's secrets and the clock"
+            ),
+            user::LATER,
+        ),
         408 | 425 | 429 => retryable(format!(
             "the provider asks to wait: HTTP {status}, {code}: {message}"
         )),

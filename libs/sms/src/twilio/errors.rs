@@ -1,7 +1,10 @@
 //! What Twilio's error codes mean for a text, from <https://www.twilio.com/docs/api/errors> (each code has its page
 //! there). The 30xxx codes name why a message that was created did not arrive; the API answers some of them as well.
 
-use crate::{Class, outbound::user};
+use crate::{
+    Class,
+    outbound::{ACCOUNT_REST, user},
+};
 use std::time::Duration;
 
 /// What is to be done about one of Twilio's codes.
@@ -24,9 +27,6 @@ enum Kind {
     /// This text will not be taken.
     Final,
 }
-
-/// How long an account that is at fault is left alone.
-pub const ACCOUNT_REST: Duration = Duration::from_secs(60);
 
 impl TwilioError {
     pub fn class(&self, rest: Option<Duration>) -> Class {

@@ -1,6 +1,10 @@
 use super::{Account, errors};
 use crate::{
-    Class, Outbound, SendError, Sent, call, call::Reply, inbound::is_id, outbound::user, redact::redact,
+    Class, Outbound, SendError, Sent, call,
+    call::Reply,
+    inbound::is_id,
+    outbound::{ACCOUNT_REST, user},
+    redact::redact,
 };
 use ::http::StatusCode;
 use secrecy::ExposeSecret;
@@ -70,7 +74,7 @@ fn refused(reply: &Reply, out: &Outbound<'_>) -> SendError {
         None if matches!(status, 408 | 425 | 429) || status >= 500 => Class::Retryable { after: reply.rest },
         // Not Twilio's words: something in between refuses, and the text is not at fault.
         None if code.is_none() && matches!(status, 300..=399 | 401 | 403 | 404 | 407) => Class::Retryable {
-            after: Some(errors::ACCOUNT_REST),
+            after: Some(ACCOUNT_REST),
         },
         None => Class::Terminal,
     };

@@ -85,6 +85,11 @@ async fn each_answer_has_its_class() {
             Err((Class::Terminal, false, None, "no code")),
         ),
         (
+            401,
+            json!({ "code": "bad_signature", "message": echo }),
+            Err((after(60), false, Some("bad_signature"), "refuses our signature")),
+        ),
+        (
             404,
             json!("?"),
             Err((Class::Terminal, false, None, "no code: no message")),

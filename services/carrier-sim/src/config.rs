@@ -1,0 +1,135 @@
+//! How a simulator is set up.
+
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use crate::SimError;
+
+/// Wall-clock time in nanoseconds since 1970, UTC. Nanoseconds, because the latency figures are taken from it.
+pub type WallClock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// Everything that [`crate::Sim::start`] needs. `Config::default()` serves on free loopback ports, with no account yet.
+#[derive(Clone)]
+pub struct Config {
+    /// Where the provider's API is served; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where the control API is served. Loopback only: it asks for no password.
+    pub control: SocketAddr,
+    pub setup: Setup,
+    pub retry: Retry,
+    /// Where recorded and signed times come from.
+    pub now_ns: WallClock,
+    /// Seed of the messages' ids.
+    pub seed: u64,
+}
+
+/// Accounts, and which of them a number belongs to.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setup {
+    #[serde(default)]
+    pub accounts: Vec<Account>,
+    /// The sending numbers (also short codes and alphanumeric senders), each with its account's name.
+    #[serde(default)]
+    pub numbers: BTreeMap<String, String>,
+}
+
+impl Setup {
+    /// Reads a JSON file.
+    pub fn load(path: &Path) -> Result<Self, SimError> {
+        let file = |detail: String| SimError::File {
+            path: path.to_owned(),
+            detail,
+        };
+        let text = std::fs::read_to_string(path).map_err(|e| file(e.to_string()))?;
+        serde_json::from_str(&text).map_err(|e| file(e.to_string()))
+    }
+}
+
+/// The dialect of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Twilio's Programmable Messaging.
+    Twilio,
+    /// CCM's generic JSON over HTTP.
+    Http,
+}
+
+/// An account of a CCM tenant with this provider.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    pub kind: Kind,
+    /// Twilio: the account SID. Generic: any name.
+    pub name: String,
+    /// Twilio: the auth token. Generic: the signing secret.
+    pub secret: String,
+    /// Where texts from phones are posted. Without one they wait, as with a webhook that is down.
+    #[serde(default)]
+    pub webhook_url: Option<String>,
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("kind", &self.kind)
+            .field("name", &self.name)
+            .field("webhook_url", &self.webhook_url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// When a webhook that was not accepted is posted again.
+#[derive(Debug, Clone)]
+pub struct Retry {
+    /// The pauses; the last one repeats.
+    pub pauses: Vec<Duration>,
+    /// Once this time has passed since the first post, the text is given up.
+    pub give_up_after: Duration,
+    /// How long one post may take. Twilio waits 15 s
+    /// (<https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides>).
+    pub timeout: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            pauses: [200, 500, 1000, 2000, 5000].map(Duration::from_millis).to_vec(),
+            give_up_after: Duration::from_secs(60),
+            timeout: Duration::from_secs(15),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            control: SocketAddr::from(([127, 0, 0, 1], 0)),
+            setup: Setup::default(),
+            retry: Retry::default(),
+            now_ns: machine_clock(),
+            seed: machine_entropy(),
+        }
+    }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the simulator's one default clock; callers can pass their own"
+)]
+fn machine_clock() -> WallClock {
+    Arc::new(|| {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(0, |d| d.as_nanos() as u64)
+    })
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the simulator's one default seed; callers can pass their own"
+)]
+fn machine_entropy() -> u64 {
+    rand::random()
+}

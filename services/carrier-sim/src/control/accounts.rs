@@ -1,0 +1,88 @@
+use super::problem::{Body, Problem};
+use crate::{Account, Kind, Sim};
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// `GET /control/accounts`. Secrets are not shown.
+pub async fn list(State(sim): State<Sim>) -> Json<Value> {
+    let setup = sim.setup();
+    let account = |account: &Account| {
+        let (way, url) = match account.kind {
+            Kind::Twilio => ("api_base", sim.api_base()),
+            Kind::Http => ("send_url", sim.send_url(&account.name)),
+        };
+        json!({
+            "kind": account.kind, "name": account.name, "webhook_url": account.webhook_url, way: url,
+        })
+    };
+    Json(json!({
+        "accounts": setup.accounts.iter().map(account).collect::<Vec<_>>(),
+        "numbers": setup.numbers,
+    }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewAccount {
+    kind: Kind,
+    secret: String,
+    #[serde(default)]
+    webhook_url: Option<String>,
+}
+
+/// `PUT /control/accounts/{name}`
+pub async fn set(
+    State(sim): State<Sim>,
+    Path(name): Path<String>,
+    Body(new): Body<NewAccount>,
+) -> Result<StatusCode, Problem> {
+    let NewAccount {
+        kind,
+        secret,
+        webhook_url,
+    } = new;
+    sim.set_account(Account {
+        kind,
+        name,
+        secret,
+        webhook_url,
+    })?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewWebhook {
+    url: String,
+}
+
+/// `PUT /control/accounts/{name}/webhook`
+pub async fn set_webhook(
+    State(sim): State<Sim>,
+    Path(name): Path<String>,
+    Body(new): Body<NewWebhook>,
+) -> Result<StatusCode, Problem> {
+    sim.set_webhook(&name, &new.url)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Owner {
+    account: String,
+}
+
+/// `PUT /control/numbers/{number}`
+pub async fn set_number(
+    State(sim): State<Sim>,
+    Path(number): Path<String>,
+    Body(owner): Body<Owner>,
+) -> Result<StatusCode, Problem> {
+    sim.set_number(&number, &owner.account)?;
+    Ok(StatusCode::NO_CONTENT)
+}
