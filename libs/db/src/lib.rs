@@ -21,6 +21,8 @@ mod seal;
 mod settings;
 mod storable;
 mod tenants;
+#[cfg(test)]
+mod tests;
 
 pub use accept::{Accepted, Batch, IncomingText, Route};
 pub use chats::{ActorContext, AgentText, ChatResume, Fence, RoomState, ToServe};

@@ -46,7 +46,7 @@ pub async fn migrate(owner_url: &SecretString) -> Result<i32, DbError> {
 
 /// Waits for [`LOCK`] by asking again: a statement that waits keeps a snapshot open all the time, and the
 /// `CREATE INDEX CONCURRENTLY` of whoever holds the lock would wait for that in turn.
-async fn lock(connection: &mut PgConnection) -> Result<(), DbError> {
+pub(crate) async fn lock(connection: &mut PgConnection) -> Result<(), DbError> {
     loop {
         let ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
             .bind(LOCK)
