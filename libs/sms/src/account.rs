@@ -100,6 +100,12 @@ impl<'a> Fields<'a> {
         };
         let url = Url::parse(raw)
             .map_err(|_| self.error(field, "must be an address like https://api.example.com"))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(self.error(
+                field,
+                "must not hold a user or a password; they belong into the secret",
+            ));
+        }
         let here = match url.host() {
             Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
             Some(url::Host::Ipv6(ip)) => ip.is_loopback(),

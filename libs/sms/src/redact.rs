@@ -38,7 +38,8 @@ pub(crate) fn redact(words: &str, out: &Outbound<'_>) -> String {
             Piece::Other(c) => kept.push(c),
         }
     }
-    kept.chars().take(MAX_CHARS).collect()
+    let kept: String = kept.chars().take(MAX_CHARS).collect();
+    kept.trim().trim_end_matches('.').to_owned()
 }
 
 /// A provider's name of a failure, if it looks like one: up to 40 letters, digits and `._-`, repeating nothing private.
@@ -132,7 +133,7 @@ mod tests {
         };
         assert_eq!(
             clean("The 'To' number +19995550123 is not a valid phone number."),
-            "The 'To' number [number] … not a valid phone number."
+            "The 'To' number [number] … not a valid phone number"
         );
         for (words, private) in [
             ("sent to 1 (999) 555-0123 failed", "555"),

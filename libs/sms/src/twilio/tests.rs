@@ -340,6 +340,11 @@ fn an_account_says_what_is_wrong_with_it_and_shows_no_secret() {
     assert!(shown.contains(SID) && !shown.contains("CANARY"), "{shown}");
     assert!(!crate::recognises_retries(ProviderKind::Twilio));
     for (settings, secret, words) in [
+        (
+            json!({ "account_sid": SID, "api_base": "https://me:pw@api.example" }),
+            token.clone(),
+            "must not hold a user",
+        ),
         (json!({}), token.clone(), "settings.account_sid is missing"),
         (
             json!({ "account_sid": "SM1" }),
