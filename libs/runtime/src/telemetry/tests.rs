@@ -71,7 +71,12 @@ fn the_cap_holds_for_the_log_crate_which_tungstenite_uses() {
     log::debug!(target: "rustls::client", "canary key");
     log::warn!(target: "tungstenite::protocol", "a warning");
     log::trace!(target: "ccm_ewc_client", "ours");
+    for line in ["first", "second"] {
+        log::debug!(target: "sqlx::query", "asked about and refused");
+        tracing::info!(target: "ccm_dispatch", "the {line} line after a refusal");
+    }
     let text = page.text();
+    assert!(text.contains("the first line") && text.contains("the second line"), "{text}");
     assert!(!text.contains("canary"), "{text}");
     assert!(text.contains("ours"), "{text}");
     let warning = text.lines().find(|line| line.contains("a warning")).unwrap();

@@ -1,6 +1,11 @@
 //! A collector that keeps what it is sent.
 
-use axum::{Router, body::Bytes, extract::State, routing::post};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State},
+    routing::post,
+};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     common::v1::{KeyValue, any_value::Value},
@@ -36,6 +41,7 @@ impl Collector {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let app = Router::new()
             .route("/v1/traces", post(take))
+            .layer(DefaultBodyLimit::disable())
             .with_state(seen.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
