@@ -33,10 +33,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
             let error = error.into_inner();
+            let field = field(&path, &error.to_string());
             let problem = Problem::invalid(error.to_string());
-            match error.classify() {
-                serde_json::error::Category::Data if path != "." => problem.field(path).remedy(SCHEMA),
-                serde_json::error::Category::Data => problem.remedy(SCHEMA),
+            match (error.classify(), field) {
+                (serde_json::error::Category::Data, Some(field)) => problem.field(field).remedy(SCHEMA),
+                (serde_json::error::Category::Data, None) => problem.remedy(SCHEMA),
                 _ => problem.remedy("send well-formed JSON"),
             }
         })?;
@@ -44,6 +45,18 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             Problem::invalid(error.to_string()).remedy("send one JSON value and nothing after it")
         })?;
         Ok(Self(value))
+    }
+}
+
+/// Which field an error is about. The path of a missing one is that of the object that lacks it; serde's words name it.
+fn field(path: &str, said: &str) -> Option<String> {
+    let missing = said
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.split('`').next());
+    match (path, missing) {
+        (".", missing) => missing.map(str::to_owned),
+        (path, Some(missing)) => Some(format!("{path}.{missing}")),
+        (path, None) => Some(path.to_owned()),
     }
 }
 

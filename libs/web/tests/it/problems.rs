@@ -26,7 +26,8 @@ async fn bad_json_is_told_with_its_field() {
             Some("skillsets[1].rank"),
         ),
         (r#"{"address":"x","skillsets":[],"skilset":1}"#, Some("skilset")),
-        (r#"{"address":"x"}"#, None),
+        (r#"{"address":"x"}"#, Some("skillsets")),
+        (r#"{"address":"x","skillsets":[{}]}"#, Some("skillsets[0].rank")),
         (r#"{"address":"#, None),
         (r#"{"address":"x","skillsets":[]} and more"#, None),
     ];
@@ -41,16 +42,6 @@ async fn bad_json_is_told_with_its_field() {
             !found["detail"].as_str().unwrap().is_empty() && !found["remedy"].as_str().unwrap().is_empty()
         );
     }
-    let missing = problem(
-        call(json_request("/numbers", r#"{"address":"x"}"#)).await,
-        StatusCode::BAD_REQUEST,
-    )
-    .await;
-    assert!(
-        missing["detail"].as_str().unwrap().contains("skillsets"),
-        "{missing}"
-    );
-
     let mut not_json = json_request("/numbers", "{}");
     not_json.headers_mut().remove(header::CONTENT_TYPE);
     let found = problem(call(not_json).await, StatusCode::UNSUPPORTED_MEDIA_TYPE).await;
