@@ -1,1 +1,23 @@
+//! The tenant admin API: JWT-protected REST under `/v1`, described by `/openapi.json` and shown at `/docs`.
+//!
+//! One file per resource holds its shapes, rules, document and handlers. `docs/api.md` says how the API is meant.
 
+mod accounts;
+mod answer;
+mod api;
+mod auth_keys;
+mod ca;
+mod conversations;
+mod deps;
+mod ewc_url;
+mod links;
+mod numbers;
+mod path;
+mod provider;
+mod schema;
+mod skillsets;
+mod tenants;
+mod valid;
+
+pub use api::{openapi, router, run};
+pub use deps::Deps;

@@ -1,0 +1,111 @@
+use crate::{Deps, accounts, auth_keys, conversations, links, numbers, skillsets, tenants};
+use axum::{
+    Router,
+    http::{HeaderValue, header},
+    middleware::map_response,
+    response::Response,
+};
+use ccm_runtime::Lifecycle;
+use ccm_web::{Problem, WebConfig};
+use std::{io, time::Duration};
+use tokio::net::TcpListener;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_swagger_ui::SwaggerUi;
+
+/// Longer than any request takes on a healthy database.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Contact Center Messaging: tenant admin API",
+        description = "Makes tenants with everything that carrying texts needs, and reads conversations back.\n\n\
+            Times are RFC 3339 in UTC. Rates are per second. Ids are UUIDs; those made later sort later. Addresses are \
+            E.164 (`+14155550123`) or short codes (3 to 8 digits).\n\n\
+            Every failure is `application/problem+json` (RFC 9457): `field` says where, `remedy` what to do, and \
+            `request_id` finds it in the logs. Fields that this document does not know are refused.\n\n\
+            Order of making: tenant, link, skillset (of a link), account, number (of an account and a skillset).",
+    ),
+    security(("jwt" = [])),
+    modifiers(&BearerJwt),
+    components(schemas(Problem)),
+    tags(
+        (name = "tenants", description = "Customers of the platform: one contact center each."),
+        (name = "links", description = "A tenant's AACC, reached over EWC."),
+        (name = "skillsets", description = "Skillsets of a tenant's AACC."),
+        (name = "accounts", description = "A tenant's accounts with SMS providers."),
+        (name = "numbers", description = "What customers text, and which skillset answers."),
+        (name = "auth-keys", description = "Keys for the screen-pop page."),
+        (name = "conversations", description = "What was texted, both ways."),
+    )
+)]
+struct Document;
+
+struct BearerJwt;
+
+impl Modify for BearerJwt {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some(
+                "`Authorization: Bearer TOKEN`. Claims: `iss`, `aud`, `sub`, `exp`, `iat`, `role` (platform-admin, \
+                 engineer, support, tenant-admin, tenant-viewer) and, for the last two, `tenant`. `ccm token` issues one.",
+            ))
+            .build();
+        let components = api.components.get_or_insert_default();
+        components.add_security_scheme("jwt", SecurityScheme::Http(scheme));
+    }
+}
+
+fn routes() -> OpenApiRouter<Deps> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(tenants::create_tenant, tenants::list_tenants))
+        .routes(routes!(tenants::get_tenant))
+        .routes(routes!(links::create_link, links::list_links))
+        .routes(routes!(skillsets::create_skillset, skillsets::list_skillsets))
+        .routes(routes!(accounts::create_account, accounts::list_accounts))
+        .routes(routes!(numbers::create_number, numbers::list_numbers))
+        .routes(routes!(auth_keys::create_auth_key, auth_keys::list_auth_keys))
+        .routes(routes!(conversations::list_conversations))
+        .routes(routes!(conversations::get_conversation))
+        .routes(routes!(conversations::list_messages))
+}
+
+/// The API's document, as `/openapi.json` serves it.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routes().into_openapi()
+}
+
+/// The whole API: `/v1`, `/openapi.json` and `/docs`.
+pub fn router(deps: Deps) -> Router {
+    let web = WebConfig {
+        role: "admin",
+        max_body_bytes: deps.max_body_bytes,
+        timeout: Some(TIMEOUT),
+    };
+    let (api, document) = routes().split_for_parts();
+    let ids = deps.ids.clone();
+    let router = api
+        .with_state(deps)
+        .layer(map_response(not_stored))
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", document));
+    ccm_web::wrap(router, web, ids)
+}
+
+/// Answers hold customers' texts, and once a key: no cache on the way keeps them.
+async fn not_stored(mut response: Response) -> Response {
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Serves the API until the process drains. The health pages are the process' own (`ccm_runtime::ops`).
+pub async fn run(listener: TcpListener, deps: Deps, life: Lifecycle) -> io::Result<()> {
+    ccm_runtime::serve(listener, router(deps), life).await
+}

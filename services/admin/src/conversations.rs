@@ -1,0 +1,314 @@
+//! What was texted, both ways.
+
+#![allow(
+    unused_qualifications,
+    reason = "utoipa's macro qualifies the types of paths and queries"
+)]
+
+use crate::{
+    Deps,
+    answer::{Always, Failure, InTenant},
+    path::{ConversationPath, TenantPath},
+    schema,
+};
+use axum::extract::State;
+use ccm_auth::Permission;
+use ccm_db::{ConversationRow, MessageRow};
+use ccm_model::{
+    Address, Body, ChatId, ConversationId, ConversationState, Direction, MessageId, MessageState, NumberId,
+    Origin,
+};
+use ccm_web::{Cursor, Json, Page, Path, Problem, Query, TenantScope, may};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
+
+/// All texts between one of a tenant's numbers and one customer, from the first one until the last chat has ended.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Conversation {
+    #[schema(value_type = Uuid)]
+    id: ConversationId,
+    #[schema(value_type = Uuid)]
+    number_id: NumberId,
+    /// The tenant's number that was texted; answers leave from it.
+    #[schema(value_type = String, example = "+14155550123")]
+    our_address: Address,
+    /// `null` if withheld.
+    #[schema(value_type = Option<String>, required, example = "+353861234567")]
+    customer_address: Option<Address>,
+    /// Whether the customer's number was left out, because the role may not read it.
+    withheld: bool,
+    #[schema(schema_with = schema::conversation_state)]
+    state: ConversationState,
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    opened_at: OffsetDateTime,
+    /// When the last text came or went.
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    last_activity_at: OffsetDateTime,
+    /// `null` while it is open.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    closed_at: Option<OffsetDateTime>,
+}
+
+/// One text.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Message {
+    #[schema(value_type = Uuid)]
+    id: MessageId,
+    /// Its place in the conversation: 1 for the first, without gaps.
+    #[schema(minimum = 1)]
+    seq: i64,
+    #[schema(schema_with = schema::direction)]
+    direction: Direction,
+    #[schema(schema_with = schema::origin)]
+    origin: Origin,
+    /// The agent's name as AACC shows it to customers; `null` for other origins.
+    #[schema(required, example = "Mary")]
+    author: Option<String>,
+    /// What was written; `null` if withheld.
+    #[schema(value_type = Option<String>, required, example = "How can I help you?")]
+    body: Option<Body>,
+    /// Whether `body` and `error_detail` were left out, because the role may not read texts.
+    withheld: bool,
+    #[schema(schema_with = schema::message_state)]
+    state: MessageState,
+    /// How often it was handed over, to AACC or to the provider.
+    attempts: i32,
+    /// How many of the attempts were made although the far side may have had it already: each may have doubled the text.
+    resends: i32,
+    /// The provider's id of it; `null` until the provider has given one.
+    #[schema(required)]
+    provider_message_id: Option<String>,
+    /// The provider's code of the last failure.
+    #[schema(required, example = "30003")]
+    error_code: Option<String>,
+    /// The last failure in words; `null` if there was none, or if withheld.
+    #[schema(required)]
+    error_detail: Option<String>,
+    /// W3C `traceparent` that follows it through all roles.
+    #[schema(required, example = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]
+    trace_parent: Option<String>,
+    /// The EWC chat that it went through; `null` if none yet.
+    #[schema(value_type = Option<Uuid>, required)]
+    chat_id: Option<ChatId>,
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    created_at: OffsetDateTime,
+    /// When its state changed last.
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: OffsetDateTime,
+}
+
+/// Texts in their order.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Messages {
+    items: Vec<Message>,
+    /// To be given back as `after` for the texts that follow; absent if these are all for now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_after: Option<i64>,
+}
+
+impl Conversation {
+    fn read(row: ConversationRow, may_read_texts: bool) -> Self {
+        Self {
+            id: row.id,
+            number_id: row.number,
+            our_address: row.our_address,
+            customer_address: Some(row.customer_address).filter(|_| may_read_texts),
+            withheld: !may_read_texts,
+            state: row.state,
+            opened_at: row.opened_at,
+            last_activity_at: row.last_activity_at,
+            closed_at: row.closed_at,
+        }
+    }
+}
+
+impl Message {
+    fn read(row: MessageRow, may_read_texts: bool) -> Self {
+        Self {
+            id: row.id,
+            seq: row.seq,
+            direction: row.direction,
+            origin: row.origin,
+            author: row.author,
+            body: Some(row.body).filter(|_| may_read_texts),
+            withheld: !may_read_texts,
+            state: row.state,
+            attempts: row.attempts,
+            resends: row.resends,
+            provider_message_id: row.provider_message_id,
+            error_code: row.error_code,
+            // Providers repeat numbers and texts in their words.
+            error_detail: row.error_detail.filter(|_| may_read_texts),
+            trace_parent: row.trace_parent,
+            chat_id: row.chat,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+fn may_read_texts<P>(scope: &TenantScope<P>) -> bool {
+    scope
+        .claims
+        .permit_on(Permission::ReadTexts, scope.tenant)
+        .is_ok()
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct ConversationsQuery {
+    /// Only those with this customer: E.164 or a short code. A `+` is written `%2B`; a bare one is understood.
+    #[param(example = "+353861234567")]
+    customer: Option<String>,
+    /// How many at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<usize>,
+    /// The `next_cursor` of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+}
+
+impl ConversationsQuery {
+    fn customer(&self) -> Result<Option<Address>, Problem> {
+        let Some(raw) = &self.customer else {
+            return Ok(None);
+        };
+        // In a query `+` stands for a space.
+        let raw = raw
+            .strip_prefix(' ')
+            .map_or_else(|| raw.clone(), |rest| format!("+{rest}"));
+        Address::parse(&raw).map(Some).map_err(|error| {
+            Problem::invalid_field("customer", format!("customer {error}"))
+                .remedy("write it like customer=%2B353861234567")
+        })
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct MessagesQuery {
+    /// Only those with a larger `seq`.
+    #[param(minimum = 0, default = 0)]
+    after: Option<i64>,
+    /// How many at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<usize>,
+}
+
+fn limit(asked: Option<usize>) -> Result<usize, Problem> {
+    match asked.unwrap_or(50) {
+        limit @ 1..=200 => Ok(limit),
+        _ => Err(Problem::invalid_field("limit", "limit is not between 1 and 200")
+            .remedy("ask for 1 to 200 items")),
+    }
+}
+
+/// List conversations, the newest first
+///
+/// For the roles platform-admin and engineer, and support without customers' numbers; tenant-admin and tenant-viewer in
+/// their own tenant.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/conversations", tag = "conversations",
+    params(TenantPath, ConversationsQuery),
+    responses((status = 200, description = "One page.", body = Page<Conversation>), Always, InTenant))]
+pub async fn list_conversations(
+    State(deps): State<Deps>,
+    scope: TenantScope<may::ReadSettings>,
+    Query(query): Query<ConversationsQuery>,
+) -> Result<Json<Page<Conversation>>, Failure> {
+    let (customer, limit) = (query.customer()?, limit(query.limit)?);
+    let before = query.cursor.as_ref().map(Cursor::position).transpose()?;
+    let db = deps.tenant(&scope).await?;
+    let rows = db
+        .conversations(customer.as_ref(), before, limit as i64 + 1)
+        .await?;
+    let readable = may_read_texts(&scope);
+    let items = rows
+        .into_iter()
+        .map(|row| Conversation::read(row, readable))
+        .collect();
+    Ok(Json(Page::cut(items, limit, |conversation: &Conversation| {
+        conversation.id
+    })))
+}
+
+/// Read a conversation
+///
+/// For the roles platform-admin and engineer, and support without the customer's number; tenant-admin and tenant-viewer
+/// in their own tenant.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/conversations/{conversation}", tag = "conversations",
+    params(ConversationPath),
+    responses((status = 200, description = "The conversation.", body = Conversation), Always, InTenant))]
+pub async fn get_conversation(
+    State(deps): State<Deps>,
+    scope: TenantScope<may::ReadSettings>,
+    Path(path): Path<ConversationPath>,
+) -> Result<Json<Conversation>, Failure> {
+    let row = deps.tenant(&scope).await?.conversation(path.conversation).await?;
+    Ok(Json(Conversation::read(row, may_read_texts(&scope))))
+}
+
+/// Read a conversation's texts, in order
+///
+/// For the roles platform-admin and engineer, and support without what was written; tenant-admin and tenant-viewer in
+/// their own tenant.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/conversations/{conversation}/messages", tag = "conversations",
+    params(ConversationPath, MessagesQuery),
+    responses((status = 200, description = "Texts after `after`.", body = Messages), Always, InTenant))]
+pub async fn list_messages(
+    State(deps): State<Deps>,
+    scope: TenantScope<may::ReadSettings>,
+    Path(path): Path<ConversationPath>,
+    Query(query): Query<MessagesQuery>,
+) -> Result<Json<Messages>, Failure> {
+    let (after, limit) = (query.after.unwrap_or(0), limit(query.limit)?);
+    let db = deps.tenant(&scope).await?;
+    let conversation = db.conversation(path.conversation).await?;
+    let mut rows = db.messages(&conversation, after, limit as i64 + 1).await?;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next_after = rows.last().filter(|_| more).map(|last| last.seq);
+    let readable = may_read_texts(&scope);
+    let items = rows.into_iter().map(|row| Message::read(row, readable)).collect();
+    Ok(Json(Messages { items, next_after }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn customer(raw: &str) -> Result<Option<String>, u16> {
+        let query = ConversationsQuery {
+            customer: Some(raw.to_owned()),
+            limit: None,
+            cursor: None,
+        };
+        let address = query.customer().map_err(|problem| problem.status().as_u16())?;
+        Ok(address.map(String::from))
+    }
+
+    #[test]
+    fn a_plus_that_the_query_made_a_space_is_a_plus() {
+        for raw in ["+353861234567", " 353861234567", "+353 86 123-4567"] {
+            assert_eq!(customer(raw), Ok(Some("+353861234567".to_owned())), "{raw}");
+        }
+        assert_eq!(customer("72345"), Ok(Some("72345".to_owned())));
+        for raw in ["", "353861234567", "+1"] {
+            assert_eq!(customer(raw), Err(400), "{raw}");
+        }
+    }
+
+    #[test]
+    fn pages_have_1_to_200_items() {
+        assert_eq!(limit(None).unwrap(), 50);
+        assert_eq!((limit(Some(1)).unwrap(), limit(Some(200)).unwrap()), (1, 200));
+        assert!(limit(Some(0)).is_err() && limit(Some(201)).is_err());
+    }
+}

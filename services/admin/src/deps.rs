@@ -1,0 +1,44 @@
+use axum::extract::FromRef;
+use ccm_auth::{LookupKey, TokenVerifier};
+use ccm_bus::{Bus, Wake};
+use ccm_db::{Db, DbError, TenantDb};
+use ccm_model::{IdSource, TenantId};
+use ccm_web::TenantScope;
+use std::fmt;
+
+/// What the API works with. Cheap to clone.
+#[derive(Clone)]
+pub struct Deps {
+    pub db: Db,
+    pub bus: Bus,
+    /// Ids, and the clock that expiry dates are held against.
+    pub ids: IdSource,
+    pub tokens: TokenVerifier,
+    /// Screen-pop keys are stored as hashes under it.
+    pub lookup_key: LookupKey,
+    /// How providers reach ingest, such as `https://sms.example.com`, without a slash at the end.
+    pub webhook_base: String,
+    /// Larger request bodies are refused.
+    pub max_body_bytes: usize,
+}
+
+impl FromRef<Deps> for TokenVerifier {
+    fn from_ref(deps: &Deps) -> Self {
+        deps.tokens.clone()
+    }
+}
+
+impl Deps {
+    /// The rows of the scope's tenant, if there is such a tenant.
+    pub(crate) async fn tenant<P>(&self, scope: &TenantScope<P>) -> Result<TenantDb<'_>, DbError> {
+        let db = self.db.tenant(scope.tenant);
+        db.tenant().await?;
+        Ok(db)
+    }
+
+    /// Something of a tenant was made: tells the other pods, and leaves a line for the audit.
+    pub(crate) fn made(&self, tenant: TenantId, what: &'static str, id: impl fmt::Display, by: &str) {
+        self.bus.publish(Wake::TenantChanged { tenant });
+        tracing::info!(tenant.id = %tenant, made.kind = what, made.id = %id, actor = by, "made");
+    }
+}

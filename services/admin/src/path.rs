@@ -1,0 +1,26 @@
+use ccm_model::{ConversationId, TenantId};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+/// A tenant's path. Handlers take the id from their `TenantScope`.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[allow(dead_code, reason = "the document is made of it")]
+pub struct TenantPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    tenant: TenantId,
+}
+
+/// A conversation's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct ConversationPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The conversation's id.
+    #[param(value_type = Uuid)]
+    pub conversation: ConversationId,
+}

@@ -1,0 +1,165 @@
+use secrecy::{ExposeSecret, SecretString};
+use std::borrow::Cow;
+use url::{Host, Position, Url};
+
+/// A value that was understood and is not taken (422). Never repeats the value: it may be a number or a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} {problem}")]
+pub struct Refused {
+    /// Where it stands in the request, such as `settings.send_url`.
+    pub field: Cow<'static, str>,
+    /// Follows the field's name in a sentence.
+    pub problem: String,
+    /// What to do about it.
+    pub remedy: &'static str,
+}
+
+impl Refused {
+    pub fn new(
+        field: impl Into<Cow<'static, str>>,
+        problem: impl Into<String>,
+        remedy: &'static str,
+    ) -> Self {
+        Self {
+            field: field.into(),
+            problem: problem.into(),
+            remedy,
+        }
+    }
+}
+
+/// A name for people: 1 to `max` characters on one line, no space at either end.
+pub fn name(field: &'static str, text: &str, max: usize) -> Result<(), Refused> {
+    let problem = if text.is_empty() {
+        "is empty".to_owned()
+    } else if text.chars().count() > max {
+        format!("is longer than {max} characters")
+    } else if text.chars().any(char::is_control) {
+        "holds a line end or another control character".to_owned()
+    } else if text.trim() != text {
+        "begins or ends with a space".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Refused::new(
+        field,
+        problem,
+        "give a short name on one line, without spaces around it",
+    ))
+}
+
+/// A rate: 0.01 to 1000 a second.
+pub fn rate(field: &'static str, per_second: f32) -> Result<(), Refused> {
+    if (0.01..=1000.0).contains(&per_second) {
+        return Ok(());
+    }
+    Err(Refused::new(
+        field,
+        "is not a rate from 0.01 to 1000 a second",
+        "give what the other side allows, such as 1",
+    ))
+}
+
+/// An address that is called over HTTP: https, or http on this machine, since texts do not cross a network in the clear;
+/// no user name, query or fragment, since those hold secrets and this is shown to every reader.
+pub fn http_url(field: &'static str, raw: &str) -> Result<(), Refused> {
+    let refused = |problem: &str| Refused::new(field, problem, "write it like https://sms.example.com/send");
+    let url = Url::parse(raw).map_err(|e| refused(&format!("is not an address: {e}")))?;
+    let here = match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    if url.scheme() != "https" && !(url.scheme() == "http" && here) {
+        return Err(refused(
+            "does not begin with https:// (http:// is taken on this machine only)",
+        ));
+    }
+    if raw.len() > 2000 {
+        return Err(refused("is longer than 2000 characters"));
+    }
+    if url[Position::BeforeUsername..Position::BeforeHost].contains('@') {
+        return Err(refused(
+            "holds a user name or password, which every reader would see",
+        ));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(refused(
+            "holds a ? or #, where secrets stand that every reader would see",
+        ));
+    }
+    Ok(())
+}
+
+/// A secret as it goes into a header or a signature: `min` to 500 visible ASCII characters.
+pub fn secret(field: &'static str, secret: &SecretString, min: usize) -> Result<(), Refused> {
+    let text = secret.expose_secret();
+    let problem = if text.len() < min {
+        format!("is shorter than {min} characters")
+    } else if text.len() > 500 {
+        "is longer than 500 characters".to_owned()
+    } else if !text.bytes().all(|b| b.is_ascii_graphic()) {
+        "holds a space, a line end or a letter outside ASCII".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Refused::new(
+        field,
+        problem,
+        "copy it again from where it was made, without spaces around it",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_short_and_on_one_line() {
+        assert_eq!(name("name", "Été & Söhne", 11), Ok(()));
+        for bad in ["", " x", "x ", "a\nb", "a\0b", "123456789012"] {
+            assert_eq!(name("name", bad, 11).unwrap_err().field, "name", "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn rates_have_two_ends() {
+        for good in [0.01, 1.0, 1000.0] {
+            assert_eq!(rate("per_second", good), Ok(()));
+        }
+        for bad in [0.0, -1.0, 0.009, 1000.1, f32::NAN, f32::INFINITY] {
+            assert!(rate("per_second", bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_hold_no_secrets() {
+        assert_eq!(http_url("send_url", "http://127.0.0.1:8090/send"), Ok(()));
+        for bad in [
+            "",
+            "sms.example.com",
+            "ftp://x",
+            "http://sms.example.com/",
+            "https://u:HIDDEN@x/",
+            "https://x/?key=HIDDEN",
+            "https://x/#y",
+        ] {
+            let refused = http_url("send_url", bad).unwrap_err();
+            assert!(!refused.to_string().contains("HIDDEN"), "{bad}");
+        }
+        assert!(http_url("send_url", &format!("https://x/{}", "a".repeat(2000))).is_err());
+    }
+
+    #[test]
+    fn secrets_are_never_repeated() {
+        assert_eq!(
+            secret("secret.auth_token", &"0123456789abcdef".into(), 16),
+            Ok(())
+        );
+        for bad in ["tiny", "sixteen chars or more but spaces", "töken-töken-töken"] {
+            let refused = secret("secret.auth_token", &bad.into(), 16).unwrap_err();
+            assert!(!refused.to_string().contains(bad));
+        }
+    }
+}

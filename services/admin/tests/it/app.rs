@@ -1,0 +1,250 @@
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{Method, Request, StatusCode, header},
+};
+use ccm_admin::Deps;
+use ccm_auth::{JwtConfig, JwtKey, LookupKey, Role, TokenIssuer, TokenVerifier};
+use ccm_bus::Bus;
+use ccm_db::{Accepted, Db, DbConfig, IncomingText, KeyRing, Route};
+use ccm_model::{AccountId, Clock, ConversationId, IdSource, NumberId, TenantId};
+use ccm_testkit::TestDb;
+use secrecy::{SecretBox, SecretString};
+use serde_json::{Value, json};
+use std::{sync::Mutex, time::Duration};
+use tower::ServiceExt;
+
+pub const AUTH_TOKEN: &str = "SECRET-auth-token-of-twilio";
+pub const SIGNING_SECRET: &str = "SECRET-signing-of-the-gateway";
+pub const ACCOUNT_SID: &str = "AC0123456789abcdef0123456789abcdef";
+
+/// The API with a database of its own.
+pub struct App {
+    pub deps: Deps,
+    pub database: TestDb,
+    router: Router,
+    issuer: TokenIssuer,
+    /// Everything that was ever answered, headers and bodies.
+    said: Mutex<String>,
+}
+
+pub struct Answer {
+    pub status: StatusCode,
+    pub content_type: String,
+    pub cache_control: String,
+    pub json: Value,
+}
+
+impl Answer {
+    /// What was made or read; anything but 2xx fails the test.
+    pub fn ok(self) -> Value {
+        assert!(self.status.is_success(), "{} {}", self.status, self.json);
+        self.json
+    }
+
+    /// Checks a problem's form, and returns its field.
+    pub fn problem(&self, status: u16) -> &str {
+        assert_eq!(self.status, status, "{}", self.json);
+        assert_eq!(self.content_type, "application/problem+json");
+        assert_eq!(self.json["status"], status);
+        for member in ["type", "title", "remedy", "request_id"] {
+            assert!(self.json[member].is_string(), "no {member} in {}", self.json);
+        }
+        self.json["field"].as_str().unwrap_or_default()
+    }
+}
+
+impl Answer {
+    /// As [`Answer::problem`], for what is not about one part of the request.
+    pub fn problem_without_field(&self, status: u16) {
+        assert_eq!(self.status, status, "{}", self.json);
+        assert_eq!(self.content_type, "application/problem+json");
+        assert_eq!(
+            (&self.json["status"], self.json.get("field")),
+            (&status.into(), None)
+        );
+        assert!(self.json["detail"].is_string() && self.json["request_id"].is_string());
+    }
+}
+
+/// A tenant that can carry texts.
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    pub id: TenantId,
+    pub link: String,
+    pub skillset: String,
+    pub account: String,
+    pub number: String,
+}
+
+impl App {
+    pub async fn start() -> Self {
+        let database = TestDb::create(async |owner: String| ccm_db::migrate(&owner.into()).await)
+            .await
+            .unwrap();
+        let config = DbConfig {
+            app_url: SecretString::from(database.app_url()),
+            system_url: SecretString::from(database.system_url()),
+            app_pool: 4,
+            system_pool: 2,
+        };
+        let jwt = JwtConfig {
+            issuer: "ccm".to_owned(),
+            audience: "ccm-admin".to_owned(),
+            leeway: Duration::from_secs(5),
+            key: JwtKey::Hs256(b"0123456789abcdef0123456789abcdef".to_vec().into()),
+        };
+        let deps = Deps {
+            db: Db::open(&config, KeyRing::new([[7u8; 32]]).unwrap()).unwrap(),
+            bus: Bus::in_process(),
+            ids: IdSource::system(),
+            tokens: TokenVerifier::new(&jwt, Clock::system()).unwrap(),
+            lookup_key: LookupKey::derive(&SecretBox::new(Box::new([7; 32]))),
+            webhook_base: "https://sms.example.com".to_owned(),
+            max_body_bytes: 1 << 20,
+        };
+        Self {
+            router: ccm_admin::router(deps.clone()),
+            issuer: TokenIssuer::new(&jwt, Clock::system()).unwrap(),
+            deps,
+            database,
+            said: Mutex::default(),
+        }
+    }
+
+    pub fn token(&self, role: Role, tenant: Option<TenantId>) -> String {
+        self.issuer
+            .issue("somebody", role, tenant, Duration::from_secs(60))
+            .unwrap()
+    }
+
+    pub fn engineer(&self) -> String {
+        self.token(Role::Engineer, None)
+    }
+
+    pub async fn raw(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let text = String::from_utf8(to_bytes(body, 1 << 24).await.unwrap().to_vec()).unwrap();
+        self.said
+            .lock()
+            .unwrap()
+            .push_str(&format!("{:?}\n{text}\n", parts.headers));
+        let header = |name| {
+            parts
+                .headers
+                .get(name)
+                .map(|v| v.to_str().unwrap().to_owned())
+                .unwrap_or_default()
+        };
+        Answer {
+            status: parts.status,
+            content_type: header(header::CONTENT_TYPE),
+            cache_control: header(header::CACHE_CONTROL),
+            json: serde_json::from_str(&text).unwrap_or(Value::Null),
+        }
+    }
+
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&Value>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = match body {
+            None => request.body(Body::empty()),
+            Some(json) => request
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(Body::from(json.to_string())),
+        };
+        self.raw(request.unwrap()).await
+    }
+
+    /// As an engineer.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, Some(&self.engineer()), None).await
+    }
+
+    /// As an engineer.
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::POST, path, Some(&self.engineer()), Some(&body))
+            .await
+    }
+
+    /// Whether any answer so far held this.
+    pub fn ever_said(&self, text: &str) -> bool {
+        self.said.lock().unwrap().contains(text)
+    }
+
+    pub async fn bare_tenant(&self, slug: &str) -> TenantId {
+        let tenant = self
+            .post("/v1/tenants", json!({"slug": slug, "name": slug}))
+            .await
+            .ok();
+        tenant["id"].as_str().unwrap().parse().unwrap()
+    }
+
+    pub async fn tenant(&self, slug: &str) -> Tenant {
+        let id = self.bare_tenant(slug).await;
+        let make = async |what: &str, body: Value| {
+            let made = self.post(&format!("/v1/tenants/{id}/{what}"), body).await.ok();
+            made["id"].as_str().unwrap().to_owned()
+        };
+        let link = make(
+            "links",
+            json!({"name": "main", "url": "wss://aacc.example.com:8445"}),
+        )
+        .await;
+        let skillset = make(
+            "skillsets",
+            json!({"name": "WC_Default_Skillset", "link_id": link}),
+        )
+        .await;
+        let account = make(
+            "accounts",
+            json!({"name": "main", "kind": "twilio", "settings": {"account_sid": ACCOUNT_SID},
+                   "secret": {"auth_token": AUTH_TOKEN}}),
+        )
+        .await;
+        let number = json!({"address": "+14155550123", "account_id": account, "skillset_id": skillset});
+        let number = make("numbers", number).await;
+        Tenant {
+            id,
+            link,
+            skillset,
+            account,
+            number,
+        }
+    }
+
+    /// A customer texts the tenant; returns the conversation.
+    pub async fn text(&self, to: &Tenant, from: &str, body: &str) -> ConversationId {
+        let ids = &self.deps.ids;
+        let message = ids.next();
+        let text = IncomingText {
+            message,
+            conversation: ids.next(),
+            route: Route {
+                tenant: to.id,
+                number: NumberId(to.number.parse().unwrap()),
+                account: AccountId(to.account.parse().unwrap()),
+            },
+            provider_id: message.to_string(),
+            to: "+14155550123".parse().unwrap(),
+            from: from.parse().unwrap(),
+            body: ccm_model::Body::new(body).unwrap(),
+            received_at: ids.clock().now(),
+            written_at: None,
+            trace: None,
+        };
+        match self.deps.db.batch().accept(&[text]).await.unwrap()[..] {
+            [Accepted::New { conversation, .. }] => conversation,
+            _ => panic!("stored before"),
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The API's document: fresh, sound, and true.
+
+use crate::app::App;
+use serde_json::Value;
+use std::{collections::BTreeSet, fs, path::Path};
+
+fn document() -> Value {
+    serde_json::to_value(ccm_admin::openapi()).unwrap()
+}
+
+fn operations(document: &Value) -> Vec<(String, &str, &Value)> {
+    let paths = document["paths"].as_object().unwrap();
+    paths
+        .iter()
+        .flat_map(|(path, item)| {
+            let methods = item.as_object().unwrap();
+            methods
+                .iter()
+                .map(move |(method, operation)| (path.clone(), method.as_str(), operation))
+        })
+        .collect()
+}
+
+/// `UPDATE_OPENAPI=1 cargo test -p ccm-admin` writes the file.
+#[test]
+fn the_committed_document_is_fresh() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json");
+    let now = format!("{}\n", ccm_admin::openapi().to_pretty_json().unwrap());
+    if std::env::var_os("UPDATE_OPENAPI").is_some() {
+        fs::write(&file, &now).unwrap();
+    }
+    let committed = fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        committed == now,
+        "docs/openapi.json is stale; write it again with UPDATE_OPENAPI=1 cargo test -p ccm-admin"
+    );
+}
+
+fn references<'a>(json: &'a Value, found: &mut Vec<&'a str>) {
+    match json {
+        Value::Object(map) => {
+            if let Some(Value::String(reference)) = map.get("$ref") {
+                found.push(reference);
+            }
+            map.values().for_each(|v| references(v, found));
+        }
+        Value::Array(items) => items.iter().for_each(|v| references(v, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_document_is_sound() {
+    let document = document();
+    assert_eq!(document["openapi"], "3.1.0");
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(!found.is_empty());
+    for reference in found {
+        let place = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(place).is_some(), "{reference} leads nowhere");
+    }
+    let jwt = &document["components"]["securitySchemes"]["jwt"];
+    assert_eq!(
+        (&jwt["type"], &jwt["scheme"], &jwt["bearerFormat"]),
+        (&"http".into(), &"bearer".into(), &"JWT".into())
+    );
+    assert_eq!(document["security"], serde_json::json!([{"jwt": []}]));
+
+    let mut names = BTreeSet::new();
+    for (path, method, operation) in operations(&document) {
+        let case = format!("{method} {path}");
+        assert!(
+            names.insert(operation["operationId"].as_str().unwrap()),
+            "{case}: the operationId is taken"
+        );
+        assert!(
+            operation["summary"].is_string() && operation["tags"].is_array(),
+            "{case}"
+        );
+        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        for part in path
+            .split('/')
+            .filter_map(|p| p.strip_prefix('{')?.strip_suffix('}'))
+        {
+            assert!(
+                parameters.iter().any(|p| p["name"] == part && p["in"] == "path"),
+                "{case}: {part}"
+            );
+        }
+        for parameter in &parameters {
+            assert!(
+                parameter["description"].is_string(),
+                "{case}: {}",
+                parameter["name"]
+            );
+        }
+        let mut statuses = vec!["400", "401", "403", "500", "503"];
+        if path.contains("{tenant}") {
+            statuses.push("404");
+        }
+        let success = if method == "post" {
+            statuses.extend(["409", "413", "415", "422"]);
+            assert_eq!(operation["requestBody"]["required"], true, "{case}");
+            "201"
+        } else {
+            "200"
+        };
+        let responses = operation["responses"].as_object().unwrap();
+        assert_eq!(responses.len(), statuses.len() + 1, "{case}");
+        assert!(
+            responses[success]["content"]["application/json"]["schema"].is_object(),
+            "{case}"
+        );
+        for status in statuses {
+            let schema = &responses[status]["content"]["application/problem+json"]["schema"]["$ref"];
+            assert_eq!(schema, "#/components/schemas/Problem", "{case}: {status}");
+        }
+    }
+    for (path, query) in [
+        ("/v1/tenants", vec!["limit", "cursor"]),
+        (
+            "/v1/tenants/{tenant}/conversations",
+            vec!["customer", "limit", "cursor"],
+        ),
+        (
+            "/v1/tenants/{tenant}/conversations/{conversation}/messages",
+            vec!["after", "limit"],
+        ),
+    ] {
+        let parameters = document["paths"][path]["get"]["parameters"].as_array().unwrap();
+        let found: Vec<_> = parameters
+            .iter()
+            .filter(|p| p["in"] == "query")
+            .map(|p| p["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(found, query, "{path}");
+    }
+}
+
+/// Each request's example is understood; at most it refers to something that is not there, or shortens a certificate.
+#[tokio::test]
+async fn the_examples_can_be_sent() {
+    let app = App::start().await;
+    let tenant = app.bare_tenant("a-tenant").await;
+    let document = document();
+    for (path, method, operation) in operations(&document) {
+        if method != "post" {
+            continue;
+        }
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+        let schema = document
+            .pointer(schema["$ref"].as_str().unwrap().strip_prefix('#').unwrap())
+            .unwrap();
+        let example = schema["example"].clone();
+        assert!(example.is_object(), "{path} has no example");
+        let answer = app
+            .post(&path.replace("{tenant}", &tenant.to_string()), example)
+            .await;
+        if answer.status != 201 {
+            let field = answer.problem(422);
+            assert!(
+                ["ca_pem", "link_id", "account_id"].contains(&field),
+                "{path}: {}",
+                answer.json
+            );
+        }
+    }
+}
+
+/// What is answered has the members that the document says, and no others.
+#[tokio::test]
+async fn answers_are_as_documented() {
+    let app = App::start().await;
+    let tenant = app.tenant("acme").await;
+    app.post(
+        &format!("/v1/tenants/{}/auth-keys", tenant.id),
+        serde_json::json!({"name": "x"}),
+    )
+    .await
+    .ok();
+    let conversation = app.text(&tenant, "+353861234567", "hello").await;
+    let document = document();
+    for (schema, path) in [
+        ("Tenant", String::new()),
+        ("Link", "/links".to_owned()),
+        ("Skillset", "/skillsets".to_owned()),
+        ("Account", "/accounts".to_owned()),
+        ("Number", "/numbers".to_owned()),
+        ("AuthKey", "/auth-keys".to_owned()),
+        ("Conversation", "/conversations".to_owned()),
+        ("Conversation", format!("/conversations/{conversation}")),
+        ("Message", format!("/conversations/{conversation}/messages")),
+    ] {
+        let answer = app.get(&format!("/v1/tenants/{}{path}", tenant.id)).await.ok();
+        let item = answer["items"].get(0).unwrap_or(&answer).as_object().unwrap();
+        let schema = &document["components"]["schemas"][schema];
+        let documented: BTreeSet<&str> = schema["properties"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        let required: BTreeSet<&str> = schema["required"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|name| name.as_str().unwrap())
+            .collect();
+        let answered: BTreeSet<&str> = item.keys().map(String::as_str).collect();
+        assert_eq!((&documented, &required), (&answered, &answered), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_document_and_its_page_are_served_without_a_token() {
+    let app = App::start().await;
+    let served = app
+        .send(axum::http::Method::GET, "/openapi.json", None, None)
+        .await;
+    assert_eq!(served.ok(), document());
+    let page = app.send(axum::http::Method::GET, "/docs/", None, None).await;
+    assert_eq!(page.status, 200);
+    assert!(page.content_type.starts_with("text/html"));
+    assert!(app.ever_said("swagger-ui"));
+    app.get("/v1/nothing").await.problem(404);
+}

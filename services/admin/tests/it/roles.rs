@@ -1,0 +1,118 @@
+//! Who may do what: every endpoint, every role, the own tenant and another one.
+
+use crate::app::{AUTH_TOKEN, App, Tenant};
+use axum::http::Method;
+use ccm_auth::Role::{self, Engineer, PlatformAdmin, Support, TenantAdmin, TenantViewer};
+use ccm_model::ConversationId;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+const WRITERS: &[Role] = &[PlatformAdmin, Engineer, TenantAdmin];
+const READERS: &[Role] = &[PlatformAdmin, Engineer, Support, TenantAdmin, TenantViewer];
+
+/// Method, path, roles. A tenant's roles are allowed in their own tenant only.
+const MATRIX: &[(&str, &str, &[Role])] = &[
+    ("post", "/v1/tenants", &[PlatformAdmin, Engineer]),
+    ("get", "/v1/tenants", &[PlatformAdmin, Engineer, Support]),
+    ("get", "/v1/tenants/{tenant}", READERS),
+    ("post", "/v1/tenants/{tenant}/links", WRITERS),
+    ("get", "/v1/tenants/{tenant}/links", READERS),
+    ("post", "/v1/tenants/{tenant}/skillsets", WRITERS),
+    ("get", "/v1/tenants/{tenant}/skillsets", READERS),
+    ("post", "/v1/tenants/{tenant}/accounts", WRITERS),
+    ("get", "/v1/tenants/{tenant}/accounts", READERS),
+    ("post", "/v1/tenants/{tenant}/numbers", WRITERS),
+    ("get", "/v1/tenants/{tenant}/numbers", READERS),
+    ("post", "/v1/tenants/{tenant}/auth-keys", WRITERS),
+    ("get", "/v1/tenants/{tenant}/auth-keys", READERS),
+    ("get", "/v1/tenants/{tenant}/conversations", READERS),
+    (
+        "get",
+        "/v1/tenants/{tenant}/conversations/{conversation}",
+        READERS,
+    ),
+    (
+        "get",
+        "/v1/tenants/{tenant}/conversations/{conversation}/messages",
+        READERS,
+    ),
+];
+
+/// A request that succeeds if the role is allowed.
+fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
+    let name = format!("n-{n}");
+    match path.rsplit('/').next().unwrap() {
+        "tenants" => json!({"slug": name, "name": name}),
+        "links" => json!({"name": name, "url": "wss://aacc"}),
+        "skillsets" => json!({"name": name, "link_id": tenant.link}),
+        "accounts" => json!({"name": name, "kind": "http", "settings": {"send_url": "https://x/"},
+                             "secret": {"signing_secret": AUTH_TOKEN}}),
+        "numbers" => json!({"address": (10_000 + n).to_string(), "account_id": tenant.account,
+                            "skillset_id": tenant.skillset}),
+        "auth-keys" => json!({"name": name}),
+        other => panic!("no body for {other}"),
+    }
+}
+
+#[tokio::test]
+async fn every_endpoint_and_every_role() {
+    let app = App::start().await;
+    let (own, other) = (app.tenant("own").await, app.tenant("other").await);
+    let own_conversation = app.text(&own, "+353861234567", "hello").await;
+    let other_conversation = app.text(&other, "+353861234567", "hello").await;
+    let targets: [(&Tenant, ConversationId); 2] = [(&own, own_conversation), (&other, other_conversation)];
+    let mut n = 0;
+    for (method, template, allowed) in MATRIX {
+        for (tenant, conversation) in targets {
+            let path = template
+                .replace("{tenant}", &tenant.id.to_string())
+                .replace("{conversation}", &conversation.to_string());
+            let send = async |token: Option<&str>, n: usize| {
+                let body = (*method == "post").then(|| body(template, tenant, n));
+                let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+                app.send(method, &path, token, body.as_ref()).await
+            };
+            send(None, 0).await.problem_without_field(401);
+            send(Some("not.a.token"), 0).await.problem_without_field(401);
+            for role in Role::ALL {
+                n += 1;
+                let token = app.token(*role, role.is_of_tenant().then_some(own.id));
+                let mine = !role.is_of_tenant() || tenant.id == own.id;
+                let answer = send(Some(&token), n).await;
+                let case = format!("{role} {method} {path} (own: {mine})");
+                if allowed.contains(role) && mine {
+                    let success = if *method == "post" { 201 } else { 200 };
+                    assert_eq!(answer.status, success, "{case}: {}", answer.json);
+                } else {
+                    assert_eq!(answer.status, 403, "{case}");
+                    answer.problem_without_field(403);
+                }
+            }
+        }
+    }
+}
+
+/// A new route without a row above fails here, and so does a description that names other roles than the row.
+#[test]
+fn the_matrix_is_complete_and_the_document_tells_the_same() {
+    let document = serde_json::to_value(ccm_admin::openapi()).unwrap();
+    let mut found = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let Some((_, _, allowed)) = MATRIX.iter().find(|(m, p, _)| m == method && p == path) else {
+                panic!("{method} {path} has no row in the matrix");
+            };
+            let description = operation["description"].as_str().unwrap_or_default();
+            for role in Role::ALL {
+                let named = description.contains(role.as_str());
+                assert_eq!(
+                    named,
+                    allowed.contains(role),
+                    "{method} {path}: {role} in {description:?}"
+                );
+            }
+            found.insert((method.clone(), path.clone()));
+        }
+    }
+    assert_eq!(found.len(), MATRIX.len(), "a row has no route");
+}
