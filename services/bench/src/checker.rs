@@ -325,7 +325,8 @@ mod tests {
 
     #[test]
     fn each_fault_is_found() {
-        let cases: Vec<(&str, fn(&mut Run), fn(&Finding) -> bool)> = vec![
+        type Case = (&'static str, fn(&mut Run), fn(&Finding) -> bool);
+        let cases: Vec<Case> = vec![
             (
                 "lost",
                 |r| drop(r.received.remove(1)),

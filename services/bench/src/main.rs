@@ -1,0 +1,132 @@
+//! `ccm-bench`: the load tool.
+//!
+//! Every figure is measured beside a baseline in the same run on the same machine, and only the ratio is claimed: the
+//! bare programs in [`bare`] do the least that the work takes (one insert; one insert, one wake-up, one frame), with
+//! the same crates.
+
+mod bare;
+mod load;
+mod process;
+mod report;
+mod scenario;
+mod store;
+
+use anyhow::{Context, Result, ensure};
+use ccm_model::Clock;
+use clap::{Args, Parser, Subcommand};
+use report::{Machine, Report};
+use scenario::{Programs, Size, accept, deliver};
+use std::{path::PathBuf, process::ExitCode};
+
+/// Measures Contact Center Messaging against the least that the work takes, on a private Postgres and Redis.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// A few texts, to see that the tool works and that every text is accounted for. Its figures mean nothing.
+    Short(Run),
+    /// The figures, some minutes. Release programs, on a machine that does nothing else.
+    Long(Run),
+    /// Baseline: webhook to row.
+    #[command(hide = true)]
+    BareApi {
+        #[arg(long, env = "BARE_DATABASE_URL", hide_env_values = true)]
+        database: String,
+        /// Publishes each text there.
+        #[arg(long)]
+        redis: Option<String>,
+    },
+    /// Baseline: Redis to EWC frame.
+    #[command(hide = true)]
+    BareConnector {
+        /// Of the EWC server on localhost.
+        #[arg(long)]
+        port: u16,
+        /// PEM.
+        #[arg(long)]
+        ca: PathBuf,
+        #[arg(long)]
+        redis: String,
+        #[arg(long)]
+        chats: usize,
+    },
+}
+
+#[derive(Args)]
+struct Run {
+    /// The program `ccm`, with `aacc-sim` beside it. Without: from this program's folder.
+    #[arg(long)]
+    ccm: Option<PathBuf>,
+    /// Writes the figures there, too.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+fn main() -> Result<ExitCode> {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
+    match Cli::parse().command {
+        Command::Short(run) => measure("short", &run, &Size::short()),
+        Command::Long(run) => measure("long", &run, &Size::long()),
+        Command::BareApi { database, redis } => {
+            bare::block_on(bare::api::run(&database, redis.as_deref()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::BareConnector {
+            port,
+            ca,
+            redis,
+            chats,
+        } => {
+            let ca = std::fs::read_to_string(&ca).with_context(|| format!("reading {}", ca.display()))?;
+            bare::block_on(bare::connector::run(port, &ca, &redis, chats))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn measure(form: &'static str, run: &Run, size: &Size) -> Result<ExitCode> {
+    let programs = Programs::find(run.ccm.as_deref())?;
+    // One thread: the cores are for what is measured.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let report = runtime.block_on(async {
+        let mut report = Report::new(form, Machine::now()?);
+        let clock = Clock::system();
+        accept::run(&programs, &size.accept, &clock, &mut report)
+            .await
+            .context("scenario accept")?;
+        deliver::run(&programs, &size.deliver, &clock, &mut report)
+            .await
+            .context("scenario deliver")?;
+        anyhow::Ok(report)
+    })?;
+    println!("\n{report}");
+    if let Some(file) = &run.json {
+        std::fs::write(file, serde_json::to_vec_pretty(&report)?)
+            .with_context(|| format!("writing {}", file.display()))?;
+    }
+    ensure!(
+        report.is_every_text_accounted_for(),
+        "texts were refused, lost or doubled: see the table"
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,146 @@
+//! Programs beside this one, and what they have used.
+
+use anyhow::{Context, Result, bail};
+use std::{
+    ffi::OsStr,
+    fs::File,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{ChildStdout, Command},
+    time::timeout,
+};
+
+/// Linux' unit of CPU time in `/proc`: 100 a second on every architecture that Debian has.
+const TICKS_PER_SECOND: f64 = 100.0;
+/// Debug builds on a busy machine included.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// CPU seconds (user and system, all threads) that a process has used so far.
+pub fn cpu_seconds(pid: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    let stat = stat.with_context(|| format!("process {pid} is gone"))?;
+    // The second field, the program's name in brackets, may hold spaces.
+    let after_name = stat.rsplit_once(')').context("/proc/PID/stat")?.1;
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let ticks = |n: usize| {
+        fields
+            .get(n)
+            .and_then(|f| f.parse::<f64>().ok())
+            .context("/proc/PID/stat")
+    };
+    Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
+}
+
+/// A program that is killed when this is dropped, and when this process dies.
+pub struct Child {
+    name: &'static str,
+    log: PathBuf,
+    child: tokio::process::Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Child {
+    /// Starts a program. Its error output goes to `NAME.log` in `dir`, as do failures to start.
+    pub fn start<A: AsRef<OsStr>>(
+        name: &'static str,
+        program: &Path,
+        args: impl IntoIterator<Item = A>,
+        env: &[(&str, &str)],
+        dir: &Path,
+    ) -> Result<Self> {
+        let log = dir.join(format!("{name}.log"));
+        let mut command = bound_to_this_process(program);
+        command
+            .args(args)
+            .envs(env.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log).with_context(|| format!("making {}", log.display()))?)
+            .kill_on_drop(true);
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("starting {}", program.display()))?;
+        let out = child.stdout.take().context("no standard output")?;
+        Ok(Self {
+            name,
+            log,
+            child,
+            lines: BufReader::new(out).lines(),
+        })
+    }
+
+    /// Waits for a line that begins so and returns the rest of it. Lines before it are skipped.
+    pub async fn says(&mut self, beginning: &str) -> Result<String> {
+        let found = async {
+            while let Some(line) = self.lines.next_line().await? {
+                if let Some(rest) = line.strip_prefix(beginning) {
+                    return Ok(Some(rest.trim().to_owned()));
+                }
+            }
+            anyhow::Ok(None)
+        };
+        match timeout(START_LIMIT, found).await {
+            Ok(Ok(Some(rest))) => Ok(rest),
+            Ok(Ok(None)) => bail!("{} ended: {}", self.name, self.log()),
+            Ok(Err(error)) => Err(error),
+            Err(_) => bail!("{} does not say {beginning:?}: {}", self.name, self.log()),
+        }
+    }
+
+    /// The operating system's id.
+    pub fn pid(&self) -> Result<u32> {
+        self.child
+            .id()
+            .with_context(|| format!("{} ended: {}", self.name, self.log()))
+    }
+
+    fn log(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let tail: Vec<&str> = log.lines().rev().take(10).collect();
+        tail.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// util-linux' `setpriv` asks the kernel for a signal at this process' death and becomes the program. Without it, a
+/// killed bench leaves the program running.
+fn bound_to_this_process(program: &Path) -> Command {
+    let setpriv = Path::new("/usr/bin/setpriv");
+    if !setpriv.exists() {
+        return Command::new(program);
+    }
+    let mut command = Command::new(setpriv);
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_uses_more_and_more() {
+        let before = cpu_seconds(std::process::id()).unwrap();
+        let mut x = 0u64;
+        while cpu_seconds(std::process::id()).unwrap() < before + 0.02 {
+            x = std::hint::black_box(x.wrapping_add(1));
+        }
+        assert!(cpu_seconds(u32::MAX).is_err());
+    }
+
+    #[tokio::test]
+    async fn what_a_program_says_is_read_and_its_end_is_told_with_its_last_words() {
+        let dir = std::env::temp_dir().join(format!("ccm-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let args = ["-c", "echo one; echo listens on $WHERE; echo broken >&2"];
+        let mut child =
+            Child::start("child", Path::new("/bin/sh"), args, &[("WHERE", "here")], &dir).unwrap();
+        assert_eq!(child.says("listens on ").await.unwrap(), "here");
+        let error = child.says("more").await.unwrap_err().to_string();
+        assert!(error.contains("child ended: broken"), "{error}");
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+}
