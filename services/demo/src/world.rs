@@ -213,9 +213,10 @@ impl WorldBuilder {
         self
     }
 
-    /// Changes how the product is started.
+    /// Changes how the product is started; may be called several times.
     pub fn stack(mut self, change: impl FnOnce(Builder) -> Builder + Send + 'static) -> Self {
-        self.stack = Box::new(change);
+        let before = self.stack;
+        self.stack = Box::new(|builder| change(before(builder)));
         self
     }
 
