@@ -1,0 +1,157 @@
+//! Debian's Chromium, driven over WebDriver.
+
+use anyhow::{Context, Result, bail};
+use ccm_testkit::ports::free_port;
+use fantoccini::{
+    Client, ClientBuilder, Locator,
+    wd::{Capabilities, TimeoutConfiguration},
+};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::json;
+use std::{fs, path::Path, process::Stdio, time::Duration};
+use tokio::{
+    process::{Child, Command},
+    time::{Instant, sleep},
+};
+
+/// Each wait; the machine may be busy, and what is waited for goes through the whole product.
+const LIMIT: Duration = Duration::from_secs(60);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+pub struct Browser {
+    client: Client,
+    driver: Child,
+}
+
+impl Browser {
+    /// `profile` is a folder for the browser's own files.
+    pub async fn start(profile: &Path) -> Result<Self> {
+        let port = free_port();
+        let mut driver = Command::new("chromedriver")
+            .arg(format!("--port={port}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .context("starting chromedriver; deploy/dev/bootstrap --for test installs it")?;
+        let flags = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--window-size=1440,1000",
+            &format!("--user-data-dir={}", profile.display()),
+        ];
+        let mut wanted = Capabilities::new();
+        wanted.insert("goog:chromeOptions".to_owned(), json!({ "args": flags }));
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        builder.capabilities(wanted);
+        let began = Instant::now();
+        let client = loop {
+            match builder.connect(&format!("http://127.0.0.1:{port}")).await {
+                Ok(client) => break client,
+                Err(_) if began.elapsed() < LIMIT && driver.try_wait()?.is_none() => sleep(LOOK_AGAIN).await,
+                Err(error) => return Err(error).context("starting Chromium through chromedriver"),
+            }
+        };
+        let patient = TimeoutConfiguration::new(Some(LIMIT), Some(LIMIT), Some(Duration::ZERO));
+        client.update_timeouts(patient).await?;
+        Ok(Self { client, driver })
+    }
+
+    /// Ends the browser and its driver, whatever happened before.
+    pub async fn end(mut self) -> Result<()> {
+        let closed = self.client.close().await;
+        self.driver.kill().await?;
+        Ok(closed?)
+    }
+
+    /// Opens a page and from then on collects what goes wrong in it.
+    pub async fn open(&self, url: &str) -> Result<()> {
+        self.client.goto(url).await?;
+        let collect = "window.wrongs = [];
+            var keep = function (e) { window.wrongs.push(String(e.message || e.reason || e.violatedDirective)); };
+            addEventListener('error', keep);
+            addEventListener('unhandledrejection', keep);
+            document.addEventListener('securitypolicyviolation', keep);";
+        self.client.execute(collect, Vec::new()).await?;
+        Ok(())
+    }
+
+    /// Scripts' errors and what the page's policy has blocked.
+    pub async fn wrongs(&self) -> Result<String> {
+        let wrongs = self
+            .client
+            .execute("return window.wrongs.join('; ')", Vec::new())
+            .await?;
+        Ok(wrongs.as_str().context("the page was reloaded")?.to_owned())
+    }
+
+    /// Waits until a visible element that fits `css` has `part` in its text.
+    pub async fn see(&self, css: &str, part: &str) -> Result<()> {
+        let is_there = "var part = arguments[1], all = document.querySelectorAll(arguments[0]);
+            return Array.prototype.some.call(all, function (e) {
+                return e.getClientRects().length > 0 && e.textContent.indexOf(part) >= 0; })";
+        let began = Instant::now();
+        loop {
+            let found = self
+                .client
+                .execute(is_there, vec![json!(css), json!(part)])
+                .await?;
+            if found.as_bool() == Some(true) {
+                return Ok(());
+            }
+            if began.elapsed() > LIMIT {
+                let now = self.texts(css).await?;
+                let page = self.client.find(Locator::Css("body")).await?.text().await?;
+                bail!("no visible {css:?} has {part:?} in it after {LIMIT:?}; there are {now:?}\n{page}");
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// The texts of all elements that fit.
+    pub async fn texts(&self, css: &str) -> Result<Vec<String>> {
+        let all = "return Array.prototype.map.call(document.querySelectorAll(arguments[0]), function (e) { return e.textContent; })";
+        let texts = self.client.execute(all, vec![json!(css)]).await?;
+        let texts = texts.as_array().context("no array")?.iter();
+        Ok(texts.filter_map(|t| t.as_str().map(ToOwned::to_owned)).collect())
+    }
+
+    pub async fn attribute(&self, css: &str, name: &str) -> Result<Option<String>> {
+        Ok(self.client.find(Locator::Css(css)).await?.attr(name).await?)
+    }
+
+    /// Waits until the button can be pressed, and presses it.
+    pub async fn press(&self, css: &str) -> Result<()> {
+        self.see(&format!("{css}:not(:disabled)"), "").await?;
+        let button = self.client.find(Locator::Css(css)).await?;
+        button.click().await.with_context(|| format!("pressing {css}"))
+    }
+
+    /// Types into a field, without Enter.
+    pub async fn type_into(&self, css: &str, text: &str) -> Result<()> {
+        self.see(&format!("{css}:not(:disabled)"), "").await?;
+        let field = self.client.find(Locator::Css(css)).await?;
+        field
+            .send_keys(text)
+            .await
+            .with_context(|| format!("typing into {css}"))
+    }
+
+    /// Types into a field, and Enter.
+    pub async fn enter(&self, css: &str, text: &str) -> Result<()> {
+        self.type_into(css, &format!("{text}\u{e007}")).await
+    }
+
+    /// Makes the window so wide and high, and takes a picture.
+    pub async fn picture(&self, width: u32, height: u32, file: &Path) -> Result<()> {
+        self.client.set_window_size(width, height).await?;
+        sleep(Duration::from_millis(500)).await;
+        fs::write(file, self.client.screenshot().await?)
+            .with_context(|| format!("writing {}", file.display()))
+    }
+}

@@ -1,0 +1,6 @@
+//! The program as a person starts it: its page in a browser, and its script in a terminal.
+
+mod browser;
+mod page;
+mod program;
+mod script;
