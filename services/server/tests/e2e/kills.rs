@@ -177,3 +177,35 @@ async fn postgres_restarts() {
         all_is_well(&world).await;
     }
 }
+
+/// Two pods; the one that owns the tenant is killed. The other takes over when the lease has run out, with the same chat.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_pod_takes_over_from_a_killed_one() {
+    let mut world = world().start().await.unwrap();
+    let guid = {
+        let mut talk = Talk::new(&world, 0, CUSTOMER);
+        talk.text_accepted("hello").await;
+        let guid = talk.accept().await;
+        talk.agent_has_all().await;
+        guid
+    };
+    world.stack.add("connector-2").await.unwrap();
+    world.stack.kill9("connector").unwrap();
+    world
+        .carrier
+        .text(CUSTOMER, &world.tenants[0].number, "#c-takeover-1 who is there?")
+        .unwrap();
+    world.tenants[0]
+        .aacc
+        .say_raw(guid, None, "#a-takeover-1 said while nobody listened")
+        .unwrap();
+    let has = |c: &ccm_aacc_sim::ChatView| c.transcript.iter().any(|l| l.text.starts_with("#c-takeover-1 "));
+    let chat = world.tenants[0]
+        .aacc
+        .wait_for(guid, has, SOON)
+        .await
+        .expect("the same guid");
+    assert_eq!(chat.resumes, 1);
+    world.carrier.wait_received(CUSTOMER, 1, SOON).await.unwrap();
+    all_is_well(&world).await;
+}

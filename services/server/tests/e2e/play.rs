@@ -3,15 +3,17 @@
 use ccm_aacc_sim::{Agent, ChatState, ChatView};
 use ccm_carrier_sim::SentState;
 use ccm_demo::{Tenant, World, WorldBuilder};
+use ccm_testkit::canary;
 use std::time::Duration;
 
 /// For whatever must happen by itself; debug builds on a busy machine included.
 pub const SOON: Duration = Duration::from_secs(60);
-pub const CUSTOMER: &str = "+14697206211";
+/// A number that carries a canary: see [`all_is_well`].
+pub const CUSTOMER: &str = "+19995550000";
 
 pub fn world() -> WorldBuilder {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    World::builder(env!("CARGO_BIN_EXE_ccm"))
+    World::builder(env!("CARGO_BIN_EXE_ccm")).stack(|stack| stack.env("RUST_LOG", "trace"))
 }
 
 /// A conversation between one customer and one agent, each numbering what it sends.
@@ -46,7 +48,7 @@ impl<'w> Talk<'w> {
     /// The customer sends a text; returns its number at the provider.
     pub fn text(&mut self, words: &str) -> u64 {
         self.said += 1;
-        let text = format!("{} {words}", self.tag('c', self.said));
+        let text = format!("{} {} {words}", self.tag('c', self.said), canary::body(self.said));
         self.world
             .carrier
             .text(&self.customer, &self.tenant.number, &text)
@@ -69,7 +71,11 @@ impl<'w> Talk<'w> {
     /// The agent of the open chat answers, exactly as given.
     pub fn answer(&mut self, guid: u64, words: &str) {
         self.answered += 1;
-        let text = format!("{} {words}", self.tag('a', self.answered));
+        let text = format!(
+            "{} {} {words}",
+            self.tag('a', self.answered),
+            canary::body(self.answered)
+        );
         self.tenant
             .aacc
             .say_raw(guid, None, &text)
@@ -129,13 +135,28 @@ impl<'w> Talk<'w> {
     }
 }
 
-/// Every promise was kept, nothing ended as a dead letter, and we spoke EWC as it is spoken.
+/// Every promise was kept, nothing ended as a dead letter, we spoke EWC as it is spoken, and neither bodies nor numbers (both
+/// carry canaries) stand in a log, written at trace level, or in a metric.
 pub async fn all_is_well(world: &World) {
+    nothing_leaked(world).await;
     let report = world.check().await.expect("everybody can be asked");
     assert!(report.is_clean() && report.dead.is_empty(), "{report}");
     assert!(report.sent > 0, "the test sends something");
     for tenant in &world.tenants {
         let violations = tenant.aacc.violations();
         assert!(violations.is_empty(), "{violations:?}");
+    }
+}
+
+/// Searches the logs (over all restarts) and the metrics of all roles for canaries.
+pub async fn nothing_leaked(world: &World) {
+    for role in world.stack.roles() {
+        let logs = world.stack.logs(role).expect("every role has a log");
+        assert!(logs.contains("\"level\""), "{role} logs");
+        assert_eq!(canary::find_in(&logs), [], "logs of {role}");
+        if world.stack.pid(role).expect("a role").is_some() {
+            let metrics = world.stack.metrics(role).await.expect("every role has metrics");
+            assert_eq!(canary::find_in(&metrics), [], "metrics of {role}");
+        }
     }
 }

@@ -17,10 +17,7 @@ async fn bodies_and_numbers_are_in_no_log_span_or_metric() {
     let endpoint = collector.endpoint.clone();
     let mut world = world()
         .tenants([Kind::Twilio, Kind::Http])
-        .stack(|s| {
-            s.env("CCM__TELEMETRY__OTLP_ENDPOINT", endpoint)
-                .env("RUST_LOG", "trace")
-        })
+        .stack(|s| s.env("CCM__TELEMETRY__OTLP_ENDPOINT", endpoint))
         .start()
         .await
         .unwrap();
@@ -80,7 +77,10 @@ async fn bodies_and_numbers_are_in_no_log_span_or_metric() {
     let services: BTreeSet<String> = collector.spans().into_iter().map(|s| s.service).collect();
     for role in ["ccm-ingest", "ccm-dispatch", "ccm-connector", "ccm-admin"] {
         let logs = world.stack.logs(role.trim_start_matches("ccm-")).unwrap();
-        assert!(services.contains(role), "{role} has sent no spans, only {services:?}\n{logs}");
+        assert!(
+            services.contains(role),
+            "{role} has sent no spans, only {services:?}\n{logs}"
+        );
     }
     assert_eq!(canary::find_in(&spans), [], "spans");
     // The search would find them: they are in what customers and agents have.
