@@ -90,11 +90,17 @@ pub fn router(deps: Deps) -> Router {
     };
     let (api, document) = routes().split_for_parts();
     let ids = deps.ids.clone();
-    let router = api
-        .with_state(deps)
-        .layer(map_response(not_stored))
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", document));
+    let router = api.with_state(deps).layer(map_response(not_stored)).merge(
+        SwaggerUi::new("/docs")
+            .url("/openapi.json", document)
+            .config(page()),
+    );
     ccm_web::wrap(router, web, ids)
+}
+
+/// The page would show the document's address to a validator on the internet.
+fn page() -> utoipa_swagger_ui::Config<'static> {
+    utoipa_swagger_ui::Config::new(["/openapi.json"]).validator_url("none")
 }
 
 /// Answers hold customers' texts, and once a key: no cache on the way keeps them.

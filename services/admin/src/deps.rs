@@ -39,6 +39,6 @@ impl Deps {
     /// Something of a tenant was made: tells the other pods, and leaves a line for the audit.
     pub(crate) fn made(&self, tenant: TenantId, what: &'static str, id: impl fmt::Display, by: &str) {
         self.bus.publish(Wake::TenantChanged { tenant });
-        tracing::info!(tenant.id = %tenant, made.kind = what, made.id = %id, actor = by, "made");
+        tracing::info!(tenant.id = %tenant, made.kind = what, made.id = %id, actor = by, "made through the admin API");
     }
 }

@@ -1,6 +1,7 @@
 //! The API's document: fresh, sound, and true.
 
 use crate::app::App;
+use axum::http::Method;
 use serde_json::Value;
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -215,13 +216,15 @@ async fn answers_are_as_documented() {
 #[tokio::test]
 async fn the_document_and_its_page_are_served_without_a_token() {
     let app = App::start().await;
-    let served = app
-        .send(axum::http::Method::GET, "/openapi.json", None, None)
-        .await;
+    let served = app.send(Method::GET, "/openapi.json", None, None).await;
     assert_eq!(served.ok(), document());
-    let page = app.send(axum::http::Method::GET, "/docs/", None, None).await;
+    let page = app.send(Method::GET, "/docs/", None, None).await;
     assert_eq!(page.status, 200);
     assert!(page.content_type.starts_with("text/html"));
-    assert!(app.ever_said("swagger-ui"));
+    let start = app
+        .send(Method::GET, "/docs/swagger-initializer.js", None, None)
+        .await;
+    assert_eq!(start.status, 200);
+    assert!(app.ever_said("\"/openapi.json\"") && app.ever_said("\"validatorUrl\": \"none\""));
     app.get("/v1/nothing").await.problem(404);
 }

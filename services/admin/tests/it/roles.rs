@@ -116,3 +116,24 @@ fn the_matrix_is_complete_and_the_document_tells_the_same() {
     }
     assert_eq!(found.len(), MATRIX.len(), "a row has no route");
 }
+
+/// The table of docs/api.md has a line for each row.
+#[test]
+fn the_page_tells_the_same() {
+    let page = include_str!("../../../../docs/api.md");
+    let lines = page
+        .lines()
+        .filter(|line| line.contains(" /v1/tenants") && line.starts_with("| `"));
+    assert_eq!(lines.count(), MATRIX.len());
+    for (method, path, allowed) in MATRIX {
+        let cells = Role::ALL.iter().map(|role| match role {
+            _ if !allowed.contains(role) => "–",
+            Support if path.contains("conversations") => "withheld",
+            _ if role.is_of_tenant() => "own",
+            _ => "yes",
+        });
+        let cells: Vec<_> = cells.collect();
+        let line = format!("| `{} {path}` | {} |", method.to_uppercase(), cells.join(" | "));
+        assert!(page.contains(&line), "docs/api.md has not: {line}");
+    }
+}
