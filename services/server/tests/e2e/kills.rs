@@ -1,6 +1,6 @@
 //! Processes are killed, Postgres restarts, Redis is away.
 
-use crate::play::{CUSTOMER, SOON, Talk, all_is_well, world};
+use crate::play::{CUSTOMER, SOON, Talk, all_is_well, has_text, live_chat, world};
 use ccm_carrier_sim::{Fault, Kind};
 use ccm_testkit::{PgOptions, StopMode};
 use std::time::Duration;
@@ -9,13 +9,7 @@ use tokio::time::sleep;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_connector_is_killed_in_the_middle_of_a_conversation() {
     let mut world = world().start().await.unwrap();
-    let guid = {
-        let mut talk = Talk::new(&world, 0, CUSTOMER);
-        talk.text_accepted("hello").await;
-        let guid = talk.accept().await;
-        talk.agent_has_all().await;
-        guid
-    };
+    let guid = live_chat(&world).await;
     let mut said = 1;
     for _ in 0..3 {
         for n in 0..3 {
@@ -31,7 +25,7 @@ async fn the_connector_is_killed_in_the_middle_of_a_conversation() {
         world.tenants[0].aacc.say_raw(guid, None, &answer).unwrap();
         world.stack.start("connector").await.unwrap();
         let last = format!("#c-kill-{said} ");
-        let has = |c: &ccm_aacc_sim::ChatView| c.transcript.iter().any(|l| l.text.starts_with(&last));
+        let has = has_text(&last);
         world.tenants[0]
             .aacc
             .wait_for(guid, has, SOON)
@@ -142,13 +136,7 @@ async fn postgres_restarts() {
             .start()
             .await
             .unwrap();
-        let guid = {
-            let mut talk = Talk::new(&world, 0, CUSTOMER);
-            talk.text_accepted("hello").await;
-            let guid = talk.accept().await;
-            talk.agent_has_all().await;
-            guid
-        };
+        let guid = live_chat(&world).await;
         for n in 0..5 {
             let text = format!("#c-restart-{n} around the restart");
             world
@@ -162,8 +150,7 @@ async fn postgres_restarts() {
             }
             sleep(Duration::from_millis(100)).await;
         }
-        let all =
-            |c: &ccm_aacc_sim::ChatView| c.transcript.iter().any(|l| l.text.starts_with("#c-restart-4 "));
+        let all = has_text("#c-restart-4 ");
         world.tenants[0]
             .aacc
             .wait_for(guid, all, SOON)
@@ -182,13 +169,7 @@ async fn postgres_restarts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_pod_takes_over_from_a_killed_one() {
     let mut world = world().start().await.unwrap();
-    let guid = {
-        let mut talk = Talk::new(&world, 0, CUSTOMER);
-        talk.text_accepted("hello").await;
-        let guid = talk.accept().await;
-        talk.agent_has_all().await;
-        guid
-    };
+    let guid = live_chat(&world).await;
     world.stack.add("connector-2").await.unwrap();
     world.stack.kill9("connector").unwrap();
     world
@@ -199,7 +180,7 @@ async fn another_pod_takes_over_from_a_killed_one() {
         .aacc
         .say_raw(guid, None, "#a-takeover-1 said while nobody listened")
         .unwrap();
-    let has = |c: &ccm_aacc_sim::ChatView| c.transcript.iter().any(|l| l.text.starts_with("#c-takeover-1 "));
+    let has = has_text("#c-takeover-1 ");
     let chat = world.tenants[0]
         .aacc
         .wait_for(guid, has, SOON)

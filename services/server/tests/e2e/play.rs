@@ -135,6 +135,20 @@ impl<'w> Talk<'w> {
     }
 }
 
+/// A conversation of [`CUSTOMER`] with the first tenant's agent that is under way; returns the chat's guid.
+pub async fn live_chat(world: &World) -> u64 {
+    let mut talk = Talk::new(world, 0, CUSTOMER);
+    talk.text_accepted("hello").await;
+    let guid = talk.accept().await;
+    talk.agent_has_all().await;
+    guid
+}
+
+/// Whether the agent's window has a text that begins so.
+pub fn has_text(start: &str) -> impl Fn(&ChatView) -> bool {
+    move |chat| chat.transcript.iter().any(|line| line.text.starts_with(start))
+}
+
 /// Every promise was kept, nothing ended as a dead letter, we spoke EWC as it is spoken, and neither bodies nor numbers (both
 /// carry canaries) stand in a log, written at trace level, or in a metric.
 pub async fn all_is_well(world: &World) {

@@ -1,17 +1,11 @@
-use crate::play::{CUSTOMER, SOON, Talk, all_is_well, world};
+use crate::play::{CUSTOMER, SOON, all_is_well, has_text, live_chat, world};
 use std::time::Duration;
 
 /// A deploy: each role is asked to end in the middle of a conversation, ends by itself with exit code 0, and comes back.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_role_ends_orderly_on_sigterm_and_drops_nothing() {
     let mut world = world().start().await.unwrap();
-    let guid = {
-        let mut talk = Talk::new(&world, 0, CUSTOMER);
-        talk.text_accepted("hello").await;
-        let guid = talk.accept().await;
-        talk.agent_has_all().await;
-        guid
-    };
+    let guid = live_chat(&world).await;
     for role in ["ingest", "dispatch", "connector", "admin"] {
         for n in 0..3 {
             let text = format!("#c-{role}-{n} while {role} ends");
@@ -31,7 +25,7 @@ async fn each_role_ends_orderly_on_sigterm_and_drops_nothing() {
         );
         world.stack.start(role).await.unwrap();
         let last = format!("#c-{role}-2 ");
-        let has = |c: &ccm_aacc_sim::ChatView| c.transcript.iter().any(|l| l.text.starts_with(&last));
+        let has = has_text(&last);
         world.tenants[0]
             .aacc
             .wait_for(guid, has, SOON)
@@ -50,13 +44,7 @@ async fn each_role_ends_orderly_on_sigterm_and_drops_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_draining_connector_hands_its_chats_to_another_pod() {
     let mut world = world().start().await.unwrap();
-    let guid = {
-        let mut talk = Talk::new(&world, 0, CUSTOMER);
-        talk.text_accepted("hello").await;
-        let guid = talk.accept().await;
-        talk.agent_has_all().await;
-        guid
-    };
+    let guid = live_chat(&world).await;
     world.stack.add("connector-2").await.unwrap();
     world.stack.sigterm("connector").unwrap();
     assert!(
@@ -72,7 +60,7 @@ async fn a_draining_connector_hands_its_chats_to_another_pod() {
         .carrier
         .text(CUSTOMER, &world.tenants[0].number, text)
         .unwrap();
-    let has = |c: &ccm_aacc_sim::ChatView| c.transcript.iter().any(|l| l.text.starts_with("#c-hand-1 "));
+    let has = has_text("#c-hand-1 ");
     let chat = world.tenants[0]
         .aacc
         .wait_for(guid, has, SOON)
