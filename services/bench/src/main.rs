@@ -6,6 +6,7 @@
 
 mod bare;
 mod load;
+mod picture;
 mod process;
 mod report;
 mod scenario;
@@ -16,7 +17,10 @@ use ccm_model::Clock;
 use clap::{Args, Parser, Subcommand};
 use report::{Machine, Report};
 use scenario::{Programs, Size, accept, deliver};
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// Measures Contact Center Messaging against the least that the work takes, on a private Postgres and Redis.
 #[derive(Parser)]
@@ -65,6 +69,9 @@ struct Run {
     /// Writes the figures there, too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Writes a picture of the latencies there.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 fn main() -> Result<ExitCode> {
@@ -110,14 +117,20 @@ fn measure(form: &'static str, run: &Run, size: &Size) -> Result<ExitCode> {
     })?;
     println!("\n{report}");
     if let Some(file) = &run.json {
-        std::fs::write(file, serde_json::to_vec_pretty(&report)?)
-            .with_context(|| format!("writing {}", file.display()))?;
+        write(file, &serde_json::to_string_pretty(&report)?)?;
+    }
+    if let Some(file) = &run.svg {
+        write(file, &picture::svg(&report.points))?;
     }
     ensure!(
         report.is_every_text_accounted_for(),
         "texts were refused, lost or doubled: see the table"
     );
     Ok(ExitCode::SUCCESS)
+}
+
+fn write(file: &Path, content: &str) -> Result<()> {
+    std::fs::write(file, content).with_context(|| format!("writing {}", file.display()))
 }
 
 #[cfg(test)]
