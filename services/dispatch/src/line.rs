@@ -1,7 +1,7 @@
 //! One claimed line: its texts, one after the other.
 
 use crate::{
-    Error, Settings, backoff,
+    Error, Settings,
     circuit::{Change, Circuits, Seen},
     outcome::{self, Attempt},
 };
@@ -10,7 +10,10 @@ use ccm_model::{AccountId, IdSource, TenantId};
 use ccm_runtime::{Lifecycle, trace};
 use ccm_sms::{Account, Outbound};
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use time::OffsetDateTime;
@@ -23,12 +26,17 @@ const UNREADABLE: Duration = Duration::from_secs(60);
 /// What a try of a paused account may take besides the provider's answer: the wait for the number's moment, the database.
 const TRY_MARGIN: Duration = Duration::from_secs(5);
 
+/// How long a call that the database did not answer waits for the next attempt.
+const DATABASE_AGAIN: Duration = Duration::from_millis(200);
+
 /// What works lines; shared by all of a pod's tasks.
 pub(crate) struct Worker {
     db: Db,
     ids: IdSource,
     http: reqwest::Client,
     circuits: Mutex<Circuits>,
+    /// Providers' answers that the database does not know of yet, although it was told.
+    unrecorded: AtomicUsize,
     provider_timeout: Duration,
     hold: Duration,
     give_up_after: Duration,
@@ -47,10 +55,16 @@ impl Worker {
             ids,
             http: ccm_sms::client().map_err(Error::Client)?,
             circuits: Mutex::new(Circuits::new(settings.provider_timeout + TRY_MARGIN)),
+            unrecorded: AtomicUsize::new(0),
             provider_timeout: settings.provider_timeout,
             hold: settings.claim,
             give_up_after: settings.give_up_after,
         })
+    }
+
+    /// Whether an answer waits to be recorded because the database is away.
+    pub fn has_unrecorded(&self) -> bool {
+        self.unrecorded.load(Ordering::Relaxed) > 0
     }
 
     pub fn random(&self) -> u64 {
@@ -72,25 +86,25 @@ impl Worker {
 
     /// Sends the line's texts until none is left, one has to wait, or the process drains.
     pub async fn work(self: Arc<Self>, claim: Claim, life: Lifecycle) {
-        while let Next::More = self.next_text(&claim).await {
-            if life.is_draining() {
-                // Should it fail, the claim expires.
-                let _ = self
-                    .db
-                    .tenant(claim.tenant)
-                    .release_line(&claim, Duration::ZERO)
-                    .await;
+        while !life.is_draining() {
+            if let Next::Done = self.next_text(&claim).await {
                 return;
             }
         }
+        // Should it fail, the claim expires.
+        let _ = self
+            .db
+            .tenant(claim.tenant)
+            .release_line(&claim, Duration::ZERO)
+            .await;
     }
 
     async fn next_text(&self, claim: &Claim) -> Next {
-        let began = Instant::now();
-        let sending = match self.begin(claim).await {
+        let (began, head) = self.begin(claim).await;
+        let sending = match head {
             Ok(Head::Send(sending)) => sending,
             Ok(Head::Later | Head::Empty | Head::Lost) => return Next::Done,
-            // The claim expires, and by then the database may be back.
+            // The claim expires.
             Err(e) if e.is_retryable() => return Next::Done,
             Err(error) => {
                 metrics::counter!("ccm_dispatch_unreadable_total").increment(1);
@@ -122,18 +136,25 @@ impl Worker {
         self.send(claim, &sending, deadline).instrument(span).await
     }
 
-    async fn begin(&self, claim: &Claim) -> Result<Head, DbError> {
-        let paused = |account: AccountId| {
-            self.circuits.lock().expect("no panic while locked").paused(
-                account,
-                Instant::now(),
-                self.random(),
-            )
-        };
+    /// Takes the line's head, and says when it began to. While the database is away it is tried again for as long as a
+    /// claim lasts: the text need not wait for that to expire.
+    async fn begin(&self, claim: &Claim) -> (Instant, Result<Head, DbError>) {
         let tenant = self.db.tenant(claim.tenant);
-        tenant
-            .begin_send(claim, self.hold, ccm_sms::recognises_retries, &paused, self.now())
-            .await
+        let paused = |account: AccountId| {
+            let mut circuits = self.circuits.lock().expect("no panic while locked");
+            circuits.paused(account, Instant::now(), self.random())
+        };
+        let claimed = Instant::now();
+        loop {
+            let began = Instant::now();
+            let head = tenant
+                .begin_send(claim, self.hold, ccm_sms::recognises_retries, &paused, self.now())
+                .await;
+            match head {
+                Err(e) if e.is_retryable() && claimed.elapsed() < self.hold => sleep(DATABASE_AGAIN).await,
+                head => return (began, head),
+            }
+        }
     }
 
     /// `deadline`: when the claim expires.
@@ -224,17 +245,15 @@ impl Worker {
     /// Records the outcome. While the database is away it is tried again and again: what is forgotten here is sent twice.
     async fn finish(&self, claim: &Claim, sending: &Sending, outcome: &Outcome) -> Next {
         let tenant = self.db.tenant(claim.tenant);
-        let mut failures = 0;
+        let mut unrecorded = None;
         loop {
-            match tenant
-                .finish_send(claim, sending.message, outcome, self.now())
-                .await
-            {
+            let at = self.now();
+            match tenant.finish_send(claim, sending.message, outcome, at).await {
                 Ok(true) => return Next::More,
                 Ok(false) => return Next::Done,
                 Err(e) if e.is_retryable() => {
-                    failures += 1;
-                    sleep(backoff::pause(failures.min(2), None, self.random())).await;
+                    unrecorded.get_or_insert_with(|| Unrecorded::new(&self.unrecorded));
+                    sleep(DATABASE_AGAIN).await;
                 }
                 Err(error) => {
                     tracing::error!(
@@ -249,5 +268,21 @@ impl Worker {
 
     fn now(&self) -> OffsetDateTime {
         self.ids.clock().now()
+    }
+}
+
+/// Counts an answer that waits to be recorded, for as long as it does.
+struct Unrecorded<'a>(&'a AtomicUsize);
+
+impl<'a> Unrecorded<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Unrecorded<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -9,11 +9,15 @@ use futures::FutureExt;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
     task::{Id, JoinError, JoinSet},
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 /// A line may be due and yet not to be had, in another pod's hands at this instant: no reason to ask without a break.
 const SHORTEST_WAIT: Duration = Duration::from_millis(20);
+
+/// After an outage nothing is claimed for so long: whoever has a provider's answer to record, in this pod or another, goes
+/// first. A text whose claim ran out meanwhile would be sent twice.
+const RECORD_FIRST: Duration = Duration::from_secs(1);
 
 /// What the loop waits for.
 enum WaitFor {
@@ -21,7 +25,7 @@ enum WaitFor {
     Room,
     /// Nothing is due for so long.
     Work(Duration),
-    /// The database is away.
+    /// The database is away, or was until just now.
     Database(Duration),
 }
 
@@ -31,8 +35,20 @@ struct Pool {
     tasks: JoinSet<()>,
     tenants: HashMap<Id, TenantId>,
     poll: Duration,
-    /// Calls in a row that the database did not answer.
-    failures: u32,
+    database: Database,
+}
+
+/// How the database has answered lately.
+enum Database {
+    Up,
+    /// That many calls in a row went without an answer.
+    Away {
+        failures: u32,
+    },
+    /// It answers again; nothing is claimed until then.
+    Back {
+        until: Instant,
+    },
 }
 
 pub(crate) async fn run(worker: Worker, mut wakes: Subscription, settings: &Settings, life: Lifecycle) {
@@ -42,7 +58,7 @@ pub(crate) async fn run(worker: Worker, mut wakes: Subscription, settings: &Sett
         tasks: JoinSet::new(),
         tenants: HashMap::new(),
         poll: settings.poll,
-        failures: 0,
+        database: Database::Up,
     };
     while !life.is_draining() {
         let wait_for = pool.claim(&life).await;
@@ -58,6 +74,9 @@ pub(crate) async fn run(worker: Worker, mut wakes: Subscription, settings: &Sett
 impl Pool {
     /// Claims and starts until nothing more is due or there is no room.
     async fn claim(&mut self, life: &Lifecycle) -> WaitFor {
+        if let Err(wait) = self.may_claim().await {
+            return WaitFor::Database(wait);
+        }
         loop {
             self.reap();
             let room = self.slots.room();
@@ -67,7 +86,7 @@ impl Pool {
             let full = self.slots.full();
             let claims = match self.worker.claim(room, &full).await {
                 Ok(claims) => claims,
-                Err(e) => return self.database_failed(&e),
+                Err(e) => return WaitFor::Database(self.database_failed(&e)),
             };
             let more = claims.len() == room;
             for claim in claims {
@@ -84,10 +103,9 @@ impl Pool {
             }
             return match self.worker.next_due().await {
                 Ok(next) => {
-                    self.database_answered();
                     WaitFor::Work(next.map_or(self.poll, |next| next.min(self.poll).max(SHORTEST_WAIT)))
                 }
-                Err(e) => self.database_failed(&e),
+                Err(e) => WaitFor::Database(self.database_failed(&e)),
             };
         }
     }
@@ -118,18 +136,39 @@ impl Pool {
         metrics::gauge!("ccm_dispatch_under_way").set(self.slots.taken() as f64);
     }
 
-    fn database_failed(&mut self, error: &DbError) -> WaitFor {
-        self.failures = self.failures.saturating_add(1);
-        if self.failures == 1 {
-            tracing::error!(%error, "the outbox cannot be read; texts wait in it until the database is back");
-        }
-        WaitFor::Database(backoff::pause(self.failures.min(3), None, self.worker.random()))
+    /// Says how long to leave it alone.
+    fn database_failed(&mut self, error: &DbError) -> Duration {
+        let failures = match self.database {
+            Database::Away { failures } => failures.saturating_add(1),
+            Database::Up | Database::Back { .. } => {
+                tracing::error!(%error, "the outbox cannot be read; texts wait in it until the database is back");
+                1
+            }
+        };
+        self.database = Database::Away { failures };
+        backoff::pause(failures.min(3), None, self.worker.random())
     }
 
-    fn database_answered(&mut self) {
-        if std::mem::take(&mut self.failures) > 0 {
+    /// After an outage: looks whether it is over, and leaves time to record what it kept from being recorded. Says how long
+    /// to wait before asking again.
+    async fn may_claim(&mut self) -> Result<(), Duration> {
+        if let Database::Away { .. } = self.database {
+            if let Err(e) = self.worker.next_due().await {
+                return Err(self.database_failed(&e));
+            }
             tracing::info!("the outbox can be read again");
+            self.database = Database::Back {
+                until: Instant::now() + RECORD_FIRST,
+            };
         }
+        if let Database::Back { until } = self.database {
+            let now = Instant::now();
+            if now < until || self.worker.has_unrecorded() {
+                return Err(until.saturating_duration_since(now).max(SHORTEST_WAIT));
+            }
+            self.database = Database::Up;
+        }
+        Ok(())
     }
 
     async fn finish(mut self) {

@@ -9,7 +9,7 @@ use ccm_testkit::canary;
 use std::time::Duration;
 use tokio::time::Instant;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn texts_leave_in_order_and_carry_what_the_provider_calls_them() {
     let (rig, provider) = (Rig::new().await, Provider::start().await);
     let tenant = rig.tenant(1, ProviderKind::Twilio, &provider, FAST).await;
@@ -38,7 +38,7 @@ async fn texts_leave_in_order_and_carry_what_the_provider_calls_them() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn two_dispatchers_send_each_text_once_and_in_order() {
     let (rig, provider) = (Rig::new().await, Provider::start().await);
     provider.always(Does::TakesSlowly(Duration::from_millis(5)));
@@ -65,7 +65,7 @@ async fn two_dispatchers_send_each_text_once_and_in_order() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wake_up_makes_the_wait_short() {
     let (rig, provider) = (Rig::new().await, Provider::start().await);
     let tenant = rig.tenant(1, ProviderKind::Twilio, &provider, FAST).await;
@@ -86,7 +86,7 @@ async fn a_wake_up_makes_the_wait_short() {
     assert!(said.elapsed() < Duration::from_secs(60));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_text_that_passes_on_the_second_try_keeps_its_place() {
     let (rig, provider) = (Rig::new().await, Provider::start().await);
     let tenant = rig.tenant(1, ProviderKind::Twilio, &provider, FAST).await;
@@ -109,7 +109,7 @@ async fn a_text_that_passes_on_the_second_try_keeps_its_place() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_text_says_why_and_the_next_one_goes() {
     let (rig, provider) = (Rig::new().await, Provider::start().await);
     let tenant = rig.tenant(1, ProviderKind::Twilio, &provider, FAST).await;
@@ -126,7 +126,7 @@ async fn a_refused_text_says_why_and_the_next_one_goes() {
     assert_eq!(provider.calls().len(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_text_that_no_provider_takes_is_given_up_and_the_next_one_goes() {
     let (rig, provider) = (Rig::new().await, Provider::start().await);
     let tenant = rig.tenant(1, ProviderKind::Http, &provider, FAST).await;

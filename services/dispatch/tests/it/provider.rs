@@ -16,6 +16,7 @@ use std::{
 };
 use tokio::{
     net::TcpListener,
+    sync::Semaphore,
     task::AbortHandle,
     time::{Instant, sleep},
 };
@@ -27,6 +28,8 @@ pub enum Does {
     Takes,
     /// Takes it, and answers so much later.
     TakesSlowly(Duration),
+    /// Takes it, and answers when it is given a permit.
+    TakesWhen(Arc<Semaphore>),
     /// Answers nothing, ever.
     Hangs,
     /// Status, code, `Retry-After` in seconds.
@@ -153,6 +156,10 @@ async fn answer(
         Does::Takes => taken(format!("SM{number}")),
         Does::TakesSlowly(time) => {
             sleep(time).await;
+            taken(format!("SM{number}"))
+        }
+        Does::TakesWhen(told) => {
+            told.acquire().await.unwrap().forget();
             taken(format!("SM{number}"))
         }
         Does::Hangs => pending().await,

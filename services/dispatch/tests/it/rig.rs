@@ -88,6 +88,10 @@ pub fn open(app_url: &str, system_url: &str) -> Db {
 
 impl Rig {
     pub async fn new() -> Self {
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter("info,ccm=debug")
+            .with_ansi(false)
+            .try_init();
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let test = TestDb::create(async |url: String| ccm_db::migrate(&url.into()).await)
             .await
@@ -280,6 +284,10 @@ impl Dispatcher {
         let running = life.clone();
         let task = tokio::spawn(async move { pod.run(running).await.unwrap() });
         Self { life, task }
+    }
+
+    pub fn begin_draining(&self) {
+        self.life.drain();
     }
 
     /// Ends it as a deploy does.

@@ -11,7 +11,7 @@ use serde_json::json;
 use std::{collections::BTreeSet, time::Duration};
 use tokio::time::timeout;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_signed_text_is_stored_answered_with_twiml_and_wakes_the_connector() {
     let config = TelemetryConfig {
         log_format: LogFormat::Text,
@@ -68,7 +68,7 @@ async fn a_signed_text_is_stored_answered_with_twiml_and_wakes_the_connector() {
     assert_eq!(woken, (tenant.id, conversation.id));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_generic_provider_is_answered_in_its_dialect() {
     let rig = Rig::new().await;
     let tenant = rig.tenant(1).await;
@@ -88,7 +88,7 @@ async fn the_generic_provider_is_answered_in_its_dialect() {
     assert_eq!(texts[0].provider_message_id.as_deref(), Some("m-1"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_same_text_again_is_taken_again_and_stored_once() {
     let rig = Rig::new().await;
     let tenant = rig.tenant(1).await;
@@ -111,7 +111,7 @@ async fn the_same_text_again_is_taken_again_and_stored_once() {
     assert_eq!(stored, [1, 1]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_texts_at_once_are_stored_once_each_without_gaps() {
     let rig = Rig::new().await;
     let tenants = [rig.tenant(1).await, rig.tenant(2).await];

@@ -10,7 +10,7 @@ const ONE_WORKER: Batching = Batching {
     waiting: 1000,
 };
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn one_text_that_cannot_be_stored_costs_the_others_nothing() {
     let rig = Rig::new().await;
     let (tenant, other) = (rig.tenant(1).await, rig.tenant(2).await);
@@ -36,7 +36,7 @@ async fn one_text_that_cannot_be_stored_costs_the_others_nothing() {
     assert_eq!(stored, 5 * 39);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_conversations_texts_are_stored_in_the_order_of_their_coming() {
     let rig = Rig::new().await;
     let tenant = rig.tenant(1).await;
@@ -63,7 +63,7 @@ async fn a_conversations_texts_are_stored_in_the_order_of_their_coming() {
     workers.finish().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_comes_while_a_commit_is_under_way_shares_the_next_one() {
     let metrics = Metrics::install().unwrap();
     let rig = Rig::new().await;

@@ -21,7 +21,7 @@ async fn server(rig: &Rig, settings: Settings) -> (Server, Proxy) {
     (Server::start(db, rig.bus.clone(), settings).await, proxy)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_database_there_is_no_2xx_and_the_way_back_needs_nobody() {
     let rig = Rig::new().await;
     let tenant = rig.tenant(1).await;
@@ -55,7 +55,7 @@ async fn without_a_database_there_is_no_2xx_and_the_way_back_needs_nobody() {
     assert_eq!(texts.len(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_short_outage_is_waited_out() {
     let rig = Rig::new().await;
     let tenant = rig.tenant(1).await;
@@ -82,7 +82,7 @@ async fn a_short_outage_is_waited_out() {
     assert_eq!(rig.texts(tenant).await.len(), 60);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_refuses_at_once() {
     let rig = Rig::new().await;
     let tenant = rig.tenant(1).await;
@@ -116,7 +116,7 @@ async fn a_full_queue_refuses_at_once() {
     assert!(under_way.await.unwrap().iter().all(Result::is_ok));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn draining_finishes_requests_under_way() {
     let rig = Rig::new().await;
     let tenant = rig.tenant(1).await;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_signed_by_the_account_gets_403_and_leaves_no_row() {
     let metrics = Metrics::install().unwrap();
     let rig = Rig::new().await;
@@ -60,7 +60,7 @@ async fn what_is_not_signed_by_the_account_gets_403_and_leaves_no_row() {
     assert_eq!(Answer::of(request.form(&good)).await.status, 200);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_address_without_an_account_of_that_kind_tells_nothing() {
     let rig = Rig::new().await;
     let tenant = rig.tenant(1).await;
@@ -91,7 +91,7 @@ async fn an_address_without_an_account_of_that_kind_tells_nothing() {
     assert_eq!(rig.rows(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_number_that_the_account_does_not_have_is_named_as_the_problem() {
     let metrics = Metrics::install().unwrap();
     let rig = Rig::new().await;
@@ -112,7 +112,7 @@ async fn a_number_that_the_account_does_not_have_is_named_as_the_problem() {
     assert!(metrics.render().contains(counted), "{}", metrics.render());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_read_is_named_with_its_field() {
     let rig = Rig::new().await;
     let tenant = rig.tenant(1).await;
@@ -155,7 +155,7 @@ async fn what_cannot_be_read_is_named_with_its_field() {
     assert_eq!(rig.rows(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_status_callback_is_answered_and_leaves_no_row() {
     let rig = Rig::new().await;
     let tenant = rig.tenant(1).await;
@@ -166,7 +166,7 @@ async fn a_status_callback_is_answered_and_leaves_no_row() {
     assert_eq!(rig.rows(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_number_that_is_taken_away_or_given_counts_by_itself() {
     let rig = Rig::new().await;
     let tenant = rig.tenant(1).await;
