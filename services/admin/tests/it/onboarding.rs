@@ -1,9 +1,11 @@
 use crate::app::{ACCOUNT_SID, AUTH_TOKEN, App, SIGNING_SECRET};
 use axum::http::Method;
 use ccm_auth::{AuthKey, Role};
-use ccm_bus::{Topic, Wake};
+use ccm_bus::{Subscription, Topic, Wake};
 use ccm_testkit::certs::Ca;
 use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// From nothing to a tenant that can carry texts, as the walk-through of docs/api.md does it.
 #[tokio::test]
@@ -161,11 +163,16 @@ async fn a_screen_pop_key_is_shown_once_and_stored_as_a_hash() {
     }
 }
 
+async fn next(heard: &mut Subscription) -> Wake {
+    let wait = Duration::from_secs(10);
+    timeout(wait, heard.next()).await.expect("a wake-up comes")
+}
+
 #[tokio::test]
 async fn other_pods_are_woken_by_everything_that_is_made() {
     let app = App::start().await;
     let mut heard = app.deps.bus.subscribe(&[Topic::Tenants]);
-    assert_eq!(heard.next().await, Wake::LookAgain);
+    assert_eq!(next(&mut heard).await, Wake::LookAgain);
     let tenant = app.tenant("acme").await;
     app.post(
         &format!("/v1/tenants/{}/auth-keys", tenant.id),
@@ -174,10 +181,10 @@ async fn other_pods_are_woken_by_everything_that_is_made() {
     .await
     .ok();
     // The same wake-up may be merged with one that still waits: at least one is heard, and nothing else.
-    assert_eq!(heard.next().await, Wake::TenantChanged { tenant: tenant.id });
+    assert_eq!(next(&mut heard).await, Wake::TenantChanged { tenant: tenant.id });
 
     let mut heard = app.deps.bus.subscribe(&[Topic::Tenants]);
-    assert_eq!(heard.next().await, Wake::LookAgain);
+    assert_eq!(next(&mut heard).await, Wake::LookAgain);
     for (what, body) in [
         ("links", json!({"name": "2", "url": "wss://aacc"})),
         ("skillsets", json!({"name": "2", "link_id": tenant.link})),
@@ -196,7 +203,7 @@ async fn other_pods_are_woken_by_everything_that_is_made() {
             .await
             .ok();
         assert_eq!(
-            heard.next().await,
+            next(&mut heard).await,
             Wake::TenantChanged { tenant: tenant.id },
             "{what}"
         );
