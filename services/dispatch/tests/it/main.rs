@@ -10,3 +10,5 @@ mod order;
 mod pace;
 mod provider;
 mod rig;
+mod watched;
+mod words;

@@ -146,6 +146,7 @@ async fn answer(
     call: Call,
     taken: impl FnOnce(String) -> (StatusCode, Value),
 ) -> Response {
+    let words = format!("cannot send '{}' to {}", call.text, call.to);
     let (does, number) = {
         let mut inner = inner.lock().unwrap();
         inner.calls.push(call);
@@ -168,7 +169,7 @@ async fn answer(
             let code = code
                 .parse::<u32>()
                 .map_or_else(|_| json!(code), |number| json!(number));
-            let mut response = (status, Json(json!({ "code": code, "message": "no" }))).into_response();
+            let mut response = (status, Json(json!({ "code": code, "message": words }))).into_response();
             if let Some(seconds) = rest {
                 response.headers_mut().insert("retry-after", seconds.into());
             }

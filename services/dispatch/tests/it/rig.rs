@@ -9,7 +9,7 @@ use ccm_db::{
 use ccm_dispatch::{Dispatch, Settings};
 use ccm_model::{
     AccountId, Address, Body, ChatId, ConversationId, IdSource, LinkId, MessageId, MessageState, NumberId,
-    PodId, ProviderKind, TenantId,
+    PodId, ProviderKind, TenantId, TraceParent,
 };
 use ccm_runtime::{Health, Lifecycle, config::ShutdownConfig};
 use ccm_testkit::{TestDb, canary};
@@ -88,10 +88,6 @@ pub fn open(app_url: &str, system_url: &str) -> Db {
 
 impl Rig {
     pub async fn new() -> Self {
-        let _ = tracing_subscriber::fmt()
-            .with_env_filter("info,ccm=debug")
-            .with_ansi(false)
-            .try_init();
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let test = TestDb::create(async |url: String| ccm_db::migrate(&url.into()).await)
             .await
@@ -221,13 +217,18 @@ impl Rig {
 
     /// The agent writes a text.
     pub async fn say(&self, chat: Chat, body: &str) -> MessageId {
+        self.say_in(chat, body, None).await
+    }
+
+    /// The agent writes a text in this trace.
+    pub async fn say_in(&self, chat: Chat, body: &str, trace: Option<TraceParent>) -> MessageId {
         let text = AgentText {
             message: IDS.next(),
             author: "Agent Smith".into(),
             body: Body::new(body).unwrap(),
             heard: None,
             written_at: None,
-            trace: None,
+            trace,
         };
         let fence = &chat.tenant.fence;
         let db = self.db.tenant(chat.tenant.id);

@@ -11,3 +11,5 @@ mod outage;
 mod refused;
 mod rig;
 mod sign;
+mod watched;
+mod words;
