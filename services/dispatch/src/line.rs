@@ -25,7 +25,6 @@ use uuid::Uuid;
 const UNREADABLE: Duration = Duration::from_secs(60);
 /// What a try of a paused account may take besides the provider's answer: the wait for the number's moment, the database.
 const TRY_MARGIN: Duration = Duration::from_secs(5);
-
 /// How long a call that the database did not answer waits for the next attempt.
 const DATABASE_AGAIN: Duration = Duration::from_millis(200);
 

@@ -18,6 +18,8 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(20);
 /// After an outage nothing is claimed for so long: whoever has a provider's answer to record, in this pod or another, goes
 /// first. A text whose claim ran out meanwhile would be sent twice.
 const RECORD_FIRST: Duration = Duration::from_secs(1);
+/// … and no longer than so, whatever keeps an answer of this pod from being recorded.
+const RECORD_WITHIN: Duration = Duration::from_secs(10);
 
 /// What the loop waits for.
 enum WaitFor {
@@ -45,9 +47,9 @@ enum Database {
     Away {
         failures: u32,
     },
-    /// It answers again; nothing is claimed until then.
+    /// It answers again, since then.
     Back {
-        until: Instant,
+        since: Instant,
     },
 }
 
@@ -158,13 +160,13 @@ impl Pool {
             }
             tracing::info!("the outbox can be read again");
             self.database = Database::Back {
-                until: Instant::now() + RECORD_FIRST,
+                since: Instant::now(),
             };
         }
-        if let Database::Back { until } = self.database {
-            let now = Instant::now();
-            if now < until || self.worker.has_unrecorded() {
-                return Err(until.saturating_duration_since(now).max(SHORTEST_WAIT));
+        if let Database::Back { since } = self.database {
+            let elapsed = since.elapsed();
+            if elapsed < RECORD_FIRST || (elapsed < RECORD_WITHIN && self.worker.has_unrecorded()) {
+                return Err(RECORD_FIRST.saturating_sub(elapsed).max(SHORTEST_WAIT));
             }
             self.database = Database::Up;
         }

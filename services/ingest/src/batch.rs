@@ -111,6 +111,12 @@ impl Batcher {
 }
 
 impl Workers {
+    /// Returns when a worker has died, which none does as long as there are handles: what it had is not stored, and it
+    /// takes no more. Cancel-safe.
+    pub async fn died(&mut self) {
+        self.0.join_next().await;
+    }
+
     /// Returns when all handles are gone and what they left is stored.
     pub async fn finish(self) {
         self.0.join_all().await;
@@ -134,22 +140,18 @@ impl Worker {
                 if batch.is_empty() {
                     break;
                 }
-                batch = self.store(batch).await;
+                batch = self.store(batch, failures == 0).await;
                 if !batch.is_empty() {
                     failures += 1;
-                    sleep(
-                        FIRST_PAUSE
-                            .saturating_mul(1 << failures.min(8))
-                            .min(LONGEST_PAUSE),
-                    )
-                    .await;
+                    sleep((FIRST_PAUSE * (1 << failures.min(8))).min(LONGEST_PAUSE)).await;
                 }
             }
         }
     }
 
-    /// Stores what it can and answers; returns what is to be tried again because the database does not answer.
-    async fn store(&self, batch: Vec<Waiting>) -> Vec<Waiting> {
+    /// Stores what it can and answers; returns what is to be tried again because the database does not answer. `tell`:
+    /// say so on the log.
+    async fn store(&self, batch: Vec<Waiting>, tell: bool) -> Vec<Waiting> {
         let (texts, answers): (Vec<_>, Vec<_>) = batch.into_iter().map(|w| (w.text, w.answer)).unzip();
         match self.commit(&texts).await {
             Ok(accepted) => {
@@ -161,7 +163,9 @@ impl Worker {
             }
             Err(error) => {
                 metrics::counter!("ccm_ingest_batches_failed_total").increment(1);
-                tracing::warn!(%error, texts = texts.len(), "a batch was not stored; its texts are stored one by one");
+                if tell {
+                    tracing::warn!(%error, texts = texts.len(), "a batch is not stored; its texts are tried one by one");
+                }
                 let batch = texts.into_iter().zip(answers);
                 self.store_singly(batch.map(|(text, answer)| Waiting { text, answer }))
                     .await

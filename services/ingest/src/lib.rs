@@ -44,10 +44,11 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Serves webhooks on `listener` until the process drains; requests under way are finished.
+    /// Serves webhooks on `listener` until the process drains; requests under way are finished. An error is the end of the
+    /// process: a part of the texts would never be stored.
     pub async fn run(self, listener: TcpListener, life: Lifecycle) -> io::Result<()> {
         let settings = self.settings;
-        let (batcher, workers) = Batcher::start(&self.db, &self.bus, settings.batching);
+        let (batcher, mut workers) = Batcher::start(&self.db, &self.bus, settings.batching);
         let router = webhook::router(webhook::Webhooks {
             lookups: lookup::Lookups::new(self.db),
             batcher,
@@ -60,7 +61,10 @@ impl Ingest {
             max_body_bytes: settings.max_body_bytes,
             timeout: Some(settings.request_timeout + SLOW_SENDER),
         };
-        serve(listener, wrap(router, web, self.ids), life).await?;
+        tokio::select! {
+            served = serve(listener, wrap(router, web, self.ids), life) => served?,
+            () = workers.died() => return Err(io::Error::other("a worker that stores texts has died")),
+        }
         // The last handle went with the router.
         workers.finish().await;
         Ok(())

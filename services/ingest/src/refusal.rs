@@ -82,8 +82,9 @@ impl Refusal {
             // Anybody can ask for an address that is none, or sign with nothing.
             Self::NoAccount => tracing::debug!(reason, "webhook refused: {self}"),
             Self::Receive(_) | Self::UnknownNumber => tracing::warn!(reason, "webhook refused: {self}"),
+            // The outage itself is told by whoever meets it first; each text of it is counted.
             Self::Full | Self::Unavailable(_) | Self::TooSlow(_) | Self::Ending => {
-                tracing::warn!(reason, "webhook refused for now: {self}");
+                tracing::debug!(reason, "webhook refused for now: {self}");
             }
             Self::Account(_) | Self::Db(_) => tracing::error!(reason, "webhook failed: {self}"),
         }
