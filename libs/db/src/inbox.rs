@@ -11,10 +11,12 @@ pub struct PendingText {
     pub body: Body,
     pub trace: Option<TraceParent>,
     pub created_at: OffsetDateTime,
+    /// How often it was sent without its fate being known.
+    pub doubts: u32,
 }
 
 pub(crate) const PENDING: &str = "
-SELECT i.message_id, i.seq, m.body, m.trace_parent, m.created_at
+SELECT i.message_id, i.seq, m.body, m.trace_parent, m.created_at, m.resends + (i.state = 'sending')::int AS doubts
 FROM inbox i JOIN message m ON m.id = i.message_id AND m.tenant_id = i.tenant_id
 WHERE i.tenant_id = $1 AND i.conversation_id = $2 AND i.seq > $3 ORDER BY i.seq LIMIT $4";
 
@@ -45,6 +47,7 @@ impl TenantDb<'_> {
                         .try_get::<Option<&str>, _>("trace_parent")?
                         .and_then(TraceParent::parse),
                     created_at: r.try_get("created_at")?,
+                    doubts: r.try_get::<i32, _>("doubts")?.unsigned_abs(),
                 })
             })
             .collect()

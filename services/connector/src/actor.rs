@@ -2,7 +2,7 @@
 
 use crate::{
     lease::Ownership,
-    links::{Links, Reach},
+    links::{self, Links, Reach},
     translate,
 };
 use ccm_bus::{Bus, Wake};
@@ -42,6 +42,16 @@ pub(crate) enum Ended {
     HandedOver,
 }
 
+/// How one EWC chat was left.
+enum Left {
+    /// It is over.
+    Ended(CloseReason),
+    /// The settings are not those that it was dialled with.
+    Outdated,
+    /// Stopped: the chat is for the next owner.
+    HandedOver,
+}
+
 /// Texts read from the database at once.
 const LINE_LENGTH: i64 = 20;
 /// How long a stopped actor waits for the acknowledgement of the text in flight: without it the next owner must send it again.
@@ -50,7 +60,9 @@ const LAST_ACKNOWLEDGEMENT: Duration = Duration::from_secs(3);
 const LAST_CLOSE: Duration = Duration::from_secs(1);
 /// How often an actor whose lease has run out looks whether it is back.
 const LEASE_LOOK: Duration = Duration::from_millis(100);
-/// Between two chats of which the first ended without an agent having been there.
+/// How often an actor that gets no chat looks whether the tenant's settings have been mended.
+const SETTINGS_LOOK: Duration = Duration::from_secs(5);
+/// Between two chats of which the first ended without a text having gone either way.
 const REOPEN_BASE: Duration = Duration::from_secs(1);
 const REOPEN_CAP: Duration = Duration::from_secs(60);
 
@@ -62,11 +74,11 @@ const DATABASE_PAUSE_CAP: Duration = Duration::from_secs(1);
 /// cannot be asked for twice. A macro, since a call borrows what a closure could not lend to a future that is `Send`.
 macro_rules! persist {
     ($actor:ident, |$db:ident| $call:expr) => {{
-        let mut pause = DATABASE_PAUSE;
+        let (began, mut pause) = (Instant::now(), DATABASE_PAUSE);
         loop {
             let $db = $actor.deps.db.tenant($actor.fence.owned.tenant);
             match $call.await {
-                Err(e) if $actor.once_more(&e, &mut pause).await => {}
+                Err(e) if $actor.once_more(&e, began, &mut pause).await => {}
                 other => break other,
             }
         }
@@ -87,10 +99,14 @@ pub(crate) struct Actor {
     in_flight: Option<PendingText>,
     /// The newest sequence that was read into the line.
     read_to: i64,
+    /// The database may hold texts after that.
+    more: bool,
     /// What agents have said before the last resume, to tell a replayed transcript from something new.
     replay: Replay,
-    /// Whether this chat had an agent, or delivered anything: else the next one waits a little.
+    /// Whether a text went either way in this chat: else the next one waits a little.
     fruitful: bool,
+    /// Whether the current socket got the chat: losing it is news then.
+    logged_in: bool,
 }
 
 impl Actor {
@@ -113,8 +129,10 @@ impl Actor {
             line: VecDeque::new(),
             in_flight: None,
             read_to: 0,
+            more: true,
             replay: Replay::default(),
             fruitful: false,
+            logged_in: false,
         }
     }
 
@@ -122,24 +140,21 @@ impl Actor {
     pub async fn run(mut self) -> Result<Ended, DbError> {
         let mut fruitless = 0u32;
         loop {
-            let deps = self.deps.clone();
-            let context = deps
-                .db
-                .tenant(self.fence.owned.tenant)
-                .actor_context(self.conversation)
-                .await?;
+            let conversation = self.conversation;
+            let context = persist!(self, |db| db.actor_context(conversation))?;
+            self.more = true;
             self.read_line().await?;
             if context.chat.is_none() && self.line.is_empty() {
                 return Ok(Ended::Done);
             }
             self.chat = context.chat.as_ref().map(|c| c.id);
             self.fruitful = false;
-            let Some(reason) = self.serve(&context).await? else {
-                return Ok(Ended::HandedOver);
+            let reason = match self.serve(&context).await? {
+                Left::Ended(reason) => reason,
+                Left::Outdated => continue,
+                Left::HandedOver => return Ok(Ended::HandedOver),
             };
-            let at = self.now();
-            let (chat, conversation) = (self.chat.take(), self.conversation);
-            let fence = self.fence;
+            let (fence, chat, at) = (self.fence, self.chat.take(), self.now());
             let closed = persist!(self, |db| db.chat_ended(
                 &fence,
                 conversation,
@@ -163,10 +178,13 @@ impl Actor {
         }
     }
 
-    /// One EWC chat, over as many sockets as it takes. `None`: stopped, the chat is for the next owner.
-    async fn serve(&mut self, context: &ActorContext) -> Result<Option<CloseReason>, DbError> {
-        let Some(reach) = self.reach(context).await else {
-            return Ok(None);
+    /// One EWC chat, over as many sockets as it takes.
+    async fn serve(&mut self, context: &ActorContext) -> Result<Left, DbError> {
+        let Some(reach) = self.deps.links.reach(&context.link) else {
+            tokio::select! {
+                () = sleep(SETTINGS_LOOK) => return Ok(Left::Outdated),
+                () = self.stop.cancelled() => return Ok(Left::HandedOver),
+            }
         };
         let login = translate::login(context);
         if let Some(chat) = &context.chat {
@@ -180,6 +198,7 @@ impl Actor {
         );
         let mut chat = Chat::new(session, reach.dialer.clone(), reach.rate.clone());
         let mut deadline: Option<Instant> = None;
+        let mut look_at = Instant::now() + SETTINGS_LOOK;
         loop {
             if self.stop.is_cancelled() && deadline.is_none() {
                 deadline = Some(match self.in_flight {
@@ -191,29 +210,37 @@ impl Actor {
                 });
             }
             let owned_until = self.owned_until();
-            if owned_until.is_some() && deadline.is_none() && self.may_send(&chat) {
-                self.send_next(&mut chat, &reach).await?;
+            if owned_until.is_some() && deadline.is_none() {
+                self.read_line().await?;
+                if self.may_send(&chat) {
+                    self.send_next(&mut chat, &reach).await?;
+                }
             }
             tokio::select! {
                 // Without a lease the chat stands still: another pod may be speaking for it already.
                 event = chat.next(), if owned_until.is_some() => {
-                    if let Some(reason) = self.take(event, context).await? {
-                        return Ok((reason != CloseReason::Detached).then_some(reason));
+                    let failed = reach.note(&event, chat.last_dial_error());
+                    match self.take(event, context).await? {
+                        Some(CloseReason::Detached) => return Ok(Left::HandedOver),
+                        Some(reason) => return Ok(Left::Ended(reason)),
+                        None => {}
+                    }
+                    if failed && deadline.is_none() && look_at <= Instant::now() {
+                        if self.is_outdated(context).await {
+                            return Ok(Left::Outdated);
+                        }
+                        look_at = Instant::now() + SETTINGS_LOOK;
                     }
                     if deadline.is_some() && self.in_flight.is_none() {
                         chat.detach();
                         deadline = Some(Instant::now() + LAST_CLOSE);
                     }
                 }
-                () = self.nudge.notified(), if deadline.is_none() => {
-                    if self.line.is_empty() {
-                        self.read_line().await?;
-                    }
-                }
+                () = self.nudge.notified(), if deadline.is_none() => self.more = true,
                 () = self.stop.cancelled(), if deadline.is_none() => {}
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     if self.in_flight.take().is_none() {
-                        return Ok(None);
+                        return Ok(Left::HandedOver);
                     }
                     chat.detach();
                     deadline = Some(Instant::now() + LAST_CLOSE);
@@ -223,18 +250,14 @@ impl Actor {
         }
     }
 
-    /// The link's dialer, tried again and again: a bad certificate in the settings is mended in the settings.
-    async fn reach(&self, context: &ActorContext) -> Option<Arc<Reach>> {
-        match self.deps.links.reach(&context.link) {
-            Ok(reach) => Some(reach),
-            Err(e) => {
-                metrics::counter!("ccm_connector_links_unusable_total").increment(1);
-                tracing::error!(link.id = %context.link.id, error = %e, "the link's settings cannot be used; texts are held");
-                tokio::select! {
-                    () = sleep(REOPEN_CAP / 4) => None,
-                    () = self.stop.cancelled() => None,
-                }
-            }
+    /// Whether somebody has changed what this chat dials or asks for. A bad certificate in the settings is mended in the
+    /// settings, and nobody restarts anything.
+    async fn is_outdated(&self, old: &ActorContext) -> bool {
+        let db = self.deps.db.tenant(self.fence.owned.tenant);
+        match db.actor_context(self.conversation).await {
+            Ok(new) => new.skillset != old.skillset || links::differ(&new.link, &old.link),
+            // It is looked at again.
+            Err(_) => false,
         }
     }
 
@@ -246,14 +269,20 @@ impl Actor {
     }
 
     fn may_send(&self, chat: &Chat) -> bool {
-        self.in_flight.is_none() && !self.line.is_empty() && chat.ready_for_text()
+        self.in_flight.is_none() && !self.line.is_empty() && self.chat.is_some() && chat.ready_for_text()
     }
 
     /// Writes the head of the line to the socket: first down in the database that it is being sent, then the frame.
     async fn send_next(&mut self, chat: &mut Chat, reach: &Reach) -> Result<(), DbError> {
-        let (Some(pending), Some(row)) = (self.line.pop_front(), self.chat) else {
+        let Some(row) = self.chat else { return Ok(()) };
+        let Some(pending) = self.line.pop_front() else {
             return Ok(());
         };
+        if pending.doubts >= self.deps.session.doubts_before_dead_letter {
+            return self
+                .dead_letter(pending, &session::Refusal::NeverAcknowledged)
+                .await;
+        }
         let span = tracing::info_span!("connector.deliver", message.id = %pending.message, message.seq = pending.seq);
         if let Some(parent) = &pending.trace {
             trace::follow(&span, parent);
@@ -292,10 +321,12 @@ impl Actor {
     async fn take(&mut self, event: Event, context: &ActorContext) -> Result<Option<CloseReason>, DbError> {
         match event {
             Event::ChatOpened { guid, key } => {
+                self.logged_in = true;
                 self.opened(&translate::stored_guid(&guid), key.expose(), context)
                     .await?
             }
             Event::Resumed { rekeyed } => {
+                self.logged_in = true;
                 metrics::counter!("ccm_connector_resumes_total").increment(1);
                 if let Some(chat) = self.chat {
                     if let Some(key) = rekeyed {
@@ -314,10 +345,7 @@ impl Actor {
             Event::TextHeld { .. } => self.held().await?,
             Event::TextInDoubt { .. } => {
                 metrics::counter!("ccm_connector_texts_in_doubt_total").increment(1);
-                // The row still says `sending`: the next attempt finds that and is marked as a re-send.
-                if let Some(text) = self.in_flight.take() {
-                    self.line.push_front(text);
-                }
+                self.put_back();
             }
             Event::TextRefused { token, reason } => self.refused(token, &reason).await?,
             Event::AgentText {
@@ -348,7 +376,11 @@ impl Actor {
             }
             Event::LinkLost { why } => {
                 metrics::counter!("ccm_connector_links_lost_total", "why" => loss_label(&why)).increment(1);
-                tracing::warn!(conversation.id = %self.conversation, why = ?why, "link lost; resuming");
+                if std::mem::take(&mut self.logged_in) {
+                    tracing::info!(conversation.id = %self.conversation, why = ?why, "link lost; resuming");
+                } else {
+                    tracing::debug!(conversation.id = %self.conversation, why = ?why, "login failed; trying again");
+                }
             }
             Event::ConnectFailed { attempt } => {
                 metrics::counter!("ccm_connector_connect_failures_total").increment(1);
@@ -359,16 +391,16 @@ impl Actor {
             }
             Event::FarSideError(error) => {
                 metrics::counter!("ccm_connector_far_side_errors_total").increment(1);
-                tracing::warn!(conversation.id = %self.conversation, error.code = error.code, "AACC reported an error");
+                // While there is no login, the link says it once for all of its chats.
+                if self.logged_in {
+                    tracing::warn!(conversation.id = %self.conversation, error.code = error.code, "AACC reported an error");
+                }
             }
             Event::Maintenance => {
-                tracing::warn!(link.id = %context.link.id, "AACC shuts down for maintenance; texts are held");
+                tracing::info!(link.id = %context.link.id, conversation.id = %self.conversation, "AACC shuts down for maintenance; texts are held");
             }
             Event::Closed(reason) => {
-                // What was in flight is in doubt: its row says so already.
-                if let Some(text) = self.in_flight.take() {
-                    self.line.push_front(text);
-                }
+                self.put_back();
                 return Ok(Some(reason));
             }
             Event::ReadyForText
@@ -380,6 +412,14 @@ impl Actor {
             | Event::RouteCancelled => {}
         }
         Ok(None)
+    }
+
+    /// The text in flight is in doubt. Its row still says `sending`: the next attempt finds that and is marked as a re-send.
+    fn put_back(&mut self) {
+        if let Some(mut text) = self.in_flight.take() {
+            text.doubts += 1;
+            self.line.push_front(text);
+        }
     }
 
     async fn opened(&mut self, guid: &str, key: &str, context: &ActorContext) -> Result<(), DbError> {
@@ -402,7 +442,6 @@ impl Actor {
     }
 
     async fn room(&mut self, present: bool) -> Result<(), DbError> {
-        self.fruitful |= present;
         let Some(chat) = self.chat else { return Ok(()) };
         let fence = self.fence;
         let room = if present {
@@ -423,9 +462,6 @@ impl Actor {
         metrics::counter!("ccm_connector_texts_delivered_total").increment(1);
         metrics::histogram!("ccm_connector_delivery_seconds")
             .record((at - text.created_at).as_seconds_f64().max(0.0));
-        if self.line.is_empty() {
-            self.read_line().await?;
-        }
         Ok(())
     }
 
@@ -449,6 +485,10 @@ impl Actor {
         else {
             return Ok(());
         };
+        self.dead_letter(text, reason).await
+    }
+
+    async fn dead_letter(&mut self, text: PendingText, reason: &session::Refusal) -> Result<(), DbError> {
         let (fence, at) = (self.fence, self.now());
         let detail = reason.to_string();
         persist!(self, |db| db.text_refused(
@@ -460,9 +500,6 @@ impl Actor {
         ))?;
         metrics::counter!("ccm_connector_texts_refused_total").increment(1);
         tracing::error!(message.id = %text.message, why = %reason, "a text became a dead letter");
-        if self.line.is_empty() {
-            self.read_line().await?;
-        }
         Ok(())
     }
 
@@ -473,7 +510,11 @@ impl Actor {
             metrics::counter!("ccm_connector_replayed_texts_total").increment(1);
             return Ok(());
         }
-        let Some(chat) = self.chat else { return Ok(()) };
+        let Some(chat) = self.chat else {
+            metrics::counter!("ccm_connector_agent_texts_without_chat_total").increment(1);
+            tracing::error!(conversation.id = %self.conversation, "AACC sent a text before it gave a chat; it is dropped");
+            return Ok(());
+        };
         self.fruitful = true;
         let span = tracing::info_span!("connector.agent_text", conversation.id = %self.conversation);
         let bodies = translate::bodies(&text::from_agent(raw));
@@ -511,27 +552,29 @@ impl Actor {
         Ok(())
     }
 
+    /// Reads on where the line is empty and there may be more.
     async fn read_line(&mut self) -> Result<(), DbError> {
+        if !self.line.is_empty() || !std::mem::take(&mut self.more) {
+            return Ok(());
+        }
         let (conversation, after) = (self.conversation, self.read_to);
         let texts = persist!(self, |db| db.pending_texts(conversation, after, LINE_LENGTH))?;
         if let Some(last) = texts.last() {
             self.read_to = last.seq;
         }
+        self.more = texts.len() as i64 == LINE_LENGTH;
         self.line.extend(texts);
         Ok(())
     }
 
-    /// Whether a failed call is to be made again, after a pause. Not when the actor is stopped: then the next owner hears it
-    /// again from AACC.
-    async fn once_more(&self, error: &DbError, pause: &mut Duration) -> bool {
-        if !error.is_retryable() {
+    /// Whether a failed call is to be made again, after a pause. A stopped actor tries for a moment only: the next owner
+    /// hears from AACC's transcript what could not be written down, where AACC has one.
+    async fn once_more(&self, error: &DbError, began: Instant, pause: &mut Duration) -> bool {
+        if !error.is_retryable() || (self.stop.is_cancelled() && began.elapsed() > LAST_ACKNOWLEDGEMENT) {
             return false;
         }
         metrics::counter!("ccm_connector_database_retries_total").increment(1);
-        tokio::select! {
-            () = sleep(*pause) => {}
-            () = self.stop.cancelled() => return false,
-        }
+        sleep(*pause).await;
         *pause = (*pause * 2).min(DATABASE_PAUSE_CAP);
         true
     }

@@ -19,6 +19,7 @@ use ccm_model::{IdSource, PodId};
 use ccm_runtime::Lifecycle;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::task::AbortOnDropHandle;
 
 /// How a connector pod works.
 #[derive(Debug, Clone)]
@@ -53,7 +54,8 @@ impl Connector {
             self.settings.pod_name,
             times,
         ));
-        let heart = tokio::spawn(keep_alive(keeper.clone(), times, life.clone()));
+        // Not one beat more than the pool lives, however it ends: a lease that nobody acts on would go on and on.
+        let _heart = AbortOnDropHandle::new(tokio::spawn(keep_alive(keeper.clone(), times, life.clone())));
         let wakes = self.bus.subscribe(&Topic::all_inbound());
         let deps = Arc::new(actor::Deps {
             links: links::Links::default(),
@@ -63,11 +65,9 @@ impl Connector {
             session: Arc::new(self.settings.session),
         });
         tracing::info!(pod.id = %pod, "connector pod is up");
-        let result = pool::Pool::new(deps, pod, keeper)
+        pool::Pool::new(deps, pod, keeper)
             .run(wakes, self.settings.poll, life)
-            .await;
-        heart.abort();
-        result
+            .await
     }
 }
 

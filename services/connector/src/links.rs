@@ -2,10 +2,14 @@
 
 use ccm_db::{LinkRow, Scheme};
 use ccm_ewc_client::{ConnectRate, DialError, Dialer, Target};
+use ccm_ewc_proto::session::{Event, Loss};
 use ccm_model::LinkId;
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 /// One link of a tenant.
@@ -13,34 +17,102 @@ pub(crate) struct Reach {
     pub dialer: Dialer,
     pub rate: ConnectRate,
     pub swap_angle_brackets: bool,
+    link: LinkId,
     connects_per_second: f32,
+    /// No chat could be had since one was had last: said once, not by each of a thousand chats at each of their tries.
+    failing: AtomicBool,
+}
+
+impl Reach {
+    /// Follows how the link does. Whether this event says that a chat's try to get in, or to stay in, has failed.
+    pub fn note(&self, event: &Event, dial_error: Option<&DialError>) -> bool {
+        match event {
+            Event::ChatOpened { .. } | Event::Resumed { .. } => {
+                if self.failing.swap(false, Relaxed) {
+                    tracing::info!(link.id = %self.link, "the link works again");
+                }
+                false
+            }
+            Event::ConnectFailed { .. } => {
+                if !self.failing.swap(true, Relaxed) {
+                    let (error, remedy) = dial_error
+                        .map(|e| (tracing::field::display(e), e.remedy()))
+                        .unzip();
+                    tracing::warn!(link.id = %self.link, error, remedy, "the link cannot be dialled; texts are held");
+                }
+                true
+            }
+            Event::LinkLost {
+                why: why @ (Loss::LoginRefused { .. } | Loss::LoginTimeout | Loss::Maintenance),
+            } => {
+                if !self.failing.swap(true, Relaxed) {
+                    tracing::warn!(link.id = %self.link, why = ?why, "AACC gives no chat; texts are held");
+                }
+                true
+            }
+            Event::LinkLost { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 /// All links that this pod has dialled.
 #[derive(Default)]
-pub(crate) struct Links(Mutex<HashMap<LinkId, Arc<Reach>>>);
+pub(crate) struct Links(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    usable: HashMap<LinkId, Arc<Reach>>,
+    /// Settings that no dialer can be made of, as they were when that was said on the log.
+    unusable: HashMap<LinkId, Target>,
+}
 
 impl Links {
     /// The link as it is configured now. Set up anew when its settings have changed; chats that are up stay as they are.
-    pub fn reach(&self, row: &LinkRow) -> Result<Arc<Reach>, DialError> {
+    /// `None` when the settings cannot be used, which is said on the log.
+    pub fn reach(&self, row: &LinkRow) -> Option<Arc<Reach>> {
         let target = target(row);
-        let mut links = self.0.lock().expect("nothing panics under this lock");
-        if let Some(reach) = links.get(&row.id)
+        let mut known = self.0.lock().expect("nothing panics under this lock");
+        if let Some(reach) = known.usable.get(&row.id)
             && *reach.dialer.target() == target
             && reach.swap_angle_brackets == row.swap_angle_brackets
             && reach.connects_per_second == row.connects_per_second
         {
-            return Ok(reach.clone());
+            return Some(reach.clone());
         }
+        let dialer = match Dialer::new(&target) {
+            Ok(dialer) => dialer,
+            Err(e) => {
+                if known.unusable.get(&row.id) != Some(&target) {
+                    metrics::counter!("ccm_connector_links_unusable_total").increment(1);
+                    tracing::error!(
+                        link.id = %row.id,
+                        error = %e,
+                        remedy = e.remedy(),
+                        "the link's settings cannot be used; texts are held"
+                    );
+                    known.unusable.insert(row.id, target);
+                }
+                return None;
+            }
+        };
+        known.unusable.remove(&row.id);
         let reach = Arc::new(Reach {
-            dialer: Dialer::new(&target)?,
+            dialer,
             rate: ConnectRate::per_second(row.connects_per_second.into()),
             swap_angle_brackets: row.swap_angle_brackets,
+            link: row.id,
             connects_per_second: row.connects_per_second,
+            failing: AtomicBool::new(false),
         });
-        links.insert(row.id, reach.clone());
-        Ok(reach)
+        known.usable.insert(row.id, reach.clone());
+        Some(reach)
     }
+}
+
+/// Whether a chat that cannot be had over `old` may be had over `new`.
+pub(crate) fn differ(new: &LinkRow, old: &LinkRow) -> bool {
+    new.id != old.id || target(new) != target(old)
 }
 
 fn target(row: &LinkRow) -> Target {

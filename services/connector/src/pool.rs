@@ -11,7 +11,7 @@ use ccm_runtime::Lifecycle;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
     sync::{Notify, watch},
-    task::JoinSet,
+    task::{self, JoinError, JoinSet},
     time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,7 @@ struct Running {
     owned: OwnedTenant,
     nudge: Arc<Notify>,
     stop: CancellationToken,
+    task: task::Id,
     /// The newest text that it was told of by a poll.
     told: i64,
 }
@@ -31,6 +32,16 @@ struct Cooling {
     until: Instant,
 }
 
+/// Why an actor ended that should not have.
+#[derive(thiserror::Error, Debug)]
+enum Failure {
+    #[error(transparent)]
+    Database(DbError),
+    /// A fault of ours; its message is on standard error, where the hook of the process puts it.
+    #[error("it panicked")]
+    Panic(JoinError),
+}
+
 const COOLING_BASE: Duration = Duration::from_secs(1);
 const COOLING_CAP: Duration = Duration::from_secs(60);
 
@@ -39,6 +50,8 @@ pub(crate) struct Pool {
     pod: PodId,
     keeper: Arc<LeaseKeeper>,
     ownership: watch::Receiver<Ownership>,
+    /// What was owned when ownership last changed.
+    owned: Arc<HashMap<TenantId, i64>>,
     running: HashMap<ConversationId, Running>,
     actors: JoinSet<(ConversationId, Result<Ended, DbError>)>,
     cooling: HashMap<ConversationId, Cooling>,
@@ -52,6 +65,7 @@ impl Pool {
             pod,
             keeper,
             ownership,
+            owned: Arc::default(),
             running: HashMap::new(),
             actors: JoinSet::new(),
             cooling: HashMap::new(),
@@ -90,15 +104,16 @@ impl Pool {
 
     /// Stops actors whose tenant was lost or taken anew. Returns whether there are new tenants to look at.
     fn reconcile(&mut self) -> bool {
-        let now = self.ownership.borrow_and_update().clone();
-        let mut known: std::collections::HashSet<TenantId> = std::collections::HashSet::new();
+        let now = self.ownership.borrow_and_update().epochs.clone();
         for running in self.running.values() {
-            known.insert(running.owned.tenant);
-            if now.epoch(running.owned.tenant) != Some(running.owned.epoch) {
+            if now.get(&running.owned.tenant) != Some(&running.owned.epoch) {
                 running.stop.cancel();
             }
         }
-        now.epochs.keys().any(|t| !known.contains(t))
+        let before = std::mem::replace(&mut self.owned, now);
+        self.owned
+            .iter()
+            .any(|(tenant, epoch)| before.get(tenant) != Some(epoch))
     }
 
     async fn poll(&mut self) {
@@ -160,42 +175,44 @@ impl Pool {
             nudge.clone(),
             stop.clone(),
         );
-        self.actors
-            .spawn(async move { (conversation, actor.run().await) });
+        let task = self
+            .actors
+            .spawn(async move { (conversation, actor.run().await) })
+            .id();
         self.running.insert(
             conversation,
             Running {
                 owned,
                 nudge,
                 stop,
+                task,
                 told,
             },
         );
         metrics::gauge!("ccm_connector_actors").set(self.running.len() as f64);
     }
 
-    fn ended(&mut self, ended: Result<(ConversationId, Result<Ended, DbError>), tokio::task::JoinError>) {
+    fn ended(&mut self, ended: Result<(ConversationId, Result<Ended, DbError>), JoinError>) {
         let (conversation, result) = match ended {
-            Ok(ended) => ended,
+            Ok((conversation, result)) => (conversation, result.map_err(Failure::Database)),
             Err(panic) => {
-                // The task's id is all that a panic leaves: its conversation is found by its absence at the next poll.
-                tracing::error!(error = %panic, "an actor panicked");
-                metrics::counter!("ccm_connector_actor_failures_total", "why" => "panic").increment(1);
-                self.running.retain(|_, r| Arc::strong_count(&r.nudge) > 1);
-                return;
+                // The task's id is all that a panic leaves.
+                let found = self.running.iter().find(|(_, r)| r.task == panic.id());
+                let Some((conversation, _)) = found else { return };
+                (*conversation, Err(Failure::Panic(panic)))
             }
         };
         self.running.remove(&conversation);
         metrics::gauge!("ccm_connector_actors").set(self.running.len() as f64);
         match result {
-            Ok(Ended::Done | Ended::HandedOver) | Err(DbError::Fenced) => {
+            Ok(Ended::Done | Ended::HandedOver) | Err(Failure::Database(DbError::Fenced)) => {
                 self.cooling.remove(&conversation);
             }
             Err(e) => self.cool(conversation, &e),
         }
     }
 
-    fn cool(&mut self, conversation: ConversationId, error: &DbError) {
+    fn cool(&mut self, conversation: ConversationId, error: &Failure) {
         let failures = self.cooling.get(&conversation).map_or(0, |c| c.failures) + 1;
         let pause = (COOLING_BASE * 2u32.saturating_pow(failures - 1)).min(COOLING_CAP);
         self.cooling.insert(
@@ -205,7 +222,11 @@ impl Pool {
                 until: Instant::now() + pause,
             },
         );
-        metrics::counter!("ccm_connector_actor_failures_total", "why" => "database").increment(1);
+        let why = match error {
+            Failure::Database(_) => "database",
+            Failure::Panic(_) => "panic",
+        };
+        metrics::counter!("ccm_connector_actor_failures_total", "why" => why).increment(1);
         tracing::error!(
             conversation.id = %conversation,
             error = %error,
@@ -216,14 +237,18 @@ impl Pool {
 
     async fn drain(mut self) -> Result<(), DbError> {
         tracing::info!(chats = self.running.len(), "handing chats over");
-        // Before the sockets close: nobody else starts while ours still speak, and we take nothing new.
-        self.keeper.beat(true).await?;
         for running in self.running.values() {
             running.stop.cancel();
         }
-        while let Some(ended) = self.actors.join_next().await {
-            self.ended(ended);
-        }
-        self.keeper.release_all().await
+        let keeper = self.keeper.clone();
+        let hand_over = async {
+            while let Some(ended) = self.actors.join_next().await {
+                self.ended(ended);
+            }
+        };
+        // So that other pods count without us. Where it fails, the heartbeats say it soon; and the chats do not wait for it.
+        let (_, ()) = tokio::join!(keeper.beat(true), hand_over);
+        // Only now: nobody else speaks while ours still do.
+        keeper.release_all().await
     }
 }

@@ -56,9 +56,10 @@ pub(crate) fn stored_guid(guid: &Guid) -> String {
     guid.to_json().to_string()
 }
 
-/// AACC's milliseconds since 1970.
+/// AACC's milliseconds since 1970. `None` also for what no database takes as a time.
 pub(crate) fn written_at(timestamp_ms: Option<i64>) -> Option<OffsetDateTime> {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(timestamp_ms?) * 1_000_000).ok()
+    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(timestamp_ms?) * 1_000_000).ok()?;
+    (at.year() > 0).then_some(at)
 }
 
 /// An agent's text as texts that can be stored: without NUL, which Postgres does not take, and cut where it is longer than

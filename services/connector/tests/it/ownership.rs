@@ -1,0 +1,124 @@
+//! Who speaks for a tenant, and how it changes hands.
+
+use crate::rig::{PATIENCE, Rig, agent, open_chat, received, sim};
+use ccm_aacc_sim::{Link, NewConnections, Tls};
+use ccm_model::MessageState;
+use std::time::Duration;
+
+/// Two pods share tenants. One drains: its chats go on at the other, with the same agents, nothing lost or doubled.
+#[tokio::test]
+async fn a_drained_pod_hands_its_chats_over() {
+    let rig = Rig::new().await;
+    let mut tenants = Vec::new();
+    let first = rig.pod();
+    for n in 1..=4 {
+        let sim = sim(Tls::Plain).await;
+        let tenant = rig.tenant(n, &sim, None).await;
+        let conversation = rig.text(tenant, n, "1").await;
+        tenants.push((n, tenant, conversation, sim));
+    }
+    for (_, tenant, conversation, sim) in &tenants {
+        let chat = open_chat(sim).await;
+        sim.join(chat.guid, agent()).unwrap();
+        rig.until_state(*tenant, *conversation, MessageState::Delivered, 1)
+            .await;
+        // Nothing is marked as doubled although the next texts are in flight when the pod is asked to go.
+        sim.set_faults(|f| f.ack_delay_ms = 300);
+    }
+    let _second = rig.pod();
+    for (n, tenant, ..) in &tenants {
+        rig.texts(*tenant, *n, &["2".into(), "3".into()]).await;
+    }
+    for (.., sim) in &tenants {
+        sim.wait_for_chat(|c| c.received == 2, PATIENCE).await.unwrap();
+    }
+    let (took, result) = first.drain().await;
+    result.unwrap();
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    for (n, tenant, conversation, sim) in &tenants {
+        rig.text(*tenant, *n, "4").await;
+        let all = rig
+            .until_state(*tenant, *conversation, MessageState::Delivered, 4)
+            .await;
+        assert_eq!(received(sim), ["1", "2", "3", "4"]);
+        assert!(all.iter().all(|m| m.resends == 0));
+        assert_eq!((sim.chats().len(), sim.chats()[0].resumes), (1, 1));
+        assert!(sim.violations().is_empty(), "{:?}", sim.violations());
+    }
+    assert_eq!(rig.sql("SELECT count(*) FROM pod"), "1");
+}
+
+/// A pod that is killed is replaced when its lease has run out; what was in flight is marked.
+#[tokio::test]
+async fn a_killed_pod_is_replaced() {
+    let (rig, sim) = (Rig::new().await, sim(Tls::Plain).await);
+    let tenant = rig.tenant(1, &sim, None).await;
+    let conversation = rig.text(tenant, 1, "1").await;
+    let first = rig.pod();
+    let _second = rig.pod();
+    let chat = open_chat(&sim).await;
+    sim.set_faults(|f| f.withhold_acks = 1);
+    sim.join(chat.guid, agent()).unwrap();
+    sim.wait_for(chat.guid, |c| c.received == 1, PATIENCE)
+        .await
+        .unwrap();
+    // Whichever owns it: both go, and a third one comes.
+    drop(first);
+    drop(_second);
+    let _third = rig.pod();
+    rig.text(tenant, 1, "2").await;
+    let all = rig
+        .until_state(tenant, conversation, MessageState::Delivered, 2)
+        .await;
+    assert_eq!(received(&sim), ["1", "1", "2"]);
+    assert_eq!((all[0].resends, all[1].resends), (1, 0));
+    assert_eq!(sim.chats().len(), 1, "the chat is the same");
+}
+
+/// Neither a dial that hangs nor a text that waits keeps a pod from ending.
+#[tokio::test]
+async fn a_pod_ends_while_it_dials() {
+    let (rig, sim) = (Rig::new().await, sim(Tls::Plain).await);
+    let tenant = rig.tenant(1, &sim, None).await;
+    sim.set_faults(|f| f.new_connections = NewConnections::Hang);
+    let conversation = rig.text(tenant, 1, "hello").await;
+    let pod = rig.pod();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let (took, result) = pod.drain().await;
+    result.unwrap();
+    assert!(took < Duration::from_millis(900), "{took:?}");
+    sim.set_faults(|f| f.new_connections = NewConnections::Accept);
+    let _next = rig.pod();
+    let chat = open_chat(&sim).await;
+    sim.join(chat.guid, agent()).unwrap();
+    let all = rig
+        .until_state(tenant, conversation, MessageState::Delivered, 1)
+        .await;
+    assert_eq!((all[0].attempts, all[0].resends), (1, 0));
+}
+
+/// A black hole with a text in flight: the drain waits for the acknowledgement a while, not for ever.
+#[tokio::test]
+async fn a_pod_ends_although_an_acknowledgement_stays_away() {
+    let (rig, sim) = (Rig::new().await, sim(Tls::Plain).await);
+    let tenant = rig.tenant(1, &sim, None).await;
+    let conversation = rig.text(tenant, 1, "hello").await;
+    sim.set_faults(|f| f.withhold_acks = 1);
+    let pod = rig.pod();
+    let chat = open_chat(&sim).await;
+    sim.join(chat.guid, agent()).unwrap();
+    sim.wait_for(chat.guid, |c| c.received == 1, PATIENCE)
+        .await
+        .unwrap();
+    let (took, result) = pod.drain().await;
+    result.unwrap();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    sim.wait_for(chat.guid, |c| c.link == Link::Lost, PATIENCE)
+        .await
+        .unwrap();
+    let _next = rig.pod();
+    let all = rig
+        .until_state(tenant, conversation, MessageState::Delivered, 1)
+        .await;
+    assert_eq!(all[0].resends, 1);
+}
