@@ -10,10 +10,7 @@ use ccm_model::{AccountId, IdSource, TenantId};
 use ccm_runtime::{Lifecycle, trace};
 use ccm_sms::{Account, Outbound};
 use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 use time::OffsetDateTime;
@@ -34,8 +31,6 @@ pub(crate) struct Worker {
     ids: IdSource,
     http: reqwest::Client,
     circuits: Mutex<Circuits>,
-    /// Providers' answers that the database does not know of yet, although it was told.
-    unrecorded: AtomicUsize,
     provider_timeout: Duration,
     hold: Duration,
     give_up_after: Duration,
@@ -54,16 +49,10 @@ impl Worker {
             ids,
             http: ccm_sms::client().map_err(Error::Client)?,
             circuits: Mutex::new(Circuits::new(settings.provider_timeout + TRY_MARGIN)),
-            unrecorded: AtomicUsize::new(0),
             provider_timeout: settings.provider_timeout,
             hold: settings.claim,
             give_up_after: settings.give_up_after,
         })
-    }
-
-    /// Whether an answer waits to be recorded because the database is away.
-    pub fn has_unrecorded(&self) -> bool {
-        self.unrecorded.load(Ordering::Relaxed) > 0
     }
 
     pub fn random(&self) -> u64 {
@@ -244,16 +233,12 @@ impl Worker {
     /// Records the outcome. While the database is away it is tried again and again: what is forgotten here is sent twice.
     async fn finish(&self, claim: &Claim, sending: &Sending, outcome: &Outcome) -> Next {
         let tenant = self.db.tenant(claim.tenant);
-        let mut unrecorded = None;
         loop {
             let at = self.now();
             match tenant.finish_send(claim, sending.message, outcome, at).await {
                 Ok(true) => return Next::More,
                 Ok(false) => return Next::Done,
-                Err(e) if e.is_retryable() => {
-                    unrecorded.get_or_insert_with(|| Unrecorded::new(&self.unrecorded));
-                    sleep(DATABASE_AGAIN).await;
-                }
+                Err(e) if e.is_retryable() => sleep(DATABASE_AGAIN).await,
                 Err(error) => {
                     tracing::error!(
                         %error,
@@ -267,21 +252,5 @@ impl Worker {
 
     fn now(&self) -> OffsetDateTime {
         self.ids.clock().now()
-    }
-}
-
-/// Counts an answer that waits to be recorded, for as long as it does.
-struct Unrecorded<'a>(&'a AtomicUsize);
-
-impl<'a> Unrecorded<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Unrecorded<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

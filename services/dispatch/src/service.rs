@@ -16,10 +16,9 @@ use tokio::{
 const SHORTEST_WAIT: Duration = Duration::from_millis(20);
 
 /// After an outage nothing is claimed for so long: whoever has a provider's answer to record, in this pod or another, goes
-/// first. A text whose claim ran out meanwhile would be sent twice.
-const RECORD_FIRST: Duration = Duration::from_secs(1);
-/// … and no longer than so, whatever keeps an answer of this pod from being recorded.
-const RECORD_WITHIN: Duration = Duration::from_secs(10);
+/// first. A text whose claim ran out meanwhile would be sent twice. Longer than the steps in which a pool looks for the
+/// database.
+const RECORD_FIRST: Duration = Duration::from_secs(2);
 
 /// What the loop waits for.
 enum WaitFor {
@@ -164,11 +163,10 @@ impl Pool {
             };
         }
         if let Database::Back { since } = self.database {
-            let elapsed = since.elapsed();
-            if elapsed < RECORD_FIRST || (elapsed < RECORD_WITHIN && self.worker.has_unrecorded()) {
-                return Err(RECORD_FIRST.saturating_sub(elapsed).max(SHORTEST_WAIT));
+            match RECORD_FIRST.checked_sub(since.elapsed()) {
+                Some(rest) => return Err(rest),
+                None => self.database = Database::Up,
             }
-            self.database = Database::Up;
         }
         Ok(())
     }

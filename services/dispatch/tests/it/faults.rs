@@ -90,46 +90,52 @@ async fn draining_finishes_what_is_on_its_way_and_lets_go_of_the_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn goes_on_by_itself_when_the_database_comes_back() {
+async fn goes_on_by_itself_when_the_database_comes_back_and_sends_nothing_twice() {
     let (rig, provider) = (Rig::new().await, Provider::start().await);
     let tenant = rig.tenant(1, ProviderKind::Http, &provider, FAST).await;
-    let (chat, other) = (rig.chat(tenant, 1).await, rig.chat(tenant, 2).await);
     let urls = rig.test.urls();
     let server = urls.app.rsplit('@').next().unwrap().split('/').next().unwrap();
     let proxy = Proxy::start(server.parse().unwrap()).await.unwrap();
     let through = |url: &str| url.replace(server, &proxy.addr().to_string());
-    let db = open(&through(&urls.app), &through(&urls.system));
-    let told = Arc::new(Semaphore::new(0));
-    provider.next([Does::Takes, Does::TakesWhen(told.clone())]);
-    // The claim runs out during the outage: nobody may send the text again all the same.
-    let settings = Settings {
-        provider_timeout: Duration::from_secs(60),
-        claim: Duration::from_secs(61),
-        ..settings()
+    let start = || {
+        let db = open(&through(&urls.app), &through(&urls.system));
+        let patient = Settings {
+            provider_timeout: Duration::from_secs(60),
+            claim: Duration::from_secs(61),
+            ..settings()
+        };
+        Dispatcher::start(db, rig.bus.clone(), patient)
     };
-    let _dispatcher = Dispatcher::start(db, rig.bus.clone(), settings);
-    let before = rig.say(chat, "before").await;
-    rig.until(chat, before, MessageState::Sent).await;
-    let under_way = rig.say(chat, "under way").await;
-    while provider.calls().len() < 2 {
+    let _dispatchers = [start(), start()];
+    let told = Arc::new(Semaphore::new(0));
+    provider.next((0..8).map(|_| Does::TakesWhen(told.clone())));
+    let mut texts = Vec::new();
+    for customer in 0..8 {
+        let chat = rig.chat(tenant, customer).await;
+        texts.push((chat, rig.say(chat, "under way").await));
+    }
+    while provider.calls().len() < 8 {
         sleep(Duration::from_millis(5)).await;
     }
     proxy.refuse(true).await;
     proxy.cut();
-    told.add_permits(1);
-    let meanwhile = rig.say(other, "meanwhile").await;
-    // Time for the loop to notice; the claim is made to expire.
-    sleep(Duration::from_millis(700)).await;
-    let expire = "update outbox_line set due_at = now()";
-    rig.test.superuser_sql(expire).unwrap();
-    assert_eq!(rig.message(chat, under_way).await.state, MessageState::Sending);
+    told.add_permits(8);
+    let other = rig.chat(tenant, 8).await;
+    texts.push((other, rig.say(other, "meanwhile").await));
+    // Time to notice; then the claims run out.
+    sleep(Duration::from_secs(2)).await;
+    rig.test
+        .superuser_sql("update outbox_line set due_at = now()")
+        .unwrap();
+    for (chat, id) in &texts[..8] {
+        assert_eq!(rig.message(*chat, *id).await.state, MessageState::Sending);
+    }
     proxy.refuse(false).await;
-    rig.until(other, meanwhile, MessageState::Sent).await;
-    let under_way = rig.until(chat, under_way, MessageState::Sent).await;
-    assert_eq!((under_way.attempts, under_way.resends), (1, 0), "not sent twice");
-    let mut texts: Vec<_> = provider.calls().into_iter().map(|call| call.text).collect();
-    texts.sort();
-    assert_eq!(texts, ["before", "meanwhile", "under way"]);
+    for (chat, id) in texts {
+        let row = rig.until(chat, id, MessageState::Sent).await;
+        assert_eq!((row.attempts, row.resends), (1, 0));
+    }
+    assert_eq!(provider.calls().len(), 9);
 }
 
 #[tokio::test(flavor = "multi_thread")]
