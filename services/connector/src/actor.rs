@@ -219,7 +219,7 @@ impl Actor {
             tokio::select! {
                 // Without a lease the chat stands still: another pod may be speaking for it already.
                 event = chat.next(), if owned_until.is_some() => {
-                    let failed = reach.note(&event, chat.last_dial_error());
+                    let failed = reach.note(&event, self.logged_in, chat.last_dial_error());
                     match self.take(event, context).await? {
                         Some(CloseReason::Detached) => return Ok(Left::HandedOver),
                         Some(reason) => return Ok(Left::Ended(reason)),
@@ -328,12 +328,9 @@ impl Actor {
             Event::Resumed { rekeyed } => {
                 self.logged_in = true;
                 metrics::counter!("ccm_connector_resumes_total").increment(1);
-                if let Some(chat) = self.chat {
-                    if let Some(key) = rekeyed {
-                        let fence = self.fence;
-                        persist!(self, |db| db.chat_rekeyed(&fence, chat, key.expose()))?;
-                    }
-                    self.load_replay(chat).await?;
+                if let (Some(chat), Some(key)) = (self.chat, rekeyed) {
+                    let fence = self.fence;
+                    persist!(self, |db| db.chat_rekeyed(&fence, chat, key.expose()))?;
                 }
             }
             Event::SessionExpired => {
@@ -380,6 +377,10 @@ impl Actor {
                     tracing::info!(conversation.id = %self.conversation, why = ?why, "link lost; resuming");
                 } else {
                     tracing::debug!(conversation.id = %self.conversation, why = ?why, "login failed; trying again");
+                }
+                // Now, for nobody says that AACC answers the login before it sends the transcript.
+                if let Some(chat) = self.chat {
+                    self.load_replay(chat).await?;
                 }
             }
             Event::ConnectFailed { attempt } => {

@@ -2,7 +2,7 @@
 
 use ccm_db::{LinkRow, Scheme};
 use ccm_ewc_client::{ConnectRate, DialError, Dialer, Target};
-use ccm_ewc_proto::session::{Event, Loss};
+use ccm_ewc_proto::session::Event;
 use ccm_model::LinkId;
 use std::{
     collections::HashMap,
@@ -25,7 +25,7 @@ pub(crate) struct Reach {
 
 impl Reach {
     /// Follows how the link does. Whether this event says that a chat's try to get in, or to stay in, has failed.
-    pub fn note(&self, event: &Event, dial_error: Option<&DialError>) -> bool {
+    pub fn note(&self, event: &Event, logged_in: bool, dial_error: Option<&DialError>) -> bool {
         match event {
             Event::ChatOpened { .. } | Event::Resumed { .. } => {
                 if self.failing.swap(false, Relaxed) {
@@ -42,15 +42,12 @@ impl Reach {
                 }
                 true
             }
-            Event::LinkLost {
-                why: why @ (Loss::LoginRefused { .. } | Loss::LoginTimeout | Loss::Maintenance),
-            } => {
-                if !self.failing.swap(true, Relaxed) {
+            Event::LinkLost { why } => {
+                if !logged_in && !self.failing.swap(true, Relaxed) {
                     tracing::warn!(link.id = %self.link, why = ?why, "AACC gives no chat; texts are held");
                 }
                 true
             }
-            Event::LinkLost { .. } => true,
             _ => false,
         }
     }

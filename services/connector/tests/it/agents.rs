@@ -175,7 +175,7 @@ async fn chats_that_end_at_once_are_not_reopened_in_haste() {
     };
     let _ = tokio::time::timeout(Duration::from_secs(4), ended).await;
     let chats = sim.chats().len();
-    assert!((2..=4).contains(&chats), "{chats} chats in 4 s");
+    assert!(chats <= 4, "{chats} chats in 4 s");
     // The next agent has it.
     sim.set_faults(|f| f.withhold_acks = 0);
     let chat = open_chat(&sim).await;

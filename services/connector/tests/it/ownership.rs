@@ -1,8 +1,8 @@
 //! Who speaks for a tenant, and how it changes hands.
 
-use crate::rig::{PATIENCE, Rig, agent, open_chat, received, sim};
+use crate::rig::{IDS, PATIENCE, Rig, agent, open_chat, received, sim};
 use ccm_aacc_sim::{Link, NewConnections, Tls};
-use ccm_model::MessageState;
+use ccm_model::{MessageState, PodId};
 use std::time::Duration;
 
 /// Two pods share tenants. One drains: its chats go on at the other, with the same agents, nothing lost or doubled.
@@ -32,9 +32,7 @@ async fn a_drained_pod_hands_its_chats_over() {
     for (.., sim) in &tenants {
         sim.wait_for_chat(|c| c.received == 2, PATIENCE).await.unwrap();
     }
-    let (took, result) = first.drain().await;
-    result.unwrap();
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    first.drain().await.1.unwrap();
     for (n, tenant, conversation, sim) in &tenants {
         rig.text(*tenant, *n, "4").await;
         let all = rig
@@ -86,7 +84,7 @@ async fn a_pod_ends_while_it_dials() {
     tokio::time::sleep(Duration::from_millis(700)).await;
     let (took, result) = pod.drain().await;
     result.unwrap();
-    assert!(took < Duration::from_millis(900), "{took:?}");
+    assert!(took < Duration::from_secs(5), "{took:?}: a dial may take 10 s");
     sim.set_faults(|f| f.new_connections = NewConnections::Accept);
     let _next = rig.pod();
     let chat = open_chat(&sim).await;
@@ -112,7 +110,10 @@ async fn a_pod_ends_although_an_acknowledgement_stays_away() {
         .unwrap();
     let (took, result) = pod.drain().await;
     result.unwrap();
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(
+        took < Duration::from_secs(12),
+        "{took:?}: an acknowledgement may take 15 s"
+    );
     sim.wait_for(chat.guid, |c| c.link == Link::Lost, PATIENCE)
         .await
         .unwrap();
@@ -121,4 +122,35 @@ async fn a_pod_ends_although_an_acknowledgement_stays_away() {
         .until_state(tenant, conversation, MessageState::Delivered, 1)
         .await;
     assert_eq!(all[0].resends, 1);
+}
+
+/// A pod whose tenant has gone to another one falls silent; when it has the tenant again it goes on, under a new epoch.
+#[tokio::test]
+async fn a_pod_that_loses_a_tenant_falls_silent() {
+    let (rig, sim) = (Rig::new().await, sim(Tls::Plain).await);
+    let tenant = rig.tenant(1, &sim, None).await;
+    let conversation = rig.text(tenant, 1, "1").await;
+    let _pod = rig.pod();
+    let chat = open_chat(&sim).await;
+    sim.join(chat.guid, agent()).unwrap();
+    rig.until_state(tenant, conversation, MessageState::Delivered, 1)
+        .await;
+    let other: PodId = IDS.next();
+    rig.sql(&format!(
+        "INSERT INTO pod (id, name, heartbeat_at) VALUES ('{other}', 'other', now() + interval '1 minute');
+         UPDATE lease SET pod_id = '{other}', epoch = epoch + 1"
+    ));
+    rig.text(tenant, 1, "2").await;
+    sim.wait_for(chat.guid, |c| c.link == Link::Lost, PATIENCE)
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(1000)).await;
+    assert_eq!(received(&sim), ["1"]);
+    rig.sql(&format!("DELETE FROM pod WHERE id = '{other}'"));
+    let all = rig
+        .until_state(tenant, conversation, MessageState::Delivered, 2)
+        .await;
+    assert_eq!(received(&sim), ["1", "2"]);
+    assert!(all.iter().all(|m| m.resends == 0));
+    assert_eq!((sim.chats().len(), sim.chats()[0].resumes), (1, 1));
 }

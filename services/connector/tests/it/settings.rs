@@ -1,7 +1,7 @@
 //! Settings that are wrong, and are mended while texts wait.
 
-use crate::rig::{Rig, agent, open_chat, received, sim};
-use ccm_aacc_sim::Tls;
+use crate::rig::{Rig, agent, open_chat, received, sim, sim_with};
+use ccm_aacc_sim::{Config, Settings, Skillset, Tls};
 use ccm_model::MessageState;
 use ccm_testkit::certs::Ca;
 use std::time::Duration;
@@ -60,4 +60,35 @@ async fn a_link_that_moves_takes_its_chats_along() {
     rig.until_state(tenant, conversation, MessageState::Delivered, 2)
         .await;
     assert_eq!(received(&new), ["two"]);
+}
+
+/// AACC gives no chat in a skillset; the texts go out when the number has another one.
+#[tokio::test]
+async fn a_skillset_that_aacc_refuses_heals_when_mended() {
+    let full = Skillset {
+        name: "WC_Default_Skillset".into(),
+        max_chats: Some(0),
+        ..Skillset::default()
+    };
+    let settings = Settings {
+        skillsets: vec![full],
+        ..Settings::default()
+    };
+    let config = Config {
+        tls: Tls::Plain,
+        settings,
+        ..Config::default()
+    };
+    let (rig, sim) = (Rig::new().await, sim_with(config).await);
+    let tenant = rig.tenant(1, &sim, None).await;
+    let conversation = rig.text(tenant, 1, "hello").await;
+    let _pod = rig.pod();
+    sleep(Duration::from_millis(1500)).await;
+    assert!(sim.chats().is_empty());
+    rig.sql("UPDATE skillset SET name = 'WC_Sales'");
+    let chat = open_chat(&sim).await;
+    assert_eq!(chat.skillset, "WC_Sales");
+    sim.join(chat.guid, agent()).unwrap();
+    rig.until_state(tenant, conversation, MessageState::Delivered, 1)
+        .await;
 }
