@@ -10,7 +10,7 @@ fn numbered(n: usize) -> Vec<String> {
     (1..=n).map(|i| format!("text {i}")).collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_texts_than_are_read_at_once_arrive_in_order() {
     let (rig, sim) = (Rig::new().await, sim(Tls::Plain).await);
     let tenant = rig.tenant(1, &sim, None).await;
@@ -28,7 +28,7 @@ async fn more_texts_than_are_read_at_once_arrive_in_order() {
     assert!(all.iter().all(|m| m.resends == 0 && m.attempts == 1));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_agent_writes_is_stored_whatever_it_is() {
     let (rig, sim) = (Rig::new().await, sim(Tls::Plain).await);
     let tenant = rig.tenant(1, &sim, None).await;
@@ -73,7 +73,7 @@ async fn what_an_agent_writes_is_stored_whatever_it_is() {
 }
 
 /// With a transcript nothing is doubled; without one what was said meanwhile is lost at AACC, and nothing else is.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_resume_with_and_without_a_transcript() {
     for transcript in [Transcript::Never, Transcript::Plain, Transcript::WithSenderType] {
         let rig = Rig::new().await;
@@ -122,7 +122,7 @@ async fn a_resume_with_and_without_a_transcript() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_expires_with_a_text_in_flight_becomes_a_new_chat() {
     let (rig, sim) = (Rig::new().await, sim(Tls::Plain).await);
     let tenant = rig.tenant(1, &sim, None).await;
@@ -157,7 +157,7 @@ async fn a_session_that_expires_with_a_text_in_flight_becomes_a_new_chat() {
 }
 
 /// Agents who take a chat and end it at once, with a text that stays unanswered, are not rung up without end.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn chats_that_end_at_once_are_not_reopened_in_haste() {
     let (rig, sim) = (Rig::new().await, sim(Tls::Plain).await);
     let tenant = rig.tenant(1, &sim, None).await;
@@ -189,7 +189,7 @@ async fn chats_that_end_at_once_are_not_reopened_in_haste() {
 }
 
 /// A conversation ends with its chat; the next text opens a new one at once.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_conversation_ends_with_its_last_chat() {
     let (rig, sim) = (Rig::new().await, sim(Tls::Plain).await);
     let tenant = rig.tenant(1, &sim, None).await;
@@ -212,7 +212,7 @@ async fn the_conversation_ends_with_its_last_chat() {
 }
 
 /// A text with which each chat ends does not block the line for ever: after some chats it is a dead letter.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_text_that_ends_each_chat_becomes_a_dead_letter() {
     let (rig, sim) = (Rig::new().await, sim(Tls::Plain).await);
     let tenant = rig.tenant(1, &sim, None).await;

@@ -7,7 +7,7 @@ use ccm_testkit::{PgOptions, PgServer, StopMode, TempFolder, provision};
 use std::time::Duration;
 use tokio::time::sleep;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_while_the_database_is_away() {
     let folder = TempFolder::new().unwrap();
     let mut server = PgServer::start_private(folder.path(), PgOptions::durable()).unwrap();

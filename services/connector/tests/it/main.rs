@@ -1,4 +1,7 @@
 //! Connector pods on a real Postgres against simulated AACCs.
+//!
+//! Two threads each: dropping a test's database blocks one, and Postgres waits up to a minute for a connection that was just
+//! being opened from it.
 
 #![allow(clippy::disallowed_methods)]
 

@@ -6,7 +6,7 @@ use ccm_model::{MessageState, PodId};
 use std::time::Duration;
 
 /// Two pods share tenants. One drains: its chats go on at the other, with the same agents, nothing lost or doubled.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drained_pod_hands_its_chats_over() {
     let rig = Rig::new().await;
     let mut tenants = Vec::new();
@@ -47,7 +47,7 @@ async fn a_drained_pod_hands_its_chats_over() {
 }
 
 /// A pod that is killed is replaced when its lease has run out; what was in flight is marked.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_pod_is_replaced() {
     let (rig, sim) = (Rig::new().await, sim(Tls::Plain).await);
     let tenant = rig.tenant(1, &sim, None).await;
@@ -74,7 +74,7 @@ async fn a_killed_pod_is_replaced() {
 }
 
 /// Neither a dial that hangs nor a text that waits keeps a pod from ending.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pod_ends_while_it_dials() {
     let (rig, sim) = (Rig::new().await, sim(Tls::Plain).await);
     let tenant = rig.tenant(1, &sim, None).await;
@@ -96,7 +96,7 @@ async fn a_pod_ends_while_it_dials() {
 }
 
 /// A black hole with a text in flight: the drain waits for the acknowledgement a while, not for ever.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pod_ends_although_an_acknowledgement_stays_away() {
     let (rig, sim) = (Rig::new().await, sim(Tls::Plain).await);
     let tenant = rig.tenant(1, &sim, None).await;
@@ -125,7 +125,7 @@ async fn a_pod_ends_although_an_acknowledgement_stays_away() {
 }
 
 /// A pod whose tenant has gone to another one falls silent; when it has the tenant again it goes on, under a new epoch.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pod_that_loses_a_tenant_falls_silent() {
     let (rig, sim) = (Rig::new().await, sim(Tls::Plain).await);
     let tenant = rig.tenant(1, &sim, None).await;

@@ -27,18 +27,18 @@ async fn heals_when_mended(wrong_ca: &str) {
     assert_eq!(received(&sim), ["hello"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_authority_heals_when_mended() {
     heals_when_mended(Ca::new("Another CA").unwrap().pem()).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_authority_that_is_none_heals_when_mended() {
     heals_when_mended("-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n").await;
 }
 
 /// AACC moves: the chat that was open there is over, and its texts go to the new place.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_that_moves_takes_its_chats_along() {
     let (rig, old, new) = (Rig::new().await, sim(Tls::Plain).await, sim(Tls::Plain).await);
     let tenant = rig.tenant(1, &old, None).await;
@@ -63,7 +63,7 @@ async fn a_link_that_moves_takes_its_chats_along() {
 }
 
 /// AACC gives no chat in a skillset; the texts go out when the number has another one.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_skillset_that_aacc_refuses_heals_when_mended() {
     let full = Skillset {
         name: "WC_Default_Skillset".into(),
