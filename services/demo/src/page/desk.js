@@ -39,6 +39,8 @@
     var guid = chosen;
     if (guid === null) { whole = null; draw(); return Promise.resolve(); }
     return demo.get('/sim/aacc/control/chats/' + guid).then(function (chat) {
+      // A chat in which nothing was said yet comes without a transcript.
+      chat.transcript = chat.transcript || [];
       if (chosen === guid) { whole = chat; draw(); }
     });
   });

@@ -125,6 +125,14 @@ impl Browser {
         Ok(self.client.find(Locator::Css(css)).await?.attr(name).await?)
     }
 
+    /// Chooses from a list.
+    pub async fn choose(&self, css: &str, value: &str) -> Result<()> {
+        let list = self.client.find(Locator::Css(css)).await?;
+        list.select_by_value(value)
+            .await
+            .with_context(|| format!("choosing {value} in {css}"))
+    }
+
     /// Waits until the button can be pressed, and presses it.
     pub async fn press(&self, css: &str) -> Result<()> {
         self.see(&format!("{css}:not(:disabled)"), "").await?;

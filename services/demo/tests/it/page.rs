@@ -153,7 +153,7 @@ async fn transferred_and_ended(browser: &Browser) -> Result<()> {
     browser.see("#chats .live", "with Paul").await?;
     browser.see("#accept:not(:disabled)", "Join").await?;
     browser.see("#me", "Paul").await?;
-    browser.press("#me option[value='7001']").await?;
+    browser.choose("#me", "7001").await?;
     browser.enter("#desk-text", "Paul here").await?;
     browser.see(PHONE, "Paul here").await?;
     browser.press("#leave").await?;

@@ -76,8 +76,8 @@ impl Demo {
 
     pub async fn signal(&self, signal: &str) -> Result<()> {
         let pid = self.child.id().context("the demo has ended")?;
-        let status = Command::new("sh").arg("-c").arg(format!("kill -{signal} {pid}"));
-        let status = { status }.status().await?;
+        let kill = format!("kill -{signal} {pid}");
+        let status = Command::new("sh").arg("-c").arg(kill).status().await?;
         ensure!(status.success(), "kill -{signal}: {status}");
         Ok(())
     }
