@@ -1,10 +1,8 @@
-use std::fmt;
-
 /// Why the database did not do it, classified for the caller.
 ///
-/// Neither form shows a value of a row: Postgres quotes the whole row in the detail of some errors, and rows hold texts
-/// and phone numbers.
-#[derive(thiserror::Error)]
+/// Neither form shows what is in a row. Postgres would quote it in the detail of some errors, but not of a table under
+/// row-level security; and a value that it quotes in the message itself (class 22) is left out here.
+#[derive(Debug, thiserror::Error)]
 pub enum DbError {
     /// Postgres is away, overloaded or gave up on a lock. The same call may succeed later.
     #[error("the database is unavailable: {0}")]
@@ -44,27 +42,6 @@ impl DbError {
     /// Whether the same call may succeed later without anybody changing anything.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable(_))
-    }
-}
-
-impl fmt::Debug for DbError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (kind, source) = match self {
-            Self::Unavailable(e) => ("Unavailable", Some(e)),
-            Self::Other(e) => ("Other", Some(e)),
-            Self::Conflict { .. } => ("Conflict", None),
-            Self::Invalid { .. } => ("Invalid", None),
-            Self::NotFound(_) => ("NotFound", None),
-            Self::Fenced => ("Fenced", None),
-            Self::Seal(_) => ("Seal", None),
-            Self::Corrupt(_) => ("Corrupt", None),
-        };
-        let code = source.and_then(|e| e.as_database_error()?.code());
-        write!(f, "{kind}({self}")?;
-        if let Some(code) = code {
-            write!(f, ", SQLSTATE {code}")?;
-        }
-        f.write_str(")")
     }
 }
 

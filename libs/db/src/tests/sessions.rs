@@ -24,12 +24,8 @@ async fn a_tenant_does_not_stay_on_the_connection() {
         db.operator().create_tenant(id, slug, "A tenant").await.unwrap();
     }
     assert_eq!((setting(&db).await, seen(&db).await), (None, 0), "fresh");
-    db.tenant(a).tenant().await.unwrap();
-    assert_eq!(
-        (setting(&db).await, seen(&db).await),
-        (None, 0),
-        "after a commit or a rollback"
-    );
+    assert_eq!(db.tenant(a).accounts().await.unwrap().len(), 0);
+    assert_eq!((setting(&db).await, seen(&db).await), (None, 0), "after a commit");
 
     let mut tx = db.tenant(a).begin().await.unwrap();
     let count: i64 = sqlx::query_scalar("SELECT count(*) FROM tenant")
@@ -40,6 +36,16 @@ async fn a_tenant_does_not_stay_on_the_connection() {
     tx.execute("SELECT 1/0").await.unwrap_err();
     drop(tx);
     assert_eq!((setting(&db).await, seen(&db).await), (None, 0), "after an error");
+
+    assert!(matches!(
+        db.tenant(a).account_secret(ids.next()).await,
+        Err(crate::DbError::NotFound(_))
+    ));
+    assert_eq!(
+        (setting(&db).await, seen(&db).await),
+        (None, 0),
+        "after a rollback"
+    );
 
     // A caller that gives up in the middle: its request was cancelled.
     let tenant = db.tenant(b);

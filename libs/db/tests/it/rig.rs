@@ -16,8 +16,8 @@ use time::OffsetDateTime;
 pub static IDS: LazyLock<IdSource> = LazyLock::new(IdSource::system);
 
 pub const TIMES: LeaseTimes = LeaseTimes {
-    lease: Duration::from_secs(5),
-    margin: Duration::from_secs(1),
+    lease: Duration::from_secs(50),
+    margin: Duration::from_secs(10),
 };
 pub const MASTER: [u8; 32] = [7; 32];
 
@@ -185,27 +185,6 @@ impl Rig {
             .claim_lines(uuid::Uuid::now_v7(), hold, limit, &[])
             .await
             .unwrap()
-    }
-
-    /// Claims the line of one conversation among others that are due.
-    pub async fn claim_of(&self, conversation: ConversationId) -> Claim {
-        loop {
-            let hold = Duration::from_secs(30);
-            self.run(&format!(
-                "UPDATE outbox_line SET due_at = now() - interval '1 hour' WHERE conversation_id = '{conversation}'"
-            ))
-            .await;
-            for claim in self.claim(hold, 1).await {
-                if claim.conversation == conversation {
-                    return claim;
-                }
-                self.db
-                    .tenant(claim.tenant)
-                    .release_line(&claim, Duration::ZERO)
-                    .await
-                    .unwrap();
-            }
-        }
     }
 
     /// As the superuser.
