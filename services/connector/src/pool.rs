@@ -55,6 +55,8 @@ pub(crate) struct Pool {
     running: HashMap<ConversationId, Running>,
     actors: JoinSet<(ConversationId, Result<Ended, DbError>)>,
     cooling: HashMap<ConversationId, Cooling>,
+    /// Epochs that a write was refused under: the tenant has gone to another pod, and the heartbeats do not know it yet.
+    fenced: HashMap<TenantId, i64>,
 }
 
 impl Pool {
@@ -69,6 +71,7 @@ impl Pool {
             running: HashMap::new(),
             actors: JoinSet::new(),
             cooling: HashMap::new(),
+            fenced: HashMap::new(),
         }
     }
 
@@ -158,6 +161,9 @@ impl Pool {
         let Some(epoch) = self.ownership.borrow().epoch(tenant) else {
             return;
         };
+        if self.fenced.get(&tenant) == Some(&epoch) {
+            return;
+        }
         if self
             .cooling
             .get(&conversation)
@@ -202,11 +208,15 @@ impl Pool {
                 (*conversation, Err(Failure::Panic(panic)))
             }
         };
-        self.running.remove(&conversation);
+        let owned = self.running.remove(&conversation).map(|r| r.owned);
         metrics::gauge!("ccm_connector_actors").set(self.running.len() as f64);
         match result {
-            Ok(Ended::Done | Ended::HandedOver) | Err(Failure::Database(DbError::Fenced)) => {
+            Ok(Ended::Done | Ended::HandedOver) => {
                 self.cooling.remove(&conversation);
+            }
+            Err(Failure::Database(DbError::Fenced)) => {
+                self.cooling.remove(&conversation);
+                self.fenced.extend(owned.map(|o| (o.tenant, o.epoch)));
             }
             Err(e) => self.cool(conversation, &e),
         }
