@@ -187,34 +187,41 @@ async fn a_claim_that_expired_unnoticed_still_holds() {
 /// The first dispatcher's answer is slow; the second one has the claim by then.
 #[tokio::test]
 async fn a_late_answer_counts_when_it_says_sent() {
-    for begun in [false, true] {
-        for (late, then) in [
-            (sent("late"), sent("second")),
-            (sent("late"), retry(Duration::ZERO, true)),
-            (sent("late"), failed()),
-        ] {
-            let rig = Rig::new().await;
-            let (_, _, _, said) = line(&rig, 1).await;
-            let first = claim(&rig).await;
-            head(&rig, &first).await;
-            expire(&rig).await;
-            let second = claim(&rig).await;
-            if begun {
-                head(&rig, &second).await;
-            }
-            assert!(!finish(&rig, &first, said[0], &late).await, "its claim is lost");
-            assert_eq!(stored(&rig, said[0]).await.0, MessageState::Sent);
-            if begun {
-                finish(&rig, &second, said[0], &then).await;
-            } else {
-                assert!(matches!(begin(&rig, &second).await, Head::Empty));
-                assert_eq!(lines(&rig).await, 0);
-            }
-            let (state, _, resends, id) = stored(&rig, said[0]).await;
-            let expected = (MessageState::Sent, i32::from(begun), Some("late"));
-            assert_eq!((state, resends, id.as_deref()), expected, "then {then:?}");
-            assert_eq!(rig.count("SELECT count(*) FROM outbox").await, 0);
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let fence = rig.own(tenant.id).await;
+    let (conversation, chat) = rig.chat(tenant, &fence, 1).await;
+    for then in [
+        None,
+        Some(sent("second")),
+        Some(retry(Duration::ZERO, true)),
+        Some(failed()),
+    ] {
+        let message = rig.say(&fence, conversation, chat).await;
+        let first = claim(&rig).await;
+        head(&rig, &first).await;
+        expire(&rig).await;
+        let second = claim(&rig).await;
+        if then.is_some() {
+            head(&rig, &second).await;
         }
+        assert!(
+            !finish(&rig, &first, message, &sent("late")).await,
+            "its claim is lost"
+        );
+        assert_eq!(stored(&rig, message).await.0, MessageState::Sent);
+        match &then {
+            Some(outcome) => assert!(!finish(&rig, &second, message, outcome).await),
+            None => assert!(matches!(begin(&rig, &second).await, Head::Empty)),
+        }
+        let (state, _, resends, id) = stored(&rig, message).await;
+        let expected = (MessageState::Sent, i32::from(then.is_some()), Some("late"));
+        assert_eq!((state, resends, id.as_deref()), expected, "then {then:?}");
+        assert_eq!(rig.count("SELECT count(*) FROM outbox").await, 0);
+        for claim in rig.claim(HOLD, 1).await {
+            assert!(matches!(begin(&rig, &claim).await, Head::Empty));
+        }
+        assert_eq!(lines(&rig).await, 0);
     }
 }
 

@@ -124,7 +124,7 @@ async fn dispatchers_that_claim_at_once_share_the_lines() {
 /// The dispatcher finds its line empty and drops it while the agent says something more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_text_is_left_without_a_line() {
-    const ROUNDS: usize = 200;
+    const ROUNDS: usize = 120;
     let rig = Arc::new(Rig::new().await);
     let tenant = rig.tenant_at_rate(1, 100_000.0).await;
     let fence = rig.own(tenant.id).await;
@@ -171,7 +171,7 @@ async fn a_text_that_was_sent_stays_sent() {
     let fence = rig.own(tenant.id).await;
     let (conversation, chat) = rig.chat(tenant, &fence, 1).await;
     let (mut resent, mut not) = (0, 0);
-    for round in 0..200 {
+    for round in 0..120 {
         let message = rig.say(&fence, conversation, chat).await;
         let first = claim(&rig).await;
         head(&rig, &first).await;
@@ -359,7 +359,7 @@ async fn an_empty_line_is_dropped_only_if_it_stays_empty() {
     let fence = rig.own(tenant.id).await;
     let (conversation, chat) = rig.chat(tenant, &fence, 1).await;
     let (mut empty, mut full) = (0, 0);
-    for round in 0..150 {
+    for round in 0..80 {
         rig.run(&format!(
             "INSERT INTO outbox_line (conversation_id, tenant_id, due_at) VALUES ('{conversation}', '{}', now())",
             tenant.id

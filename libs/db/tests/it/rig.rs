@@ -211,16 +211,13 @@ impl Rig {
 
     /// Every row of every table, to see that nothing changed.
     pub async fn everything(&self) -> String {
-        let mut all = String::new();
-        for table in self.tables().await {
-            let rows = self
-                .rows(&format!("SELECT to_jsonb(t)::text FROM {table} t ORDER BY 1"))
-                .await;
-            all += &format!("{table}\n");
-            rows.iter()
-                .for_each(|r| all += &format!("  {}\n", r.get::<&str, _>(0)));
-        }
-        all
+        let tables = self.tables().await;
+        let rows = tables
+            .iter()
+            .map(|t| format!("SELECT '{t} ' || to_jsonb(t)::text FROM {t} t"));
+        let rows = rows.collect::<Vec<_>>().join(" UNION ALL ");
+        let sql = format!("SELECT string_agg(line, E'\\n' ORDER BY line) FROM ({rows}) AS rows (line)");
+        self.rows(&sql).await[0].get(0)
     }
 
     /// All tables but partitions.
