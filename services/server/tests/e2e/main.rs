@@ -7,6 +7,7 @@ mod kills;
 mod play;
 mod redaction;
 mod shutdown;
+mod soak;
 mod tenants;
 mod texts;
 mod tracing;
