@@ -29,11 +29,25 @@ var demo = {};
     Object.keys(old).forEach(function (key) { parent.removeChild(old[key]); });
   };
 
-  // Changes what scrolls, and stays at the end if it was there.
+  // Keeps what scrolls at its end, unless somebody has scrolled up: when it is filled, and when it changes its size.
   demo.atEnd = function (node, change) {
-    var end = node.scrollHeight - node.scrollTop - node.clientHeight < 40;
+    if (!node.demoFollows) {
+      node.demoFollows = { end: true };
+      node.addEventListener('scroll', function () {
+        node.demoFollows.end = node.scrollHeight - node.scrollTop - node.clientHeight < 40;
+      });
+      new ResizeObserver(function () { follow(node); }).observe(node);
+    }
     change();
-    if (end) { node.scrollTop = node.scrollHeight; }
+    follow(node);
+  };
+  function follow(node) {
+    if (node.demoFollows.end) { node.scrollTop = node.scrollHeight; }
+  }
+  // Something else is shown: from its end on.
+  demo.fresh = function (node) {
+    node.textContent = '';
+    if (node.demoFollows) { node.demoFollows.end = true; }
   };
 
   function ask(method, path, body) {

@@ -68,7 +68,7 @@
     chosen = guid;
     whole = null;
     field.value = drafts[guid] || '';
-    demo.id('lines').textContent = '';
+    demo.fresh(demo.id('lines'));
     hint();
     draw();
     loadChat();

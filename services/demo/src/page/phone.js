@@ -1,11 +1,11 @@
 // The phone on the left: numbers, bubbles with ticks, and where the last texts are.
 (function () {
   var QUICK = [
-    { text: 'Hello, can you help me?' },
+    { text: 'Hello!' },
     { text: 'Is a < b, and b > c?' },
-    { text: 'My ticket is 4711 & it is urgent' },
-    { text: 'Grüße 👋 from Köln' },
-    { text: 'Thank you, bye' }
+    { text: 'R&D? <b>now</b>' },
+    { text: 'Grüße 👋' },
+    { text: 'Thanks, bye' }
   ];
   // States of the store in which nothing more happens by itself.
   var FINAL = { mo: { delivered: 1, refused: 1 }, mt: { sent: 1, delivered: 1, failed: 1, undeliverable: 1, expired: 1, unknown: 1 } };
@@ -61,9 +61,8 @@
     current = phone;
     phone.unread = 0;
     field.value = phone.draft;
-    demo.id('bubbles').textContent = '';
+    demo.fresh(demo.id('bubbles'));
     draw();
-    demo.id('bubbles').scrollTop = demo.id('bubbles').scrollHeight;
     demo.desk.draw();
   }
 
