@@ -52,6 +52,8 @@ DECLARE
 BEGIN
   -- Whoever runs at the same time waits here, then finds the partitions.
   LOCK TABLE ONLY message IN SHARE UPDATE EXCLUSIVE MODE;
+  -- While the default partition's lock is waited for, texts wait behind it.
+  SET LOCAL lock_timeout = '2s';
   FOR n IN 0 .. months - 1 LOOP
     start := (date_trunc('month', first) + make_interval(months => n))::date;
     part := 'message_' || to_char(start, 'YYYYMM');

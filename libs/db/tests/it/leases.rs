@@ -321,12 +321,21 @@ async fn every_write_of_a_connector_is_fenced() {
 
     // The same writes of the owner go through.
     let (f, at) = (&now_owner, now());
+    let doubts = async || db.pending_texts(conversation, 0, 10).await.unwrap()[0].doubts;
+    assert_eq!(doubts().await, 0);
     assert!(!db.text_sending(f, waiting, chat, at).await.unwrap());
+    assert_eq!(doubts().await, 1, "nobody knows yet");
     assert!(
         db.text_sending(f, waiting, chat, at).await.unwrap(),
         "in doubt: a re-send"
     );
+    assert_eq!(doubts().await, 2);
     db.text_held(f, waiting, at).await.unwrap();
+    assert_eq!(
+        doubts().await,
+        1,
+        "of the last attempt it is known that nobody saw it"
+    );
     assert!(
         !db.text_sending(f, waiting, chat, at).await.unwrap(),
         "refused before: not a re-send"
