@@ -130,6 +130,7 @@ pub async fn create_link(
         ca_pem: new.ca_pem.as_deref(),
         swap_angle_brackets: new.swap_angle_brackets,
         connects_per_second: new.connects_per_second,
+        reach: Default::default(),
     };
     let row = match db.create_link(row).await {
         Err(DbError::Conflict { .. }) => return Err(name_taken(&db, &new.name).await?),

@@ -162,6 +162,7 @@ impl Actor {
                 conversation,
                 chat,
                 &reason.to_string(),
+                None,
                 at
             ))?;
             tracing::info!(conversation.id = %conversation, conversation.closed = closed, reason = %reason, "chat ended");

@@ -37,7 +37,7 @@ async fn no_text_is_left_in_a_closed_conversation() {
                 jitter().await;
                 let db = rig.db.tenant(tenant.id);
                 let closed = db
-                    .chat_ended(&fence, conversation, Some(chat), "the agent left", now())
+                    .chat_ended(&fence, conversation, Some(chat), "the agent left", None, now())
                     .await
                     .unwrap();
                 let Accepted::New { conversation: to, .. } = text.await.unwrap() else {
@@ -80,7 +80,7 @@ async fn a_chat_ends_with_its_conversation_only_when_nothing_waits() {
     let (conversation, chat) = rig.chat(tenant, &fence, 1).await;
     let (_, waiting) = rig.text(tenant, 1).await;
     assert!(
-        !db.chat_ended(&fence, conversation, Some(chat), "left", now())
+        !db.chat_ended(&fence, conversation, Some(chat), "left", None, now())
             .await
             .unwrap()
     );
@@ -99,12 +99,12 @@ async fn a_chat_ends_with_its_conversation_only_when_nothing_waits() {
         .await
         .unwrap();
     assert!(
-        db.chat_ended(&fence, conversation, None, "nothing waits", now())
+        db.chat_ended(&fence, conversation, None, "nothing waits", None, now())
             .await
             .unwrap()
     );
     assert!(
-        !db.chat_ended(&fence, conversation, None, "again", now())
+        !db.chat_ended(&fence, conversation, None, "again", None, now())
             .await
             .unwrap(),
         "closed already"

@@ -3,7 +3,7 @@
 use super::{Actor, DATABASE_PAUSE};
 use crate::translate;
 use ccm_bus::Wake;
-use ccm_db::{ActorContext, AgentText, DbError, PendingText, RoomState};
+use ccm_db::{ActorContext, AgentText, DbError, NewChat, PendingText, RoomState};
 use ccm_ewc_proto::{
     heard::{Fingerprint, Replay},
     session::{self, CloseReason, Event, Sender},
@@ -129,15 +129,15 @@ impl Actor {
         let row: ChatId = self.deps.ids.next();
         let (fence, conversation, link) = (self.fence, self.conversation, context.link.id);
         let at = self.now();
-        persist!(self, |db| db.chat_opened(
-            &fence,
-            conversation,
+        let chat = NewChat {
+            id: row,
             link,
-            row,
             guid,
             key,
-            at
-        ))?;
+            skillset: &context.skillset,
+            lost_counts_until: None,
+        };
+        persist!(self, |db| db.chat_opened(&fence, conversation, &chat, at))?;
         self.chat = Some(row);
         self.replay = Replay::default();
         metrics::counter!("ccm_connector_chats_opened_total").increment(1);

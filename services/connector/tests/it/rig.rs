@@ -120,6 +120,7 @@ impl Rig {
             ca_pem,
             swap_angle_brackets: true,
             connects_per_second: 100.0,
+            reach: Default::default(),
         })
         .await
         .unwrap();
