@@ -121,7 +121,7 @@ SELECT tenant_id, conversation_id, max(seq) AS newest FROM (
   SELECT i.tenant_id, i.conversation_id, i.seq FROM unnest($1::uuid[]) AS mine (id) JOIN inbox i ON i.tenant_id = mine.id
   UNION ALL
   SELECT c.tenant_id, c.conversation_id, 0
-  FROM unnest($1::uuid[]) AS mine (id) JOIN chat c ON c.tenant_id = mine.id AND c.state <> 'closed'
+  FROM unnest($2::uuid[]) AS swept (id) JOIN chat c ON c.tenant_id = swept.id AND c.state <> 'closed'
 ) AS work GROUP BY tenant_id, conversation_id";
 
 pub(crate) const HEARD: &str = "
@@ -162,11 +162,20 @@ SELECT h.conversation_id, c.customer_address, h.skillset, h.counts_until FROM (
   SELECT customer_address FROM conversation WHERE tenant_id = $1 AND id = h.conversation_id LIMIT 1) AS c";
 
 impl Batch<'_> {
-    /// Conversations of these tenants that need an actor: a text waits for the agent, or a chat is open.
-    pub async fn conversations_to_serve(&self, tenants: &[TenantId]) -> Result<Vec<ToServe>, DbError> {
-        let ids: Vec<_> = tenants.iter().map(|t| t.uuid()).collect();
+    /// Conversations that need an actor: of `tenants` those with a text that waits for the agent, of `swept` (some of them)
+    /// also those whose chat is open. Open chats are many, and their actors run once they were found.
+    pub async fn conversations_to_serve(
+        &self,
+        tenants: &[TenantId],
+        swept: &[TenantId],
+    ) -> Result<Vec<ToServe>, DbError> {
+        let uuids = |ids: &[TenantId]| ids.iter().map(|t| t.uuid()).collect::<Vec<_>>();
         let mut tx = self.db.begin(tenants.iter().copied()).await?;
-        let rows = sqlx::query(TO_SERVE).bind(ids).fetch_all(&mut *tx).await?;
+        let rows = sqlx::query(TO_SERVE)
+            .bind(uuids(tenants))
+            .bind(uuids(swept))
+            .fetch_all(&mut *tx)
+            .await?;
         tx.commit().await?;
         rows.iter()
             .map(|r| {

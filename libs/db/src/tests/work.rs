@@ -136,7 +136,11 @@ async fn measure(mut meter: Meter) {
     costs!(meter, FEW, db.operator().account_owner(route.account));
     costs!(meter, FEW, db.operator().find_number(route.account, &ours));
     costs!(meter, FEW, db.operator().next_line_due());
-    costs!(meter, OF_THE_TENANT, db.batch().conversations_to_serve(&[tenant]));
+    costs!(
+        meter,
+        OF_THE_TENANT,
+        db.batch().conversations_to_serve(&[tenant], &[tenant])
+    );
 
     let text = || {
         let message: MessageId = ids.next();

@@ -57,7 +57,12 @@ async fn no_text_is_left_in_a_closed_conversation() {
         rig.count("SELECT count(*) FROM inbox").await,
         (LANES * ROUNDS) as i64
     );
-    let served = rig.db.batch().conversations_to_serve(&[tenant.id]).await.unwrap();
+    let served = rig
+        .db
+        .batch()
+        .conversations_to_serve(&[tenant.id], &[tenant.id])
+        .await
+        .unwrap();
     assert_eq!(served.len(), LANES * ROUNDS, "every one of them gets an actor");
     let (ended_first, text_first) = (ended_first.load(Relaxed), text_first.load(Relaxed));
     assert!(
@@ -88,7 +93,12 @@ async fn a_chat_ends_with_its_conversation_only_when_nothing_waits() {
         db.actor_context(conversation).await.unwrap().chat.is_none(),
         "the chat is over all the same"
     );
-    let to_serve = rig.db.batch().conversations_to_serve(&[tenant.id]).await.unwrap();
+    let to_serve = rig
+        .db
+        .batch()
+        .conversations_to_serve(&[tenant.id], &[tenant.id])
+        .await
+        .unwrap();
     assert_eq!(to_serve.len(), 1);
     assert_eq!(
         (to_serve[0].conversation, to_serve[0].newest_seq),
@@ -110,7 +120,11 @@ async fn a_chat_ends_with_its_conversation_only_when_nothing_waits() {
         "closed already"
     );
     assert_eq!(
-        rig.db.batch().conversations_to_serve(&[tenant.id]).await.unwrap(),
+        rig.db
+            .batch()
+            .conversations_to_serve(&[tenant.id], &[tenant.id])
+            .await
+            .unwrap(),
         []
     );
 
