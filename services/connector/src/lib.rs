@@ -5,6 +5,8 @@
 //! writes for dispatch. Postgres says what there is to do; the bus only says "look again".
 
 mod actor;
+mod admission;
+mod customer;
 mod lease;
 mod links;
 mod pool;
