@@ -53,6 +53,7 @@ impl Actor {
                 timestamp_ms,
                 sender,
                 after_resume,
+                ..
             } => {
                 let own = sender == Sender::Customer
                     || (after_resume && sender == Sender::Unknown && *name == *translate::CUSTOMER_NAME);
@@ -111,6 +112,7 @@ impl Actor {
             | Event::Left { .. }
             | Event::AgentTyping { .. }
             | Event::QueueStatus(_)
+            | Event::FileTransfer { .. }
             | Event::OnHold { .. }
             | Event::RouteCancelled => {}
         }
