@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ccm_ewc_proto::frame::ServerFrame;
 use rand::rngs::StdRng;
@@ -9,9 +10,9 @@ use rand::{Rng, SeedableRng};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::chat::Chat;
-use crate::config::Settings;
 use crate::fault::{Break, Faults, Target};
 use crate::player::{Heard, Rule};
+use crate::settings::Settings;
 use crate::socket::{Mark, Out};
 use crate::strict::{Finding, Severity};
 use crate::views::{ChatState, EndReason, Event, Line, LineKind, Link, Sender, Violation};
@@ -22,7 +23,7 @@ const MOST_VIOLATIONS: usize = 10_000;
 /// What an operation leaves to be done outside the lock.
 pub(crate) enum Effect {
     /// End the chat if this loss of its link still lasts after the survival time.
-    Survive { guid: u64, loss: u32 },
+    Survive { guid: u64, loss: u32, within: Duration },
     /// Let an automatic agent play the chat.
     Play {
         guid: u64,
@@ -54,6 +55,8 @@ pub(crate) struct Socket {
 /// The state of the simulated AACC.
 pub(crate) struct Book {
     pub settings: Arc<Settings>,
+    /// Those of the start.
+    first_settings: Arc<Settings>,
     pub faults: Faults,
     pub violations: Vec<Violation>,
     pub effects: Vec<Effect>,
@@ -81,6 +84,7 @@ impl Book {
     ) -> Self {
         Book {
             faults: settings.faults,
+            first_settings: settings.clone(),
             settings,
             violations: Vec::new(),
             effects: Vec::new(),
@@ -172,12 +176,14 @@ impl Book {
         chat.link = Link::Lost;
         chat.losses += 1;
         chat.customer_typing = false;
-        if !chat.ended() {
-            self.effects.push(Effect::Survive {
-                guid,
-                loss: chat.losses,
-            });
-            self.emit(|| Event::LinkLost { guid });
+        if chat.ended() {
+            return;
+        }
+        let (loss, within) = (chat.losses, self.settings.survive_for);
+        self.emit(|| Event::LinkLost { guid });
+        match within.is_zero() {
+            true => self.end(guid, EndReason::Expired),
+            false => self.effects.push(Effect::Survive { guid, loss, within }),
         }
     }
 
@@ -438,7 +444,7 @@ impl Book {
         }
     }
 
-    /// Ends every chat, closes every socket, and forgets everything but the settings. Guids go on counting.
+    /// Ends every chat, closes every socket, and forgets everything but the settings of the start. Guids go on counting.
     pub fn reset(&mut self) {
         self.break_sockets(Target::All, Break::Close);
         self.chats.clear();
@@ -446,6 +452,7 @@ impl Book {
         self.open_by_customer.clear();
         self.open_by_skillset.clear();
         self.violations.clear();
+        self.settings = self.first_settings.clone();
         self.faults = self.settings.faults;
         for rule in &self.rules {
             rule.forget();

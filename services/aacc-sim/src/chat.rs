@@ -8,8 +8,8 @@ use ccm_ewc_proto::frame::{
 };
 use tokio::sync::mpsc;
 
-use crate::config::{Settings, Skillset};
 use crate::player::Heard;
+use crate::settings::{Settings, Skillset, Transcript};
 use crate::views::{
     Agent, ChatRecord, ChatState, ChatView, EndReason, Line, LineKind, Link, Received, Role, Said, Sender,
 };
@@ -124,9 +124,11 @@ impl Chat {
     }
 
     /// Every text so far as AACC replays it, with the line's index. `&lt;` and `&gt;` stay: that is how AACC keeps them.
-    pub fn transcript(&self, with_sender_type: bool) -> Vec<(usize, ServerFrame)> {
+    pub fn transcript(&self, how: Transcript) -> Vec<(usize, ServerFrame)> {
+        let with_sender_type = how == Transcript::WithSenderType;
         let texts = self.lines.iter().enumerate();
         let texts = texts.filter(|(_, l)| matches!(l.kind, LineKind::Text | LineKind::Welcome));
+        let texts = texts.filter(|(_, l)| how != Transcript::AgentsOnly || l.from != Sender::Customer);
         texts
             .map(|(index, l)| {
                 let sender = match l.from {

@@ -8,8 +8,8 @@ use ccm_ewc_proto::frame::{
 
 use crate::book::{Book, SocketState};
 use crate::chat::Chat;
-use crate::config::{ErrorMethod, Transcript};
 use crate::player::Heard;
+use crate::settings::{ErrorMethod, Transcript};
 use crate::socket::{Mark, Out};
 use crate::strict;
 use crate::views::{ChatState, EndReason, Event, Line, LineKind, Link, Sender};
@@ -130,7 +130,8 @@ impl Book {
     }
 
     fn resume(&mut self, socket: u64, request: RequestChat) {
-        let Some(guid) = self.session(request.guid.as_ref(), request.authentication_key.as_ref()) else {
+        let session = self.session(request.guid.as_ref(), request.authentication_key.as_ref());
+        let Some(guid) = session.filter(|_| !self.faults.refuse_resumes) else {
             return self.refuse(socket, "requestChat", 2, EXPIRED);
         };
         if let SocketState::Chat(current) = self.state_of(socket)
@@ -160,8 +161,7 @@ impl Book {
         let transcript = match settings.transcript {
             Transcript::Never => Vec::new(),
             _ if !request.request_transcript => Vec::new(),
-            Transcript::Plain => chat.transcript(false),
-            Transcript::WithSenderType => chat.transcript(true),
+            how => chat.transcript(how),
         };
         self.put(socket, &accepted);
         for (line, frame) in transcript {

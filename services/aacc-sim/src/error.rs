@@ -20,6 +20,10 @@ pub enum SimError {
     Certificate(#[from] rcgen::Error),
     #[error("the server certificate and key cannot be used: {0}")]
     Tls(String),
+    #[error("the key of the CA is not known: no other certificate can be made")]
+    NoCaKey,
+    #[error("the EWC port speaks plain ws")]
+    NoTls,
     #[error("{path}: {detail}")]
     Script { path: PathBuf, detail: String },
 }

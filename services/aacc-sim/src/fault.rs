@@ -17,6 +17,8 @@ pub struct Faults {
     pub maintenance: bool,
     /// Pings get no answer.
     pub ignore_pings: bool,
+    /// Every resume is refused, as where *chat session to survive a webpage refresh* is not ticked.
+    pub refuse_resumes: bool,
 }
 
 /// What happens to a TCP connection to the EWC port.
@@ -29,6 +31,8 @@ pub enum NewConnections {
     Refuse,
     /// Accepted by the kernel, never answered; reset when the fault is taken back.
     Hang,
+    /// Closed right after the TLS handshake (with plain ws: at once).
+    CloseAfterTls,
 }
 
 /// Changes to [`Faults`]: what is left out stays as it is.
@@ -41,6 +45,7 @@ pub struct FaultsChange {
     pub refuse_texts: Option<u32>,
     pub maintenance: Option<bool>,
     pub ignore_pings: Option<bool>,
+    pub refuse_resumes: Option<bool>,
 }
 
 impl FaultsChange {
@@ -56,6 +61,7 @@ impl FaultsChange {
         set(&mut to.refuse_texts, self.refuse_texts);
         set(&mut to.maintenance, self.maintenance);
         set(&mut to.ignore_pings, self.ignore_pings);
+        set(&mut to.refuse_resumes, self.refuse_resumes);
     }
 }
 

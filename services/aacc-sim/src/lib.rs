@@ -16,24 +16,28 @@ mod error;
 mod fault;
 mod player;
 mod script;
+mod settings;
 mod sim;
 mod socket;
 mod stats;
+mod stream;
 mod strict;
 mod tls;
 mod views;
 
-pub use config::{
-    ComfortGroup, Config, DEFAULT_SKILLSET, ErrorAnswer, ErrorMethod, OnHoldUrl, Settings, Skillset, Tls,
-    Transcript, WallClock,
-};
+pub use config::{Config, Tls, WallClock};
 pub use desk::Page;
+pub use edge::{BodyLimit, Edge, HttpAnswer, Others, OverLimit, UpgradeAnswer, WhiteList};
 pub use error::{OpError, SimError, WaitError};
 pub use fault::{Break, Faults, FaultsChange, NewConnections, Target};
 pub use script::{AutoAgent, Script};
+pub use settings::{
+    ComfortGroup, DEFAULT_SKILLSET, ErrorAnswer, ErrorMethod, OnHoldUrl, Settings, Skillset, Transcript,
+};
 pub use sim::Sim;
 pub use stats::StatsView;
 pub use strict::Severity;
+pub use tls::{ClientCertificate, ClientIdentity, ServerCertificate, TlsSetup, TlsVersions};
 pub use views::{
     Agent, ChatRecord, ChatState, ChatView, EndReason, Event, Line, LineKind, Link, Received, Record, Role,
     Said, Sender, Violation,

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use ccm_aacc_sim::{Config, Script, Sim, Tls};
+use ccm_aacc_sim::{
+    ClientCertificate, Config, Script, ServerCertificate, Sim, Tls, TlsVersions, UpgradeAnswer,
+};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
@@ -23,12 +25,24 @@ struct Args {
     /// Where the control API is served (loopback only).
     #[arg(long, default_value = "127.0.0.1:8446")]
     control: SocketAddr,
-    /// Keep ca.pem, server.pem and server.key here; made where missing. Without: a new CA at each start.
+    /// Keep ca.pem, ca.key, server.pem and server.key here; made where missing. Without: a new CA at each start.
     #[arg(long, value_name = "DIR", conflicts_with = "plain")]
     tls_dir: Option<PathBuf>,
     /// Speak ws instead of wss.
     #[arg(long)]
     plain: bool,
+    /// The server certificate (the script's, if not given).
+    #[arg(long, value_name = "WHICH", conflicts_with = "plain")]
+    tls_certificate: Option<ServerCertificate>,
+    /// Whether clients must show a certificate.
+    #[arg(long, value_name = "WHICH", conflicts_with = "plain")]
+    tls_client: Option<ClientCertificate>,
+    /// The versions of TLS that are spoken.
+    #[arg(long, value_name = "WHICH", conflicts_with = "plain")]
+    tls_versions: Option<TlsVersions>,
+    /// Answer the WebSocket upgrade with this HTTP status, as a reverse proxy that lets nobody through.
+    #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(200..600))]
+    upgrade_status: Option<u16>,
     /// Settings and automatic agents, in TOML or JSON.
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
@@ -58,6 +72,18 @@ async fn main() -> anyhow::Result<()> {
     if args.no_record {
         script.aacc.record = false;
     }
+    if let Some(status) = args.upgrade_status {
+        script.aacc.edge.upgrade = UpgradeAnswer::status(status);
+    }
+    if let Some(certificate) = args.tls_certificate {
+        script.tls.certificate = certificate;
+    }
+    if let Some(client_certificate) = args.tls_client {
+        script.tls.client_certificate = client_certificate;
+    }
+    if let Some(versions) = args.tls_versions {
+        script.tls.versions = versions;
+    }
     let tls = match (args.plain, args.tls_dir) {
         (true, _) => Tls::Plain,
         (false, Some(dir)) => Tls::Dir(dir),
@@ -67,6 +93,7 @@ async fn main() -> anyhow::Result<()> {
         listen: args.listen,
         control: args.control,
         tls,
+        tls_setup: script.tls,
         settings: script.aacc,
         agents: script.agents,
         ..Config::default()

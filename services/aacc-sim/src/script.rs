@@ -4,14 +4,16 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Settings;
 use crate::error::SimError;
+use crate::settings::Settings;
+use crate::tls::TlsSetup;
 
 /// A script file, in TOML (`*.toml`) or JSON (anything else).
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Script {
     pub aacc: Settings,
+    pub tls: TlsSetup,
     pub agents: Vec<AutoAgent>,
 }
 

@@ -8,18 +8,19 @@ use futures::Stream;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, broadcast};
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::book::{Book, Effect};
-use crate::config::{Config, Settings, WallClock};
+use crate::config::{Config, WallClock};
 use crate::desk::Page;
+use crate::edge::Edge;
 use crate::error::{OpError, SimError, WaitError};
 use crate::fault::{Break, Faults, FaultsChange, Target};
 use crate::player::{self, Numbers, Rule};
+use crate::settings::Settings;
 use crate::stats::{Stats, StatsView};
-use crate::tls::Identity;
+use crate::tls::{ClientIdentity, Identity, Serving, TlsSetup};
 use crate::views::{Agent, ChatView, Event, Record, Violation};
 use crate::{control, edge};
 
@@ -36,10 +37,15 @@ pub(crate) struct Shared {
     events: broadcast::Sender<Event>,
     now_ns: WallClock,
     runtime: tokio::runtime::Handle,
-    pub settings: Arc<Settings>,
-    pub ca_pem: Option<String>,
+    tls: Option<TlsSide>,
     pub stop: CancellationToken,
     pub tasks: TaskTracker,
+}
+
+/// Who the server is, and what it serves at the moment.
+struct TlsSide {
+    identity: Identity,
+    serving: Mutex<Serving>,
 }
 
 impl Shared {
@@ -69,8 +75,8 @@ impl Shared {
             let stop = shared.stop.clone();
             let work = async {
                 match effect {
-                    Effect::Survive { guid, loss } => {
-                        sleep(shared.settings.survive_for).await;
+                    Effect::Survive { guid, loss, within } => {
+                        sleep(within).await;
                         shared.with(|book| book.end_if_still_lost(guid, loss));
                     }
                     Effect::Play { guid, rule, heard } => player::play(shared, guid, rule, heard).await,
@@ -128,6 +134,27 @@ impl Shared {
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.events.subscribe()
     }
+
+    pub fn now_ns(&self) -> u64 {
+        (self.now_ns)()
+    }
+
+    /// What new connections meet; `None` for plain ws.
+    pub fn serving(&self) -> Option<Serving> {
+        let tls = self.tls.as_ref()?;
+        Some(tls.serving.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    pub fn set_tls(&self, setup: TlsSetup) -> Result<(), SimError> {
+        let tls = self.tls.as_ref().ok_or(SimError::NoTls)?;
+        let serving = tls.identity.serving(setup, self.now_ns())?;
+        *tls.serving.lock().unwrap_or_else(PoisonError::into_inner) = serving;
+        Ok(())
+    }
+
+    pub fn identity(&self) -> Option<&Identity> {
+        self.tls.as_ref().map(|tls| &tls.identity)
+    }
 }
 
 /// A running simulator of AACC's side of EWC. Clones are handles of the same; when the last one is dropped it stops.
@@ -145,9 +172,11 @@ impl Sim {
         if !config.control.ip().is_loopback() {
             return Err(SimError::ControlNotLoopback(config.control));
         }
-        let identity = Identity::of(&config.tls)?;
-        let acceptor = match &identity {
-            Some(identity) => Some(TlsAcceptor::from(identity.server_config()?)),
+        let tls = match Identity::of(&config.tls)? {
+            Some(identity) => {
+                let serving = Mutex::new(identity.serving(config.tls_setup, (config.now_ns)())?);
+                Some(TlsSide { identity, serving })
+            }
             None => None,
         };
         let (listener, ewc_addr) = bind(config.listen).await?;
@@ -165,7 +194,7 @@ impl Sim {
         let stop = CancellationToken::new();
         let shared = Arc::new(Shared {
             book: Mutex::new(Book::new(
-                settings.clone(),
+                settings,
                 rules,
                 config.seed,
                 first_guid,
@@ -176,14 +205,11 @@ impl Sim {
             events,
             now_ns: config.now_ns,
             runtime: tokio::runtime::Handle::current(),
-            settings,
-            ca_pem: identity.map(|i| i.ca_pem),
+            tls,
             stop: stop.clone(),
             tasks: TaskTracker::new(),
         });
-        shared
-            .tasks
-            .spawn(edge::accept(shared.clone(), listener, acceptor));
+        shared.tasks.spawn(edge::accept(shared.clone(), listener));
         shared
             .tasks
             .spawn(control::serve(shared.clone(), control_listener));
@@ -208,12 +234,48 @@ impl Sim {
 
     /// The certificate of the CA that a client must trust; `None` with plain ws.
     pub fn ca_pem(&self) -> Option<&str> {
-        self.shared.ca_pem.as_deref()
+        self.shared.identity().map(|i| i.ca_pem.as_str())
+    }
+
+    /// The certificate of the CA that issued the server's certificate and that neither clients know nor the server sends:
+    /// what is missing with [`crate::ServerCertificate::UnknownIssuer`] and `IncompleteChain`.
+    pub fn issuer_pem(&self) -> Option<String> {
+        self.shared.serving()?.unknown_issuer_pem
+    }
+
+    /// A client certificate of the private CA; `None` where the CA's key is not known.
+    pub fn client_identity(&self) -> Option<ClientIdentity> {
+        self.shared.identity()?.client.clone()
+    }
+
+    /// What the TLS side shows and asks for; `None` with plain ws.
+    pub fn tls(&self) -> Option<TlsSetup> {
+        Some(self.shared.serving()?.setup)
+    }
+
+    /// Changes the TLS side for new connections; open ones go on.
+    pub fn set_tls(&self, setup: TlsSetup) -> Result<(), SimError> {
+        self.shared.set_tls(setup)
+    }
+
+    /// AACC's settings as they are now.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.shared.look(|book| book.settings.clone())
+    }
+
+    /// Changes AACC's settings through a closure. [`Sim::reset`] takes the change back.
+    pub fn change_settings(&self, change: impl FnOnce(&mut Settings)) {
+        self.shared.with(|book| change(Arc::make_mut(&mut book.settings)));
+    }
+
+    /// Changes the reverse proxy in front of AACC through a closure.
+    pub fn change_edge(&self, change: impl FnOnce(&mut Edge)) {
+        self.change_settings(|settings| change(&mut settings.edge));
     }
 
     /// The address of the chat socket, on the host name `localhost`.
     pub fn chat_url(&self) -> String {
-        let scheme = if self.shared.ca_pem.is_some() { "wss" } else { "ws" };
+        let scheme = if self.ca_pem().is_some() { "wss" } else { "ws" };
         format!(
             "{scheme}://localhost:{}/CustomerControllerWeb/chat",
             self.ewc_addr.port()
@@ -391,7 +453,8 @@ impl Sim {
         self.shared.reset_stats();
     }
 
-    /// Ends every chat, closes every socket (1001), forgets violations, record, statistics and changed faults.
+    /// Ends every chat, closes every socket (1001), forgets violations, record, statistics, changed faults and settings (the
+    /// TLS side stays).
     pub fn reset(&self) {
         self.shared.reset();
     }

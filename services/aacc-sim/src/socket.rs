@@ -2,24 +2,21 @@
 
 use std::collections::VecDeque;
 use std::future::pending;
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
+use crate::edge::OverLimit;
 use crate::sim::Shared;
+pub(crate) use crate::stream::Stream;
 
 /// How long a closing socket waits for the other side's close frame.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
@@ -48,65 +45,21 @@ pub(crate) enum Out {
     BlackHole,
 }
 
-/// The server's end of a connection to the EWC port.
-pub(crate) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Stream {
-    fn tcp(&self) -> &TcpStream {
-        match self {
-            Stream::Plain(tcp) => tcp,
-            Stream::Tls(tls) => tls.get_ref().0,
-        }
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(s) => Pin::new(s).poll_read(cx, buf),
-            Stream::Tls(s) => Pin::new(s).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Stream::Plain(s) => Pin::new(s).poll_write(cx, buf),
-            Stream::Tls(s) => Pin::new(s).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(s) => Pin::new(s).poll_flush(cx),
-            Stream::Tls(s) => Pin::new(s).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Stream::Plain(s) => Pin::new(s).poll_shutdown(cx),
-            Stream::Tls(s) => Pin::new(s).poll_shutdown(cx),
-        }
-    }
-}
-
 /// Makes dropping the stream a TCP reset.
 pub(crate) fn reset_on_drop(tcp: &TcpStream) {
     let _ = tcp.set_zero_linger();
 }
 
-/// 4 KiB buffers, because there can be tens of thousands of sockets; a text longer than 1 MiB is no SMS.
+/// What the reverse proxy lets through at most.
+pub(crate) const MOST_FRAME: usize = 5 << 20;
+
+/// 4 KiB buffers, because there can be tens of thousands of sockets.
 pub(crate) fn websocket_config() -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(4 << 10)
         .write_buffer_size(4 << 10)
-        .max_message_size(Some(1 << 20))
-        .max_frame_size(Some(1 << 20))
+        .max_message_size(Some(MOST_FRAME))
+        .max_frame_size(Some(MOST_FRAME))
 }
 
 /// Serves an open socket until either side ends it.
@@ -184,6 +137,9 @@ impl Open {
                 frame = self.ws.next() => match frame {
                     Some(Ok(Message::Text(text))) => {
                         self.heard();
+                        if let Some(end) = self.over_limit(text.len()) {
+                            return end;
+                        }
                         self.shared.receive(self.no, &text);
                     }
                     Some(Ok(Message::Binary(_))) => {
@@ -191,8 +147,13 @@ impl Open {
                         self.shared.with(|b| b.malformed(Some(self.no), "binary_frame", "EWC frames are text frames"));
                     }
                     Some(Ok(_)) => self.heard(),
+                    Some(Err(Error::Capacity(_))) => {
+                        let detail = "a frame of more than 5 MB";
+                        self.shared.with(|b| b.malformed(Some(self.no), "frame_size", detail));
+                        return End::Close(1009);
+                    }
                     Some(Err(error)) => {
-                        if matches!(error, Error::Protocol(_) | Error::Utf8(_) | Error::Capacity(_)) && !is_loss(&error) {
+                        if matches!(error, Error::Protocol(_) | Error::Utf8(_)) && !is_loss(&error) {
                             let detail = "the WebSocket protocol was broken";
                             self.shared.with(|b| b.malformed(Some(self.no), "websocket", detail));
                         }
@@ -218,11 +179,17 @@ impl Open {
 
     /// The other side sent something: it is not idle.
     fn heard(&mut self) {
-        self.cut_at = self
-            .shared
-            .settings
-            .cut_idle_after
-            .map(|after| Instant::now() + after);
+        let cut_after = self.shared.look(|book| book.settings.cut_idle_after);
+        self.cut_at = cut_after.map(|after| Instant::now() + after);
+    }
+
+    /// What the reverse proxy does to a frame of this size, if it is too large for it.
+    fn over_limit(&self, bytes: usize) -> Option<End> {
+        let limit = self.shared.look(|book| book.settings.edge.body_limit)?;
+        (bytes > limit.bytes).then_some(match limit.over {
+            OverLimit::Close => End::Close(1009),
+            OverLimit::Reset => End::Reset,
+        })
     }
 
     /// Neither reads nor writes until the socket is reset or taken away.

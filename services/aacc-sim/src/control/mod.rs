@@ -4,6 +4,7 @@ mod chats;
 mod faults;
 mod problem;
 mod records;
+mod settings;
 
 use std::sync::Arc;
 
@@ -38,7 +39,16 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/control/stats/reset", post(records::reset_stats))
         .route("/control/reset", post(records::reset))
         .route("/control/events", get(records::events))
-        .route("/control/ca.pem", get(records::ca_pem))
+        .route("/control/settings", get(settings::show).post(settings::change))
+        .route(
+            "/control/edge",
+            get(settings::show_edge).post(settings::change_edge),
+        )
+        .route("/control/skillsets/{name}", post(settings::change_skillset))
+        .route("/control/tls", get(settings::show_tls).post(settings::change_tls))
+        .route("/control/ca.pem", get(settings::ca_pem))
+        .route("/control/issuer.pem", get(settings::issuer_pem))
+        .route("/control/client.pem", get(settings::client_pem))
         .method_not_allowed_fallback(async || {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,

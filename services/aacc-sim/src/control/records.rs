@@ -4,13 +4,11 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::StatusCode;
 use axum::response::sse::{self, KeepAlive, Sse};
 use futures::{Stream, StreamExt};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::problem::Problem;
 use crate::sim::Shared;
 use crate::stats::StatsView;
 use crate::views::{Record, Violation};
@@ -44,13 +42,6 @@ pub(super) async fn reset_stats(State(shared): App) -> StatusCode {
 pub(super) async fn reset(State(shared): App) -> StatusCode {
     shared.reset();
     StatusCode::NO_CONTENT
-}
-
-/// `GET /control/ca.pem`.
-pub(super) async fn ca_pem(State(shared): App) -> Result<impl IntoResponse, Problem> {
-    let missing = || Problem::new(StatusCode::NOT_FOUND, "No CA", "the EWC port speaks plain ws");
-    let pem = shared.ca_pem.clone().ok_or_else(missing)?;
-    Ok(([(header::CONTENT_TYPE, "application/x-pem-file")], pem))
 }
 
 /// `GET /control/events`: server-sent events from now on. A reader too slow for them gets `lagged`, and should read

@@ -4,6 +4,7 @@ mod agents;
 mod chats;
 mod control;
 mod customer;
+mod edge;
 mod faults;
 mod program;
 mod scripts;

@@ -3,29 +3,49 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ccm_aacc_sim::{Config, Sim, Tls};
+use ccm_aacc_sim::{
+    ClientCertificate, ClientIdentity, Config, ServerCertificate, Sim, Tls, TlsSetup, TlsVersions,
+};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::{Connector, client_async_tls_with_config};
 
-use crate::customer::{CUSTOMER, Customer};
+use crate::customer::{CUSTOMER, Customer, PATIENCE, http};
 
-pub async fn dial_tls(
+pub async fn dial_tls(addr: SocketAddr, ca_pem: &str, host: &str) -> Result<Customer, Error> {
+    dial_as(addr, ca_pem, host, None).await
+}
+
+/// The same, showing a certificate.
+async fn dial_as(
     addr: SocketAddr,
     ca_pem: &str,
     host: &str,
-) -> Result<Customer, tokio_tungstenite::tungstenite::Error> {
+    identity: Option<&ClientIdentity>,
+) -> Result<Customer, Error> {
     let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap())
-        .unwrap();
+    for ca in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
+        roots.add(ca.unwrap()).unwrap();
+    }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap();
-    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let config = config.with_root_certificates(roots);
+    let config = match identity {
+        None => config.with_no_client_auth(),
+        Some(identity) => {
+            let certificate = CertificateDer::from_pem_slice(identity.cert_pem.as_bytes()).unwrap();
+            let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes()).unwrap();
+            config.with_client_auth_cert(vec![certificate], key).unwrap()
+        }
+    };
     let tcp = TcpStream::connect(addr).await.unwrap();
     let url = format!("wss://{host}:{}/CustomerControllerWeb/chat", addr.port());
     let connector = Some(Connector::Rustls(Arc::new(config)));
@@ -117,4 +137,201 @@ async fn the_control_api_stays_on_loopback() {
         ..Config::default()
     };
     assert!(Sim::start(config).await.is_err());
+}
+
+async fn with(setup: TlsSetup) -> Sim {
+    Sim::start(Config {
+        tls_setup: setup,
+        ..Config::default()
+    })
+    .await
+    .unwrap()
+}
+
+fn certificate(certificate: ServerCertificate) -> TlsSetup {
+    TlsSetup {
+        certificate,
+        ..TlsSetup::default()
+    }
+}
+
+/// What the client says to the simulator's TLS side, `None` if nothing is wrong.
+async fn complaint(sim: &Sim) -> Option<String> {
+    let dialled = dial_tls(sim.ewc_addr(), sim.ca_pem().unwrap(), "localhost").await;
+    match dialled {
+        Ok(mut customer) => {
+            customer.open(CUSTOMER, "").await;
+            None
+        }
+        Err(error) => Some(format!("{error:?}")),
+    }
+}
+
+#[tokio::test]
+async fn certificates_are_wrong_in_every_way_and_can_be_mended() {
+    let sim = with(certificate(ServerCertificate::Expired)).await;
+    let ca = sim.ca_pem().unwrap().to_owned();
+    for (which, complains) in [
+        (ServerCertificate::Expired, "Expired"),
+        (ServerCertificate::NotYetValid, "NotValidYet"),
+        (ServerCertificate::WrongName, "NotValidForName"),
+        (ServerCertificate::UnknownIssuer, "UnknownIssuer"),
+        (ServerCertificate::IncompleteChain, "UnknownIssuer"),
+        (ServerCertificate::SelfSigned, "UnknownIssuer"),
+    ] {
+        sim.set_tls(certificate(which)).unwrap();
+        let said = complaint(&sim).await.expect("the handshake fails");
+        assert!(said.contains(complains), "{which:?}: {said}");
+        let missing = matches!(
+            which,
+            ServerCertificate::UnknownIssuer | ServerCertificate::IncompleteChain
+        );
+        assert_eq!(sim.issuer_pem().is_some(), missing, "{which:?}");
+        if let Some(issuer) = sim.issuer_pem() {
+            let trusted = dial_tls(sim.ewc_addr(), &format!("{ca}{issuer}"), "localhost").await;
+            assert!(
+                trusted.is_ok(),
+                "{which:?}: who has the CA that is missing gets in"
+            );
+        }
+    }
+    for good in [ServerCertificate::WithIntermediate, ServerCertificate::Good] {
+        sim.set_tls(certificate(good)).unwrap();
+        assert_eq!(complaint(&sim).await, None, "{good:?}");
+    }
+    sim.set_tls(TlsSetup {
+        expires_in_s: Some(86_400),
+        ..TlsSetup::default()
+    })
+    .unwrap();
+    assert_eq!(complaint(&sim).await, None, "it has not ended yet");
+    assert_eq!(sim.ca_pem(), Some(ca.as_str()), "the CA stays");
+}
+
+#[tokio::test]
+async fn client_certificates_are_demanded() {
+    let asking = |client_certificate| TlsSetup {
+        client_certificate,
+        ..TlsSetup::default()
+    };
+    let sim = with(asking(ClientCertificate::OfCa)).await;
+    let stranger = with(TlsSetup::default()).await.client_identity();
+    let own = sim.client_identity();
+    for (wanted, identity, lets_in) in [
+        (ClientCertificate::OfCa, &own, true),
+        (ClientCertificate::OfCa, &stranger, false),
+        (ClientCertificate::OfCa, &None, false),
+        (ClientCertificate::Any, &stranger, true),
+        (ClientCertificate::Any, &None, false),
+        (ClientCertificate::NotAsked, &None, true),
+    ] {
+        sim.set_tls(asking(wanted)).unwrap();
+        let dialled = dial_as(
+            sim.ewc_addr(),
+            sim.ca_pem().unwrap(),
+            "localhost",
+            identity.as_ref(),
+        )
+        .await;
+        assert_eq!(dialled.is_ok(), lets_in, "{wanted:?}, {identity:?}");
+    }
+}
+
+#[tokio::test]
+async fn versions_of_tls_are_refused() {
+    let speaking = |versions| TlsSetup {
+        versions,
+        ..TlsSetup::default()
+    };
+    let sim = with(speaking(TlsVersions::Only12)).await;
+    for (versions, version) in [
+        (TlsVersions::Only12, rustls::ProtocolVersion::TLSv1_2),
+        (TlsVersions::Only13, rustls::ProtocolVersion::TLSv1_3),
+    ] {
+        sim.set_tls(speaking(versions)).unwrap();
+        let customer = dial_tls(sim.ewc_addr(), sim.ca_pem().unwrap(), "localhost")
+            .await
+            .unwrap();
+        let tokio_tungstenite::MaybeTlsStream::Rustls(stream) = customer.ws.get_ref() else {
+            panic!("no TLS")
+        };
+        assert_eq!(stream.get_ref().1.protocol_version(), Some(version));
+    }
+    sim.set_tls(speaking(TlsVersions::TooOld)).unwrap();
+    let said = complaint(&sim).await.expect("no version in common");
+    assert!(said.contains("ProtocolVersion"), "{said}");
+}
+
+#[tokio::test]
+async fn plain_http_on_the_tls_port_is_told_so() {
+    let sim = with(TlsSetup::default()).await;
+    let mut tcp = TcpStream::connect(sim.ewc_addr()).await.unwrap();
+    let request = "GET /CustomerControllerWeb/chat HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    tcp.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(PATIENCE, tcp.read_to_string(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(
+        answer.contains("The plain HTTP request was sent to HTTPS port"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn the_tls_side_changes_over_the_control_api() {
+    let sim = with(TlsSetup::default()).await;
+    let base = format!("http://{}/control", sim.control_addr());
+    let post = async |body: Value| {
+        let response = http()
+            .post(format!("{base}/tls"))
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
+        response.status().as_u16()
+    };
+    let pem = async |name: &str| {
+        let response = http().get(format!("{base}/{name}")).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    };
+    assert_eq!(pem("issuer.pem").await.0, 404);
+    assert_eq!(
+        post(json!({"certificate": "unknown_issuer", "versions": "only_1_2"})).await,
+        200
+    );
+    assert!(complaint(&sim).await.unwrap().contains("UnknownIssuer"));
+    assert_eq!(pem("issuer.pem").await, (200, sim.issuer_pem().unwrap()));
+    assert!(pem("client.pem").await.1.contains("PRIVATE KEY"));
+    assert_eq!(post(json!({"versions": "1.4"})).await, 422);
+    assert_eq!(post(json!({})).await, 200);
+    assert_eq!(complaint(&sim).await, None);
+}
+
+#[tokio::test]
+async fn without_the_cas_key_no_certificate_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let tls = Tls::Dir(dir.path().to_owned());
+    let config = |certificate| Config {
+        tls: tls.clone(),
+        tls_setup: TlsSetup {
+            certificate,
+            ..TlsSetup::default()
+        },
+        ..Config::default()
+    };
+    let first = Sim::start(config(ServerCertificate::Good)).await.unwrap();
+    let ca = first.ca_pem().unwrap().to_owned();
+    first.shutdown().await;
+    let second = Sim::start(config(ServerCertificate::WithIntermediate))
+        .await
+        .unwrap();
+    dial_tls(second.ewc_addr(), &ca, "localhost")
+        .await
+        .expect("a restored CA issues certificates that are trusted");
+    std::fs::remove_file(dir.path().join("ca.key")).unwrap();
+    assert!(Sim::start(config(ServerCertificate::Good)).await.is_ok());
+    assert!(Sim::start(config(ServerCertificate::Expired)).await.is_err());
 }

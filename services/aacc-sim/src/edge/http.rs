@@ -1,24 +1,21 @@
-//! The EWC port: TCP, TLS, HTTP, and the two addresses that AACC serves on it.
+//! What is said in HTTP: the upgrade to a chat socket, queue metrics, and what a reverse proxy says in their place.
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use http::{Method, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
+use super::{HttpAnswer, UpgradeAnswer};
 use crate::book::Book;
-use crate::fault::NewConnections;
 use crate::sim::Shared;
 use crate::socket::{self, Stream};
 
@@ -26,57 +23,22 @@ const CHAT: &str = "/CustomerControllerWeb/chat";
 const QUEUE: &str = "/CustomerControllerWeb/currentqueue";
 /// The reverse proxy in front of AACC takes no more.
 const MOST_BODY: usize = 5 << 20;
-const TLS_WAIT: Duration = Duration::from_secs(10);
 
-/// Accepts connections until the simulator stops.
-pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener, tls: Option<TlsAcceptor>) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = shared.stop.cancelled() => return,
-        };
-        match accepted {
-            Ok((tcp, _)) => {
-                let (task, tls) = (shared.clone(), tls.clone());
-                shared.tasks.spawn(async move {
-                    let stop = task.stop.clone();
-                    tokio::select! {
-                        () = connection(task, tcp, tls) => {}
-                        () = stop.cancelled() => {}
-                    }
-                });
-            }
-            Err(error) => {
-                tracing::warn!(error.message = %error, "cannot accept a connection; trying again");
-                sleep(Duration::from_millis(50)).await;
-            }
-        }
-    }
-}
+/// Closes the connection in place of an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("closed without an answer")]
+struct Closed;
 
-async fn connection(shared: Arc<Shared>, tcp: TcpStream, tls: Option<TlsAcceptor>) {
-    match shared.with(|book| book.faults.new_connections) {
-        NewConnections::Accept => {}
-        NewConnections::Refuse => return socket::reset_on_drop(&tcp),
-        NewConnections::Hang => {
-            shared
-                .until(|book| (book.faults.new_connections != NewConnections::Hang).then_some(()))
-                .await;
-            return socket::reset_on_drop(&tcp);
-        }
-    }
-    let _ = tcp.set_nodelay(true);
-    let stream = match tls {
-        None => Stream::Plain(tcp),
-        Some(acceptor) => match timeout(TLS_WAIT, Box::pin(acceptor.accept(tcp))).await {
-            Ok(Ok(stream)) => Stream::Tls(Box::new(stream)),
-            Ok(Err(error)) => return tracing::debug!(error.message = %error, "TLS handshake failed"),
-            Err(_) => return tracing::debug!("TLS handshake timed out"),
-        },
-    };
+/// Serves one connection. Strangers are refused, whatever they ask for.
+pub(super) async fn serve(shared: Arc<Shared>, stream: Stream, stranger: bool) {
     let service = service_fn(move |request| {
         let shared = shared.clone();
-        async move { Ok::<_, Infallible>(answer(shared, request).await) }
+        async move {
+            match stranger {
+                true => Ok(HttpAnswer::status(403).response()),
+                false => answer(shared, request).await,
+            }
+        }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -89,12 +51,45 @@ async fn connection(shared: Arc<Shared>, tcp: TcpStream, tls: Option<TlsAcceptor
     }
 }
 
-async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
-    match (request.uri().path(), request.method()) {
-        (CHAT, &Method::GET) => upgrade(shared, request),
+/// Plain HTTP came to a port that speaks TLS.
+pub(super) async fn refuse_plain(tcp: TcpStream) {
+    let service = service_fn(async |_: Request<Incoming>| {
+        let title = "400 The plain HTTP request was sent to HTTPS port";
+        let page = format!("<html>\r\n<head><title>{title}</title></head>\r\n<body></body>\r\n</html>\r\n");
+        let answer = HttpAnswer::status(400)
+            .header("Content-Type", "text/html")
+            .body(page);
+        Ok::<Response<Body>, Infallible>(answer.header("Connection", "close").response())
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(tcp), service);
+    if let Err(error) = served.await {
+        tracing::debug!(error.message = %error, "a connection without TLS ended");
+    }
+}
+
+async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Body>, Closed> {
+    Ok(match (request.uri().path(), request.method()) {
+        (CHAT, &Method::GET) => return chat(shared, request).await,
         (QUEUE, &Method::POST) => current_queue(shared, request).await,
         (CHAT | QUEUE, _) => wrong(&shared, StatusCode::METHOD_NOT_ALLOWED, "http_method"),
         _ => wrong(&shared, StatusCode::NOT_FOUND, "http_path"),
+    })
+}
+
+/// The chat's address, as the reverse proxy lets it be reached.
+async fn chat(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Body>, Closed> {
+    match shared.look(|book| book.settings.edge.upgrade.clone()) {
+        UpgradeAnswer::Upgrade => Ok(upgrade(shared, request)),
+        UpgradeAnswer::Close => Err(Closed),
+        UpgradeAnswer::Hang => {
+            shared
+                .until(|book| (book.settings.edge.upgrade != UpgradeAnswer::Hang).then_some(()))
+                .await;
+            Err(Closed)
+        }
+        other => Ok(other.http().map_or_else(Response::default, |a| a.response())),
     }
 }
 
@@ -149,10 +144,20 @@ fn upgrade(shared: Arc<Shared>, mut request: Request<Incoming>) -> Response<Body
 }
 
 async fn current_queue(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
-    if shared.with(|book| book.faults.maintenance) {
+    let (maintenance, edge) = shared.look(|book| (book.faults.maintenance, book.settings.edge.clone()));
+    if let Some(answer) = edge.queue {
+        return answer.response();
+    }
+    if maintenance {
         return respond(StatusCode::SERVICE_UNAVAILABLE, Body::empty());
     }
-    let body = to_bytes(Body::new(request.into_body()), MOST_BODY).await;
+    let limit = edge
+        .body_limit
+        .map_or(MOST_BODY, |limit| limit.bytes.min(MOST_BODY));
+    if request.body().size_hint().lower() > limit as u64 {
+        return HttpAnswer::status(413).response();
+    }
+    let body = to_bytes(Body::new(request.into_body()), limit).await;
     let asked = body.ok().and_then(|b| serde_json::from_slice::<Value>(&b).ok());
     let Some(skillset) = asked
         .as_ref()
@@ -173,6 +178,9 @@ fn queue_metrics(book: &Book, skillset: &str) -> Vec<Value> {
     let mut names = book.skillset_names();
     if !skillset.is_empty() {
         names = [skillset.to_owned()].into();
+    }
+    if book.settings.known_skillsets_only {
+        names.retain(|name| book.settings.knows(name));
     }
     let one = |name: String| {
         let settings = book.settings.skillset(&name);
