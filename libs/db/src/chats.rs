@@ -93,6 +93,8 @@ pub struct ActorContext {
     pub skillset: String,
     /// What a deflection or a screen pop knows of the customer: `name`, `email`, `language`, `context`.
     pub about: Value,
+    /// What it is said to wait for, see [`TenantDb::set_waits`].
+    pub waits_for: Option<String>,
     pub link: LinkRow,
     pub settings: ChatSettings,
     pub chat: Option<ChatResume>,
@@ -213,7 +215,7 @@ impl TenantDb<'_> {
         let row = sqlx::query(concat!(
             "SELECT ",
             link_columns!("l."),
-            ", c.our_address, c.customer_address, c.about, s.name AS skillset, t.settings
+            ", c.our_address, c.customer_address, c.about, c.waits_for, s.name AS skillset, t.settings
              FROM conversation c
              JOIN number n ON n.tenant_id = c.tenant_id AND n.id = c.number_id
              JOIN skillset s ON s.tenant_id = n.tenant_id AND s.id = n.skillset_id
@@ -264,6 +266,7 @@ impl TenantDb<'_> {
             customer_address: row.try_get::<&str, _>("customer_address")?.parse()?,
             skillset: row.try_get("skillset")?,
             about: row.try_get("about")?,
+            waits_for: row.try_get("waits_for")?,
             link: links::link(&row)?,
             settings: match row.try_get::<Option<Value>, _>("settings")? {
                 None => ChatSettings::default(),

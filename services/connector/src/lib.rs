@@ -9,9 +9,12 @@ mod admission;
 mod customer;
 mod lease;
 mod links;
+mod policy;
 mod pool;
 mod rendezvous;
+mod tenants;
 mod translate;
+mod waits;
 
 pub use ccm_ewc_proto::session::Config as SessionConfig;
 
@@ -60,7 +63,8 @@ impl Connector {
         let _heart = AbortOnDropHandle::new(tokio::spawn(keep_alive(keeper.clone(), times, life.clone())));
         let wakes = self.bus.subscribe(&Topic::all_inbound());
         let deps = Arc::new(actor::Deps {
-            links: links::Links::default(),
+            tenants: tenants::Tenants::new(&self.settings.session, links::Links::default()),
+            waits: Arc::default(),
             db: self.db,
             bus: self.bus,
             ids: self.ids,

@@ -1,9 +1,9 @@
 //! Tenants' links, ready to dial: TLS is set up once per link, and all of its chats share its connect rate.
 
-use ccm_db::{LinkRow, Scheme};
-use ccm_ewc_client::{ConnectRate, DialError, Dialer, Target};
-use ccm_ewc_proto::session::Event;
-use ccm_model::LinkId;
+use ccm_db::{Db, DbError, LinkRow, LinkSecrets, Scheme};
+use ccm_ewc_client::{Chat, ConnectRate, DialError, Dialer, Target};
+use ccm_ewc_proto::session::{Event, Session};
+use ccm_model::{LinkId, TenantId};
 use std::{
     collections::HashMap,
     sync::{
@@ -14,22 +14,31 @@ use std::{
 
 /// One link of a tenant.
 pub(crate) struct Reach {
-    pub dialer: Dialer,
-    pub rate: ConnectRate,
-    pub swap_angle_brackets: bool,
-    link: LinkId,
-    connects_per_second: f32,
+    /// As it was configured when this was made.
+    pub row: LinkRow,
+    dialer: Dialer,
+    rate: ConnectRate,
     /// No chat could be had since one was had last: said once, not by each of a thousand chats at each of their tries.
     failing: AtomicBool,
 }
 
 impl Reach {
+    /// A chat over this link.
+    pub fn chat(&self, session: Session) -> Chat {
+        Chat::new(session, self.dialer.clone(), self.rate.clone())
+    }
+
+    /// A planned absence: nobody dials.
+    pub fn is_held(&self) -> bool {
+        false
+    }
+
     /// Follows how the link does. Whether this event says that a chat's try to get in, or to stay in, has failed.
     pub fn note(&self, event: &Event, logged_in: bool, dial_error: Option<&DialError>) -> bool {
         match event {
             Event::ChatOpened { .. } | Event::Resumed { .. } => {
                 if self.failing.swap(false, Relaxed) {
-                    tracing::info!(link.id = %self.link, "the link works again");
+                    tracing::info!(link.id = %self.row.id, "the link works again");
                 }
                 false
             }
@@ -38,13 +47,13 @@ impl Reach {
                     let (error, remedy) = dial_error
                         .map(|e| (tracing::field::display(e), e.remedy()))
                         .unzip();
-                    tracing::warn!(link.id = %self.link, error, remedy, "the link cannot be dialled; texts are held");
+                    tracing::warn!(link.id = %self.row.id, error, remedy, "the link cannot be dialled; texts are held");
                 }
                 true
             }
             Event::LinkLost { why } => {
                 if !logged_in && !self.failing.swap(true, Relaxed) {
-                    tracing::warn!(link.id = %self.link, why = ?why, "AACC gives no chat; texts are held");
+                    tracing::warn!(link.id = %self.row.id, why = ?why, "AACC gives no chat; texts are held");
                 }
                 true
             }
@@ -59,60 +68,77 @@ pub(crate) struct Links(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
-    usable: HashMap<LinkId, Arc<Reach>>,
+    usable: HashMap<LinkId, (TenantId, Arc<Reach>)>,
     /// Settings that no dialer can be made of, as they were when that was said on the log.
-    unusable: HashMap<LinkId, Target>,
+    unusable: HashMap<LinkId, LinkRow>,
 }
 
 impl Links {
     /// The link as it is configured now. Set up anew when its settings have changed; chats that are up stay as they are.
     /// `None` when the settings cannot be used, which is said on the log.
-    pub fn reach(&self, row: &LinkRow) -> Option<Arc<Reach>> {
-        let target = target(row);
-        let mut known = self.0.lock().expect("nothing panics under this lock");
-        if let Some(reach) = known.usable.get(&row.id)
-            && *reach.dialer.target() == target
-            && reach.swap_angle_brackets == row.swap_angle_brackets
-            && reach.connects_per_second == row.connects_per_second
+    pub async fn reach(
+        &self,
+        db: &Db,
+        tenant: TenantId,
+        row: LinkRow,
+    ) -> Result<Option<Arc<Reach>>, DbError> {
+        if let Some((_, reach)) = self.known().usable.get(&row.id)
+            && reach.row == row
         {
-            return Some(reach.clone());
+            return Ok(Some(reach.clone()));
         }
-        let dialer = match Dialer::new(&target) {
+        let secrets = match row.client_cert_pem.is_some() || row.proxy_has_auth {
+            true => db.tenant(tenant).link_secrets(row.id).await?,
+            false => Default::default(),
+        };
+        let mut known = self.known();
+        // Another of the tenant's chats may have been faster.
+        if let Some((_, reach)) = known.usable.get(&row.id)
+            && reach.row == row
+        {
+            return Ok(Some(reach.clone()));
+        }
+        let id = row.id;
+        let dialer = match Dialer::new(&target(&row, &secrets)) {
             Ok(dialer) => dialer,
             Err(e) => {
-                if known.unusable.get(&row.id) != Some(&target) {
+                if known.unusable.get(&id) != Some(&row) {
                     metrics::counter!("ccm_connector_links_unusable_total").increment(1);
                     tracing::error!(
-                        link.id = %row.id,
+                        link.id = %id,
                         error = %e,
                         remedy = e.remedy(),
                         "the link's settings cannot be used; texts are held"
                     );
-                    known.unusable.insert(row.id, target);
+                    known.unusable.insert(id, row);
                 }
-                return None;
+                return Ok(None);
             }
         };
-        known.unusable.remove(&row.id);
+        known.unusable.remove(&id);
         let reach = Arc::new(Reach {
             dialer,
             rate: ConnectRate::per_second(row.connects_per_second.into()),
-            swap_angle_brackets: row.swap_angle_brackets,
-            link: row.id,
-            connects_per_second: row.connects_per_second,
             failing: AtomicBool::new(false),
+            row,
         });
-        known.usable.insert(row.id, reach.clone());
-        Some(reach)
+        known.usable.insert(id, (tenant, reach.clone()));
+        Ok(Some(reach))
+    }
+
+    /// Forgets links of tenants that are another pod's now.
+    pub fn keep_only(&self, owned: &HashMap<TenantId, i64>) {
+        self.known()
+            .usable
+            .retain(|_, (tenant, _)| owned.contains_key(tenant));
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
-/// Whether a chat that cannot be had over `old` may be had over `new`.
-pub(crate) fn differ(new: &LinkRow, old: &LinkRow) -> bool {
-    new.id != old.id || target(new) != target(old)
-}
-
-fn target(row: &LinkRow) -> Target {
+fn target(row: &LinkRow, _secrets: &LinkSecrets) -> Target {
     let target = match row.scheme {
         Scheme::Wss => Target::wss(&row.host, row.port),
         Scheme::Ws => Target::ws(&row.host, row.port),

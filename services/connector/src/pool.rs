@@ -109,6 +109,7 @@ impl Pool {
             tokio::select! {
                 () = life.draining() => break,
                 _ = ticks.tick() => {
+                    self.deps.tenants.look_again(self.deps.ids.clock().now());
                     self.let_go().await;
                     self.poll().await;
                 }
@@ -171,6 +172,7 @@ impl Pool {
         let taken: Vec<_> = taken.map(|(tenant, _)| *tenant).collect();
         self.unswept.extend(&taken);
         self.unswept.retain(|t| self.owned.contains_key(t));
+        self.deps.tenants.keep_only(&self.owned);
         !taken.is_empty()
     }
 
