@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod agents;
+mod chats;
 mod faults;
 mod ownership;
 mod rig;

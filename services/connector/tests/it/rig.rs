@@ -153,6 +153,31 @@ impl Rig {
         }
     }
 
+    /// Another number of a tenant, to the same skillset.
+    pub async fn number_of(&self, tenant: Tenant, n: u32) -> Tenant {
+        let (number, ours) = (IDS.next(), 91_000 + n);
+        let db = self.db.tenant(tenant.id);
+        let skillset = db.skillsets().await.unwrap()[0].id;
+        db.create_number(NewNumber {
+            id: number,
+            address: &canary::number(ours).parse().unwrap(),
+            account: tenant.route.account,
+            skillset,
+            per_second: 100.0,
+        })
+        .await
+        .unwrap();
+        let route = Route {
+            number,
+            ..tenant.route
+        };
+        Tenant {
+            route,
+            ours,
+            ..tenant
+        }
+    }
+
     /// A customer texts.
     pub async fn text(&self, to: Tenant, customer: u32, body: &str) -> ConversationId {
         let message = IDS.next();
