@@ -7,8 +7,10 @@ use ccm_ewc_proto::frame::{
     Participant, SenderType, ServerFrame,
 };
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::player::Heard;
+use crate::queue::Ticket;
 use crate::settings::{Settings, Skillset, Transcript};
 use crate::views::{
     Agent, ChatRecord, ChatState, ChatView, EndReason, Line, LineKind, Link, Received, Role, Said, Sender,
@@ -27,6 +29,14 @@ pub(crate) struct Chat {
     /// Counts lost links, so that a timer knows whether the loss that started it still lasts.
     pub losses: u32,
     pub room: Vec<Present>,
+    /// Its place in the queue while it waits.
+    pub ticket: Option<Ticket>,
+    /// What the customer's side was told about an empty room.
+    pub told: Told,
+    /// When the customer last wrote or typed, or an agent came into an empty room.
+    pub heard_at: Instant,
+    /// The customer has closed it, and AACC takes its time to say so.
+    pub closing: bool,
     pub welcomed: bool,
     pub customer_typing: bool,
     pub unread: u32,
@@ -40,6 +50,18 @@ pub(crate) struct Chat {
     pub missed: Vec<String>,
     /// The automatic agent that plays this chat; dropped at the end.
     pub player: Option<mpsc::UnboundedSender<Heard>>,
+}
+
+/// What the customer's side can know of an empty room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Nobody was in since the chat was opened.
+    NobodyYet,
+    SomebodyIn,
+    /// The last one left.
+    NobodyLeft(Instant),
+    /// The chat was resumed, and nothing was said about the room since.
+    Unknown,
 }
 
 /// Somebody in the room.
@@ -68,6 +90,10 @@ impl Chat {
             link: Link::Open(socket),
             losses: 0,
             room: Vec::new(),
+            ticket: None,
+            told: Told::NobodyYet,
+            heard_at: Instant::now(),
+            closing: false,
             welcomed: false,
             customer_typing: false,
             unread: 0,
@@ -96,10 +122,19 @@ impl Chat {
             Role::SupervisorObserve => observer_opens_chat,
             Role::PassiveParticipant | Role::Supervisor => false,
         };
+        let was = self.state;
         self.state = if self.room.iter().any(opens) {
             ChatState::Live
         } else {
             ChatState::Waiting
+        };
+        if self.state == ChatState::Live && was != ChatState::Live {
+            self.heard_at = Instant::now();
+        }
+        self.told = match (self.state, self.told) {
+            (ChatState::Live, _) => Told::SomebodyIn,
+            (_, Told::SomebodyIn | Told::Unknown) => Told::NobodyLeft(Instant::now()),
+            (_, told) => told,
         };
     }
 
@@ -127,7 +162,8 @@ impl Chat {
     pub fn transcript(&self, how: Transcript) -> Vec<(usize, ServerFrame)> {
         let with_sender_type = how == Transcript::WithSenderType;
         let texts = self.lines.iter().enumerate();
-        let texts = texts.filter(|(_, l)| matches!(l.kind, LineKind::Text | LineKind::Welcome));
+        let texts =
+            texts.filter(|(_, l)| matches!(l.kind, LineKind::Text | LineKind::Welcome | LineKind::Notice));
         let texts = texts.filter(|(_, l)| how != Transcript::AgentsOnly || l.from != Sender::Customer);
         texts
             .map(|(index, l)| {

@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::chaos::Chaos;
 use crate::script::AutoAgent;
 use crate::settings::Settings;
+use crate::steps::Step;
 use crate::tls::TlsSetup;
 
 /// Wall-clock time in nanoseconds since 1970, UTC. Nanoseconds, because the latency figures are taken from it.
@@ -25,6 +27,10 @@ pub struct Config {
     pub settings: Settings,
     /// Automatic agents; the first rule that fits a new chat plays it.
     pub agents: Vec<AutoAgent>,
+    /// Faults at random, from the start.
+    pub chaos: Option<Chaos>,
+    /// What happens at which time.
+    pub steps: Vec<Step>,
     /// Where recorded times come from.
     pub now_ns: WallClock,
     /// Seed of the authentication keys.
@@ -62,6 +68,8 @@ impl Default for Config {
             tls_setup: TlsSetup::default(),
             settings: Settings::default(),
             agents: Vec::new(),
+            chaos: None,
+            steps: Vec::new(),
             now_ns: machine_clock(),
             seed: machine_entropy(),
             first_guid: None,

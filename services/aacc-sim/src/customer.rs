@@ -1,43 +1,57 @@
 //! What AACC does with the frames of the customer's side.
 
-use std::time::Duration;
+use ccm_ewc_proto::frame::{AaccError, AuthKey, ClientFrame, Guid, PushPage, RequestChat, ServerFrame};
+use tokio::time::Instant;
 
-use ccm_ewc_proto::frame::{
-    AaccError, AuthKey, ClientFrame, Guid, PushPage, QueueStatus, RequestChat, ServerFrame,
-};
-
-use crate::book::{Book, SocketState};
-use crate::chat::Chat;
-use crate::player::Heard;
-use crate::settings::{ErrorMethod, Transcript};
+use crate::book::{Book, Effect};
+use crate::chat::{Chat, Told};
+use crate::links::{Farewell, Hole, SocketState};
+use crate::manners;
+use crate::settings::{ErrorMethod, IdleEnd, Transcript};
 use crate::socket::{Mark, Out};
 use crate::strict;
+use crate::texts::escaped;
 use crate::views::{ChatState, EndReason, Event, Line, LineKind, Link, Sender};
 
-const NOT_STARTED: &str = "Invalid message: Chat not started";
+pub(crate) const NOT_STARTED: &str = "Invalid message: Chat not started";
 const EXPIRED: &str = "Unable to reconnect, session key is invalid or expired";
-const MAINTENANCE: &str = "Contact center is shutting down";
+pub(crate) const MAINTENANCE: &str = "Contact center is shutting down";
 /// What AACC says to a frame that it cannot read is not documented; the code is [D].
-const INVALID: &str = "Invalid message";
+pub(crate) const INVALID: &str = "Invalid message";
 
 impl Book {
     /// Handles one text frame. Returns true if a text reached the agent's side.
     pub fn receive(&mut self, socket: u64, text: &str) -> bool {
-        if self.state_of(socket) == SocketState::Closing || self.is_silent(socket) {
+        let now = Instant::now();
+        let Some(s) = self.sockets.get(&socket).filter(|s| s.hole != Hole::Black) else {
+            return false;
+        };
+        let (state, farewell) = (s.state, s.farewell);
+        let frame = ClientFrame::parse(text);
+        let is_ping = matches!(frame, Ok(ClientFrame::Ping));
+        if let Some(farewell) = farewell.filter(|_| !is_ping) {
+            self.said_after(socket, farewell, now);
+            return false;
+        }
+        if state == SocketState::Closing {
             return false;
         }
         for finding in strict::check(text) {
             self.violation(Some(socket), finding);
         }
-        match ClientFrame::parse(text) {
-            Ok(ClientFrame::RequestChat(request)) => self.request_chat(socket, request),
-            Ok(ClientFrame::NewMessage { message }) => return self.new_message(socket, &message),
-            Ok(ClientFrame::IsTyping { is_typing }) => self.customer_typing(socket, is_typing),
-            Ok(ClientFrame::QueueStatus) => self.queue_status(socket),
+        match frame {
+            Ok(ClientFrame::RequestChat(request)) => self.request_chat(socket, request, now),
+            Ok(ClientFrame::NewMessage { message }) => return self.new_message(socket, &message, now),
+            Ok(ClientFrame::IsTyping { is_typing }) => self.customer_typing(socket, is_typing, now),
+            Ok(ClientFrame::QueueStatus) => self.tell_queue_status(socket),
             Ok(ClientFrame::PushPage(page)) => self.customer_pushes(socket, page),
             Ok(ClientFrame::CloseConversation) => self.customer_closes(socket),
-            Ok(ClientFrame::Ping) if self.faults.ignore_pings => {}
-            Ok(ClientFrame::Ping) => self.put(socket, &ServerFrame::Ping),
+            Ok(ClientFrame::Ping) => {
+                self.pinged(socket, now);
+                if !self.ignores_pings(now) {
+                    self.put(socket, &ServerFrame::Ping);
+                }
+            }
             Ok(ClientFrame::RenewChat(_)) => self.refuse(socket, "renewChat", 1, INVALID),
             Ok(ClientFrame::Unknown { method, .. }) => self.refuse(socket, &method, 1, INVALID),
             Err(_) => self.refuse(socket, "error", 1, INVALID),
@@ -45,13 +59,13 @@ impl Book {
         false
     }
 
-    fn state_of(&self, socket: u64) -> SocketState {
+    pub fn state_of(&self, socket: u64) -> SocketState {
         self.sockets
             .get(&socket)
             .map_or(SocketState::Closing, |s| s.state)
     }
 
-    fn refuse(&self, socket: u64, method: &str, code: i64, text: &str) {
+    pub fn refuse(&mut self, socket: u64, method: &str, code: i64, text: &str) {
         let method = match self.settings.error_method {
             ErrorMethod::Request => method,
             ErrorMethod::Error => "error",
@@ -61,11 +75,12 @@ impl Book {
             code: Some(code),
             text: text.into(),
         };
-        self.put(socket, &ServerFrame::Error(error));
+        let text = self.encode(&ServerFrame::Error(error));
+        self.write(socket, text, None);
     }
 
     /// The live or waiting chat of a socket. Without one the frame is refused, as on a dead chat.
-    fn chat_of(&mut self, socket: u64, method: &str) -> Option<u64> {
+    pub fn chat_of(&mut self, socket: u64, method: &str) -> Option<u64> {
         match self.state_of(socket) {
             SocketState::Chat(guid) if self.chats.get(&guid).is_some_and(|c| !c.ended()) => {
                 return Some(guid);
@@ -83,8 +98,8 @@ impl Book {
         None
     }
 
-    fn request_chat(&mut self, socket: u64, request: RequestChat) {
-        if self.faults.maintenance {
+    fn request_chat(&mut self, socket: u64, request: RequestChat, now: Instant) {
+        if self.in_maintenance(now) {
             return self.refuse(socket, "requestChat", 503, MAINTENANCE);
         }
         if request.guid.is_some() || request.authentication_key.is_some() {
@@ -103,13 +118,29 @@ impl Book {
         let chat = Chat::new(guid, AuthKey::new(key), intrinsics, skillset, socket, self.now_ms);
         if !self.within_limits(&chat.customer, &chat.skillset) {
             let answer = self.settings.limit_error.clone();
+            self.tolerated(Some(socket), "limit_reached", manners::LIMIT);
             return self.refuse(socket, "requestChat", answer.code, &answer.text);
         }
-        self.put(socket, &chat.accepted(self.settings.skillset(&chat.skillset)));
+        self.accept(
+            socket,
+            &chat.accepted(self.settings.skillset(&chat.skillset)),
+            guid,
+        );
         if let Some(s) = self.sockets.get_mut(&socket) {
             s.state = SocketState::Chat(guid);
         }
         self.enter(chat);
+        self.notice_no_agents(guid);
+    }
+
+    fn accept(&mut self, socket: u64, accepted: &ServerFrame, guid: u64) {
+        if self.settings.dialect.new_chat_acknowledgement {
+            let acknowledged = ServerFrame::NewChatAcknowledgement {
+                guid: Some(Guid::number(guid)),
+            };
+            self.put(socket, &acknowledged);
+        }
+        self.put(socket, accepted);
     }
 
     /// One socket is one customer's one chat [A]; what AACC answers to a second one is not documented [D].
@@ -146,34 +177,41 @@ impl Book {
             && let Some(s) = self.sockets.get_mut(&old)
         {
             s.state = SocketState::Closing;
+            s.farewell = Some(Farewell::Superseded(Instant::now()));
             let _ = s.out.send(Out::Close(settings.superseded_close_code));
         }
         if let Some(s) = self.sockets.get_mut(&socket) {
             s.state = SocketState::Chat(guid);
         }
+        let new_key = settings.rekey_on_resume.then(|| self.fresh_key());
         let Some(chat) = self.chats.get_mut(&guid) else {
             return;
         };
         chat.link = Link::Open(socket);
         chat.resumes += 1;
+        if let Some(key) = new_key {
+            chat.key = AuthKey::new(key);
+        }
         let missed = std::mem::take(&mut chat.missed);
+        chat.told = match chat.state {
+            ChatState::Live => Told::SomebodyIn,
+            _ if missed.is_empty() => Told::Unknown,
+            _ => Told::NobodyLeft(Instant::now()),
+        };
         let accepted = chat.accepted(settings.skillset(&chat.skillset));
         let transcript = match settings.transcript {
             Transcript::Never => Vec::new(),
             _ if !request.request_transcript => Vec::new(),
             how => chat.transcript(how),
         };
-        self.put(socket, &accepted);
+        self.accept(socket, &accepted, guid);
         for (line, frame) in transcript {
-            self.put_text(
-                socket,
-                frame.encode(),
-                Some(Mark {
-                    guid,
-                    line,
-                    replay: true,
-                }),
-            );
+            let mark = Mark {
+                guid,
+                line,
+                replay: true,
+            };
+            self.put_text(socket, self.encode(&frame), Some(mark));
         }
         for event in missed {
             self.put_text(socket, event, None);
@@ -181,115 +219,22 @@ impl Book {
         self.emit(|| Event::Resumed { guid, socket });
     }
 
-    fn new_message(&mut self, socket: u64, text: &str) -> bool {
-        let in_flight = self.sockets.get(&socket).is_some_and(|s| s.acks_due > 0);
-        if in_flight {
-            let detail = "a text before the last one was acknowledged".into();
-            let severity = strict::Severity::Tolerated;
-            self.violation(
-                Some(socket),
-                strict::Finding {
-                    rule: "in_flight",
-                    detail,
-                    severity,
-                },
-            );
-        }
-        let Some(guid) = self.chat_of(socket, "newMessage") else {
-            if let SocketState::Chat(guid) = self.state_of(socket)
-                && let Some(chat) = self.chats.get_mut(&guid)
-            {
-                chat.not_started += 1;
-            }
-            return false;
-        };
-        let Some(chat) = self.chats.get_mut(&guid) else {
-            return false;
-        };
-        if chat.state != ChatState::Live {
-            chat.not_started += 1;
-            self.refuse(socket, "newMessage", 1, NOT_STARTED);
-            return false;
-        }
-        if text.is_empty() {
-            self.refuse(socket, "newMessage", 1, INVALID);
-            return false;
-        }
-        if take(&mut self.faults.refuse_texts) {
-            self.acknowledge(socket, false);
-            return false;
-        }
-        chat.received += 1;
-        chat.unread += 1;
-        chat.customer_typing = false;
-        if let Some(player) = &chat.player {
-            let _ = player.send(Heard::new(text));
-        }
-        let line = Line {
-            at_ms: self.now_ms,
-            kind: LineKind::Text,
-            from: Sender::Customer,
-            agent_id: None,
-            name: chat.intrinsics.name.to_string(),
-            text: text.to_owned(),
-            displayed: escaped(text),
-            socket: Some(socket),
-            delivered_to_socket: false,
-            replayed: 0,
-        };
-        chat.keep(&self.settings, &line);
-        self.emit(|| Event::Text { guid, line });
-        if !take(&mut self.faults.withhold_acks) {
-            self.acknowledge(socket, true);
-        }
-        true
-    }
-
-    fn acknowledge(&mut self, socket: u64, result: bool) {
-        let text = ServerFrame::Acknowledgement {
-            method: "newMessage".into(),
-            result,
-        }
-        .encode();
-        if self.faults.ack_delay_ms == 0 {
-            return self.put_text(socket, text, None);
-        }
-        let delay = Duration::from_millis(self.faults.ack_delay_ms);
-        if let Some(s) = self.sockets.get_mut(&socket) {
-            s.acks_due += 1;
-            let _ = s.out.send(Out::Later {
-                text: text.into(),
-                delay,
-            });
-        }
-    }
-
-    fn customer_typing(&mut self, socket: u64, typing: bool) {
+    fn customer_typing(&mut self, socket: u64, typing: bool, now: Instant) {
         let Some(guid) = self.chat_of(socket, "isTyping") else {
             return;
         };
         if let Some(chat) = self.chats.get_mut(&guid) {
             chat.customer_typing = typing;
+            chat.heard_at = now;
         }
         self.emit(|| Event::CustomerTyping { guid, typing });
     }
 
-    fn queue_status(&mut self, socket: u64) {
-        let Some(guid) = self.chat_of(socket, "queueStatus") else {
-            return;
-        };
-        let place = i64::from(self.place_in_queue(guid));
-        let skillset = self
-            .chats
-            .get(&guid)
-            .map(|c| c.skillset.as_str())
-            .unwrap_or_default();
-        let wait = i64::from(self.settings.skillset(skillset).wait_per_place_s);
-        let status = QueueStatus {
-            position_in_queue: Some(place),
-            estimated_wait_time_s: Some(place * wait),
-        };
-        self.put(socket, &ServerFrame::QueueStatus(status));
+    fn tell_queue_status(&mut self, socket: u64) {
+        if let Some(guid) = self.chat_of(socket, "queueStatus") {
+            let status = self.queue_status(guid);
+            self.put(socket, &status);
+        }
     }
 
     fn customer_pushes(&mut self, socket: u64, page: PushPage) {
@@ -320,20 +265,40 @@ impl Book {
         let Some(guid) = self.chat_of(socket, "closeConversation") else {
             return;
         };
+        if let Some(s) = self.sockets.get_mut(&socket) {
+            s.farewell = Some(Farewell::CustomerClosed);
+        }
+        let within = self.settings.close_delay;
+        if within.is_zero() {
+            return self.confirm_close(guid, socket);
+        }
+        if let Some(chat) = self.chats.get_mut(&guid) {
+            chat.closing = true;
+        }
+        self.effects.push(Effect::Close { guid, socket, within });
+    }
+
+    /// Tells the customer's side that the chat which it closed is closed.
+    pub fn confirm_close(&mut self, guid: u64, socket: u64) {
         self.put(socket, &ServerFrame::CloseConversation { result: true });
         self.end(guid, EndReason::Customer);
         self.cut(socket, Out::Close(1000));
     }
-}
 
-/// Uses up one of the next n.
-fn take(count: &mut u32) -> bool {
-    let any = *count > 0;
-    *count = count.saturating_sub(1);
-    any
-}
-
-/// A customer's text as it reaches the agent (application notes 2.2, observation 2).
-fn escaped(text: &str) -> String {
-    text.replace('<', "&lt;").replace('>', "&gt;")
+    /// Ends a chat whose customer is silent for too long while an agent is in.
+    pub fn end_idle(&mut self, guid: u64) {
+        match self.settings.idle_end {
+            IdleEnd::ParticipantLeave => {
+                let _ = self.leave(guid, None, true, None, EndReason::Idle);
+            }
+            IdleEnd::CloseConversation => {
+                let link = self.chats.get(&guid).map(|c| c.link);
+                self.put_room_event(guid, &ServerFrame::CloseConversation { result: true });
+                self.end(guid, EndReason::Idle);
+                if let Some(Link::Open(socket)) = link {
+                    self.cut(socket, Out::Close(1000));
+                }
+            }
+        }
+    }
 }

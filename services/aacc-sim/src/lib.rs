@@ -6,36 +6,49 @@
 //! it alone, played by hand over HTTP (see the README) or by a [`Script`].
 
 mod book;
+mod chaos;
 mod chat;
 mod config;
 mod control;
 mod customer;
 mod desk;
+mod dialect;
 mod edge;
 mod error;
 mod fault;
+mod links;
+mod manners;
+mod passing;
 mod player;
+mod queue;
+mod room;
 mod script;
 mod settings;
 mod sim;
 mod socket;
 mod stats;
+mod steps;
 mod stream;
 mod strict;
+mod texts;
 mod tls;
 mod views;
 
+pub use chaos::{Chaos, ChaosKind, ChaosView, Injected};
 pub use config::{Config, Tls, WallClock};
-pub use desk::Page;
+pub use desk::{OfferedFile, Page};
+pub use dialect::{ApiVersion, Dialect};
 pub use edge::{BodyLimit, Edge, HttpAnswer, Others, OverLimit, UpgradeAnswer, WhiteList};
 pub use error::{OpError, SimError, WaitError};
 pub use fault::{Break, Faults, FaultsChange, NewConnections, Target};
 pub use script::{AutoAgent, Script};
 pub use settings::{
-    ComfortGroup, DEFAULT_SKILLSET, ErrorAnswer, ErrorMethod, OnHoldUrl, Settings, Skillset, Transcript,
+    ComfortGroup, DEFAULT_SKILLSET, ErrorAnswer, ErrorMethod, IdleEnd, OnHoldUrl, RoleChange, Settings,
+    Skillset, Transcript, TransferOrder,
 };
 pub use sim::Sim;
 pub use stats::StatsView;
+pub use steps::Step;
 pub use strict::Severity;
 pub use tls::{ClientCertificate, ClientIdentity, ServerCertificate, TlsSetup, TlsVersions};
 pub use views::{

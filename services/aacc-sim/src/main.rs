@@ -43,7 +43,10 @@ struct Args {
     /// Answer the WebSocket upgrade with this HTTP status, as a reverse proxy that lets nobody through.
     #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(200..600))]
     upgrade_status: Option<u16>,
-    /// Settings and automatic agents, in TOML or JSON.
+    /// Inject faults at random, from this seed (the script's `chaos`, or the defaults).
+    #[arg(long, value_name = "SEED")]
+    chaos: Option<u64>,
+    /// Settings, automatic agents and faults, in TOML or JSON.
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
     /// Keep no texts (for benches).
@@ -84,6 +87,9 @@ async fn main() -> anyhow::Result<()> {
     if let Some(versions) = args.tls_versions {
         script.tls.versions = versions;
     }
+    if let Some(seed) = args.chaos {
+        script.chaos.get_or_insert_default().seed = seed;
+    }
     let tls = match (args.plain, args.tls_dir) {
         (true, _) => Tls::Plain,
         (false, Some(dir)) => Tls::Dir(dir),
@@ -96,6 +102,8 @@ async fn main() -> anyhow::Result<()> {
         tls_setup: script.tls,
         settings: script.aacc,
         agents: script.agents,
+        chaos: script.chaos,
+        steps: script.steps,
         ..Config::default()
     })
     .await?;

@@ -12,7 +12,7 @@ use crate::chat::Chat;
 use crate::error::OpError;
 use crate::script::{AutoAgent, fill};
 use crate::sim::Shared;
-use crate::views::Agent;
+use crate::views::{Agent, EndReason};
 
 /// A customer's text, as a player hears it.
 pub(crate) struct Heard {
@@ -102,12 +102,13 @@ impl Rule {
     }
 
     fn agent(&self, desk: usize) -> Agent {
-        let AutoAgent { id, name, .. } = &self.spec;
-        match (desk, id.parse::<u64>()) {
+        let AutoAgent { id, name, role, .. } = &self.spec;
+        let agent = match (desk, id.parse::<u64>()) {
             (0, _) => Agent::new(id, name),
             (_, Ok(first)) => Agent::new((first + desk as u64).to_string(), format!("{name} {}", desk + 1)),
             (_, Err(_)) => Agent::new(format!("{id}-{}", desk + 1), format!("{name} {}", desk + 1)),
-        }
+        };
+        agent.with_role(*role)
     }
 
     fn number(&self, customer: &str) -> u64 {
@@ -197,8 +198,14 @@ impl Player<'_> {
             if !self.answer(ears).await? {
                 return Ok(());
             }
+            if let Some(skillset) = &spec.requeue_to {
+                return self
+                    .shared
+                    .with(|book| book.requeue(self.guid, Some(skillset.clone())));
+            }
+            let agent = Some(self.agent.id.as_str());
             self.shared
-                .with(|book| book.leave(self.guid, Some(&self.agent.id), spec.end_chat, None))?;
+                .with(|book| book.leave(self.guid, agent, spec.end_chat, None, EndReason::Agent))?;
             match spec.rejoin_after_ms {
                 Some(after) if !spec.end_chat => join_after = after,
                 _ => return Ok(()),

@@ -4,9 +4,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::chaos::Chaos;
 use crate::error::SimError;
 use crate::settings::Settings;
+use crate::steps::Step;
 use crate::tls::TlsSetup;
+use crate::views::Role;
 
 /// A script file, in TOML (`*.toml`) or JSON (anything else).
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -15,6 +18,8 @@ pub struct Script {
     pub aacc: Settings,
     pub tls: TlsSetup,
     pub agents: Vec<AutoAgent>,
+    pub chaos: Option<Chaos>,
+    pub steps: Vec<Step>,
 }
 
 /// A rule for automatic agents. Templates know the placeholders `{n}` (number of what is said to this customer, from 1,
@@ -34,6 +39,8 @@ pub struct AutoAgent {
     pub skillset: Option<String>,
     /// Only these customers; a number that ends with `*` stands for all that begin so. Empty for all.
     pub customers: Vec<String>,
+    /// What they are in the chat.
+    pub role: Role,
     /// From the chat's begin (or its place in line) to the joining.
     pub join_after_ms: u64,
     /// Said after joining.
@@ -54,6 +61,8 @@ pub struct AutoAgent {
     pub leave_after_ms: Option<u64>,
     /// Whether leaving ends the chat (`endChatFlag`).
     pub end_chat: bool,
+    /// In place of leaving: requeue the chat to this skillset.
+    pub requeue_to: Option<String>,
     /// Where leaving does not end the chat: come back after so long.
     pub rejoin_after_ms: Option<u64>,
 }
@@ -67,6 +76,7 @@ impl Default for AutoAgent {
             chats_per_agent: None,
             skillset: None,
             customers: Vec::new(),
+            role: Role::ActiveParticipant,
             join_after_ms: 0,
             greeting: None,
             tag: "#a-{digits}-{n}".into(),
@@ -77,6 +87,7 @@ impl Default for AutoAgent {
             leave_after_texts: None,
             leave_after_ms: None,
             end_chat: true,
+            requeue_to: None,
             rejoin_after_ms: None,
         }
     }

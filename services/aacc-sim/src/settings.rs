@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::dialect::Dialect;
 use crate::edge::Edge;
 use crate::fault::Faults;
 
@@ -35,8 +36,32 @@ pub struct Settings {
     pub superseded_close_code: u16,
     /// Whether an observing supervisor alone opens the chat for the customer's texts [D].
     pub observer_opens_chat: bool,
+    /// A resume changes the authentication key; the old one is refused from then on [D].
+    pub rekey_on_resume: bool,
     /// What an error's `method` says: servers differ.
     pub error_method: ErrorMethod,
+    /// How frames are written: servers differ.
+    pub dialect: Dialect,
+    /// Whether `routeCancel` ends the chat; else it goes on waiting [D].
+    pub route_cancel_ends_chat: bool,
+    /// How the room is told that a supervisor barges in or goes back [D].
+    pub role_change: RoleChange,
+    /// What comes first when an agent hands a chat to another one [D].
+    pub transfer_order: TransferOrder,
+    /// Those behind are told their new place, unasked, when somebody leaves the queue [D].
+    pub push_queue_status: bool,
+    /// CCMM's *force idle customer check timeout*: a chat with an agent in ends when its customer neither wrote nor typed
+    /// for so long. Zero for never.
+    #[serde(rename = "force_idle_after_ms", with = "millis")]
+    pub force_idle_after: Duration,
+    /// How the idle check ends a chat [D].
+    pub idle_end: IdleEnd,
+    /// From the customer's `closeConversation` to its answer. Meanwhile agents can still speak [D].
+    #[serde(rename = "close_delay_ms", with = "millis")]
+    pub close_delay: Duration,
+    /// WebSocket pings to the customer's side; one that is not answered before the next is a violation [D].
+    #[serde(rename = "ws_ping_every_ms", with = "opt_millis")]
+    pub ws_ping_every: Option<Duration>,
     /// Queue metrics leave out skillsets that are neither listed nor [`Settings::any_skillset`] [D].
     pub known_skillsets_only: bool,
     /// The reverse proxy between AACC and its clients.
@@ -66,7 +91,17 @@ impl Default for Settings {
             missed_room_events: true,
             superseded_close_code: 1000,
             observer_opens_chat: false,
+            rekey_on_resume: false,
             error_method: ErrorMethod::Request,
+            dialect: Dialect::default(),
+            route_cancel_ends_chat: true,
+            role_change: RoleChange::NewParticipant,
+            transfer_order: TransferOrder::LeaveFirst,
+            push_queue_status: false,
+            force_idle_after: Duration::from_secs(180),
+            idle_end: IdleEnd::ParticipantLeave,
+            close_delay: Duration::ZERO,
+            ws_ping_every: None,
             known_skillsets_only: false,
             edge: Edge::default(),
             cut_idle_after: None,
@@ -132,6 +167,11 @@ pub struct Skillset {
     pub welcome: Option<String>,
     /// CCMM's agent label, in front of the welcome message.
     pub agent_label: String,
+    /// Said when the last agent leaves, behind the agent label: `All Agents have left the conversation` in today's
+    /// product. After the leaving where the chat goes on, before it where it ends [D].
+    pub all_left: Option<String>,
+    /// Said at once to who asks for a chat while no agent is available: `No agents` in today's product [D].
+    pub no_agents: Option<String>,
     pub comfort_groups: Vec<ComfortGroup>,
     pub on_hold_urls: Vec<OnHoldUrl>,
     /// CCMM's *max concurrent chats per skillset*; `None` for no limit.
@@ -148,6 +188,8 @@ impl Default for Skillset {
             name: DEFAULT_SKILLSET.into(),
             welcome: None,
             agent_label: "[Agent]".into(),
+            all_left: None,
+            no_agents: None,
             comfort_groups: Vec::new(),
             on_hold_urls: Vec::new(),
             max_chats: Some(50),
@@ -195,6 +237,34 @@ pub enum Transcript {
     Plain,
     /// The same with `senderType`, as the later generation does.
     WithSenderType,
+}
+
+/// How the room is told of another role of somebody who is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoleChange {
+    /// A `newParticipant` of somebody who is in already.
+    NewParticipant,
+    /// A `participantLeave`, then a `newParticipant`.
+    LeaveAndJoin,
+}
+
+/// What comes first in a transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransferOrder {
+    LeaveFirst,
+    JoinFirst,
+}
+
+/// How AACC ends the chat of an idle customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdleEnd {
+    /// `participantLeave` with `endChatFlag: true`.
+    ParticipantLeave,
+    /// `closeConversation`, then a close with code 1000.
+    CloseConversation,
 }
 
 /// What stands in an error's `method`.

@@ -7,27 +7,32 @@ use std::time::Duration;
 use futures::Stream;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, broadcast};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::book::{Book, Effect};
+use crate::chaos::{Chaos, ChaosView};
 use crate::config::{Config, WallClock};
-use crate::desk::Page;
+use crate::desk::{OfferedFile, Page};
 use crate::edge::Edge;
 use crate::error::{OpError, SimError, WaitError};
 use crate::fault::{Break, Faults, FaultsChange, Target};
 use crate::player::{self, Numbers, Rule};
 use crate::settings::Settings;
-use crate::stats::{Stats, StatsView};
+use crate::stats::{Counts, Stats, StatsView};
 use crate::tls::{ClientIdentity, Identity, Serving, TlsSetup};
-use crate::views::{Agent, ChatView, Event, Record, Violation};
-use crate::{control, edge};
+use crate::views::{Agent, ChatView, EndReason, Event, Record, Role, Violation};
+use crate::{chaos, control, edge, steps};
 
 /// Events that a slow listener may fall behind.
 const EVENT_BACKLOG: usize = 4096;
 /// How long [`Sim::shutdown`] waits for tasks.
 const SHUTDOWN_WAIT: Duration = Duration::from_secs(5);
+
+/// How often idle customers are looked for: ten times within the time that they have, within these bounds.
+const IDLE_CHECK_LEAST: Duration = Duration::from_millis(10);
+const IDLE_CHECK_MOST: Duration = Duration::from_secs(1);
 
 /// What all tasks share.
 pub(crate) struct Shared {
@@ -79,6 +84,10 @@ impl Shared {
                         sleep(within).await;
                         shared.with(|book| book.end_if_still_lost(guid, loss));
                     }
+                    Effect::Close { guid, socket, within } => {
+                        sleep(within).await;
+                        shared.with(|book| book.confirm_close(guid, socket));
+                    }
                     Effect::Play { guid, rule, heard } => player::play(shared, guid, rule, heard).await,
                 }
             };
@@ -115,15 +124,51 @@ impl Shared {
     }
 
     pub fn stats(&self) -> StatsView {
-        let (sockets, chats) = self.look(|book| (book.sockets.len(), book.open_count()));
-        self.stats
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .view(sockets, chats)
+        self.look(|book| {
+            let (sockets, chats) = (book.sockets.len(), book.open_count());
+            let stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+            stats.view(sockets, chats, &book.counts)
+        })
     }
 
-    pub fn reset_stats(&self) {
+    pub fn reset_stats(self: &Arc<Self>) {
+        self.with(|book| book.counts = Counts::default());
         *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = Stats::new();
+    }
+
+    /// Begins chaos anew.
+    pub fn begin_chaos(self: &Arc<Self>, plan: Chaos) {
+        let run = self.with(|book| book.begin_chaos(plan.clone()));
+        let (shared, stop) = (self.clone(), self.stop.clone());
+        let work = async move {
+            tokio::select! {
+                () = chaos::run(shared, plan, run) => {}
+                () = stop.cancelled() => {}
+            }
+        };
+        self.tasks.spawn_on(work, &self.runtime);
+    }
+
+    /// Ends chats whose customers are silent for too long, for as long as the simulator runs.
+    async fn check_idle(self: Arc<Self>) {
+        loop {
+            let after = self.look(|book| book.settings.force_idle_after);
+            let pause = match after.is_zero() {
+                true => IDLE_CHECK_MOST,
+                false => (after / 10).clamp(IDLE_CHECK_LEAST, IDLE_CHECK_MOST),
+            };
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.stop.cancelled() => return,
+            }
+            if after.is_zero() {
+                continue;
+            }
+            let idle = self.look(|book| book.idle_chats(Instant::now()));
+            for guid in idle {
+                self.with(|book| book.end_idle(guid));
+            }
+        }
     }
 
     pub fn reset(self: &Arc<Self>) {
@@ -213,6 +258,13 @@ impl Sim {
         shared
             .tasks
             .spawn(control::serve(shared.clone(), control_listener));
+        shared.tasks.spawn(shared.clone().check_idle());
+        if let Some(chaos) = config.chaos {
+            shared.begin_chaos(chaos);
+        }
+        for step in config.steps {
+            shared.tasks.spawn(steps::take(shared.clone(), step));
+        }
         tracing::info!(ewc.address = %ewc_addr, control.address = %control_addr, "aacc-sim is up");
         Ok(Sim {
             shared,
@@ -381,7 +433,7 @@ impl Sim {
         end_chat: bool,
     ) -> Result<(), OpError> {
         self.shared
-            .with(|book| book.leave(guid, agent.into(), end_chat, None))
+            .with(|book| book.leave(guid, agent.into(), end_chat, None, EndReason::Agent))
     }
 
     /// An agent leaves with the reason `transfer`; with `to`, that agent joins at once, else the customer is on hold.
@@ -394,7 +446,35 @@ impl Sim {
         self.shared.with(|book| book.transfer(guid, agent.into(), to))
     }
 
-    /// AACC gives up looking for an agent, and ends the chat.
+    /// Everybody leaves with the reason `requeue`, and the chat waits again, for another skillset if one is named. Its
+    /// automatic agents take it then.
+    pub fn requeue(&self, guid: u64, skillset: Option<&str>) -> Result<(), OpError> {
+        self.shared
+            .with(|book| book.requeue(guid, skillset.map(str::to_owned)))
+    }
+
+    /// Somebody in the room takes another role: a supervisor barges in, or goes back to observing.
+    pub fn change_role<'a>(
+        &self,
+        guid: u64,
+        agent: impl Into<Option<&'a str>>,
+        role: Role,
+    ) -> Result<(), OpError> {
+        self.shared
+            .with(|book| book.change_role(guid, agent.into(), role))
+    }
+
+    /// An agent offers a file.
+    pub fn send_file<'a>(
+        &self,
+        guid: u64,
+        agent: impl Into<Option<&'a str>>,
+        file: OfferedFile,
+    ) -> Result<(), OpError> {
+        self.shared.with(|book| book.send_file(guid, agent.into(), file))
+    }
+
+    /// AACC gives up looking for an agent; whether the chat ends then is a setting.
     pub fn route_cancel(&self, guid: u64) -> Result<(), OpError> {
         self.shared.with(|book| book.route_cancel(guid))
     }
@@ -417,6 +497,31 @@ impl Sim {
     /// Expires sessions: their chats end, their keys are refused; sockets stay open. Returns how many.
     pub fn expire(&self, target: Target) -> usize {
         self.shared.with(|book| book.expire(target))
+    }
+
+    /// Sockets stand still: for so long nothing is read or written. Returns how many.
+    pub fn freeze(&self, target: Target, pause: Duration) -> usize {
+        self.shared.with(|book| book.freeze(target, pause))
+    }
+
+    /// Open sockets are told (error 503) that the contact center shuts down for maintenance. Returns how many.
+    pub fn announce_maintenance(&self, target: Target) -> usize {
+        self.shared.with(|book| book.announce_maintenance(target))
+    }
+
+    /// Begins to inject faults at random; chaos that runs already ends.
+    pub fn start_chaos(&self, chaos: Chaos) {
+        self.shared.begin_chaos(chaos);
+    }
+
+    /// Ends chaos and those of its faults that last.
+    pub fn stop_chaos(&self) {
+        self.shared.with(Book::stop_chaos);
+    }
+
+    /// What chaos does, or did last; `None` if there never was any.
+    pub fn chaos(&self) -> Option<ChaosView> {
+        self.shared.look(Book::chaos_view)
     }
 
     pub fn faults(&self) -> Faults {

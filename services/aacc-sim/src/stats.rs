@@ -1,7 +1,13 @@
 //! Figures for benches: how many texts reached the agent's side, and how long they took.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Texts counted since the start or the last reset. Latencies are taken from texts that carry a marker: `TS` and 19
 /// digits, the nanoseconds since 1970 at which the text was sent.
@@ -31,6 +37,38 @@ pub struct StatsView {
     pub sockets: u64,
     /// Chats that have not ended.
     pub chats: u64,
+    /// The most TCP connections that came within any one second.
+    pub peak_connects_per_s: u64,
+    /// Sockets that the customer's side ended with a close frame.
+    pub clean_closes: u64,
+    /// Sockets that the customer's side ended without one.
+    pub abrupt_closes: u64,
+}
+
+/// Counts of connections since the start or the last reset.
+#[derive(Default)]
+pub(crate) struct Counts {
+    /// The connections of the last second.
+    recent: VecDeque<Instant>,
+    peak_per_s: usize,
+    clean_closes: u64,
+    abrupt_closes: u64,
+}
+
+impl Counts {
+    pub fn connected(&mut self, now: Instant) {
+        while self.recent.pop_front_if(|at| now - *at >= SECOND).is_some() {}
+        self.recent.push_back(now);
+        self.peak_per_s = self.peak_per_s.max(self.recent.len());
+    }
+
+    /// The customer's side ended a socket, with a close frame or without.
+    pub fn left(&mut self, said_so: bool) {
+        match said_so {
+            true => self.clean_closes += 1,
+            false => self.abrupt_closes += 1,
+        }
+    }
 }
 
 impl Stats {
@@ -56,7 +94,7 @@ impl Stats {
         }
     }
 
-    pub fn view(&self, sockets: usize, chats: usize) -> StatsView {
+    pub fn view(&self, sockets: usize, chats: usize, counts: &Counts) -> StatsView {
         let span_s = self.last_ns.saturating_sub(self.first_ns) as f64 / 1e9;
         let h = &self.latency_us;
         StatsView {
@@ -75,6 +113,9 @@ impl Stats {
             max_us: h.max(),
             sockets: sockets as u64,
             chats: chats as u64,
+            peak_connects_per_s: counts.peak_per_s as u64,
+            clean_closes: counts.clean_closes,
+            abrupt_closes: counts.abrupt_closes,
         }
     }
 }
@@ -104,7 +145,13 @@ mod tests {
         let mut s = Stats::new();
         s.text("TS1700000000000000000", 1_700_000_000_005_000_000);
         s.text("no marker", 1_700_000_001_005_000_000);
-        let v = s.view(3, 2);
+        let mut counts = Counts::default();
+        let start = Instant::now();
+        for ms in [0, 400, 999, 1000, 1100, 3000] {
+            counts.connected(start + Duration::from_millis(ms));
+        }
+        let v = s.view(3, 2, &counts);
+        assert_eq!(v.peak_connects_per_s, 4, "400 to 1100 ms");
         assert_eq!((v.count, v.lat_n, v.sockets, v.chats), (2, 1, 3, 2));
         assert!((4_990..=5_010).contains(&v.p50_us), "{}", v.p50_us);
         assert!((v.per_s - 1.0).abs() < 1e-9);

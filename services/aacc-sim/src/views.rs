@@ -29,6 +29,8 @@ pub enum EndReason {
     Expired,
     /// `routeCancel` was sent.
     NoAgent,
+    /// The customer neither wrote nor typed for too long while an agent was in.
+    Idle,
 }
 
 /// The socket behind a chat, as AACC sees it.
@@ -105,7 +107,12 @@ pub enum Sender {
 pub enum LineKind {
     Text,
     Welcome,
+    /// A text of AACC itself about the chat. No part of the record for checkers: whether it reaches the phone is the
+    /// tenant's affair.
+    Notice,
     Page,
+    /// A file that an agent offers.
+    File,
     Joined,
     Left,
     Ended,
@@ -260,6 +267,16 @@ pub enum Event {
         agent_id: String,
         end_chat: bool,
     },
+    /// Somebody in the room has another role now.
+    RoleChanged {
+        guid: u64,
+        agent: Agent,
+    },
+    /// The chat waits for another skillset.
+    Requeued {
+        guid: u64,
+        skillset: String,
+    },
     Closed {
         guid: u64,
         reason: EndReason,
@@ -280,6 +297,8 @@ impl Event {
             Event::AgentTyping { .. } => "agent_typing",
             Event::Joined { .. } => "joined",
             Event::Left { .. } => "left",
+            Event::RoleChanged { .. } => "role_changed",
+            Event::Requeued { .. } => "requeued",
             Event::Closed { .. } => "closed",
             Event::Reset => "reset",
         }

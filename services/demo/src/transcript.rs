@@ -102,18 +102,20 @@ fn desktop_line(chat: &ChatView, line: &Line) -> Cell {
             Some(EndReason::Agent) => "· chat ended by the agent".to_owned(),
             Some(EndReason::Customer) => "· chat ended from the customer's side".to_owned(),
             Some(EndReason::Expired) => "· chat ended: the session expired".to_owned(),
+            Some(EndReason::Idle) => "· chat ended: the customer was silent for too long".to_owned(),
             Some(EndReason::NoAgent) => "· chat ended: no agent".to_owned(),
             None => "· chat ended".to_owned(),
         },
-        LineKind::Welcome => line.text.clone(),
+        LineKind::Welcome | LineKind::Notice => line.text.clone(),
+        LineKind::File => format!("· {} offers the file {}", line.name, line.text),
         LineKind::Text | LineKind::Page if line.from == Sender::Customer => {
             format!("[Customer] {}", line.displayed)
         }
         LineKind::Text | LineKind::Page => format!("[Agent] {}", line.text),
     };
     let key = match line.kind {
-        LineKind::Text | LineKind::Welcome | LineKind::Page => key(&line.text),
-        LineKind::Joined | LineKind::Left | LineKind::Ended => words.clone(),
+        LineKind::Text | LineKind::Welcome | LineKind::Notice | LineKind::Page => key(&line.text),
+        LineKind::Joined | LineKind::Left | LineKind::Ended | LineKind::File => words.clone(),
     };
     Cell {
         at_ms: line.at_ms,

@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use super::problem::{Json, Path, Problem, Query};
 use crate::book::Book;
-use crate::desk::Page;
+use crate::desk::{OfferedFile, Page};
 use crate::error::OpError;
 use crate::sim::Shared;
-use crate::views::{Agent, ChatState, ChatView};
+use crate::views::{Agent, ChatState, ChatView, EndReason, Role};
 
 type App = State<Arc<Shared>>;
 
@@ -119,6 +119,7 @@ pub(super) async fn leave(State(shared): App, Path(guid): Path<u64>, Json(leave)
             leave.agent_id.as_deref(),
             leave.end_chat,
             leave.reason.as_deref(),
+            EndReason::Agent,
         )
     })
 }
@@ -134,6 +135,45 @@ pub(super) struct Transfer {
 pub(super) async fn transfer(State(shared): App, Path(guid): Path<u64>, Json(t): Json<Transfer>) -> Acted {
     act(&shared, guid, |book| {
         book.transfer(guid, t.agent_id.as_deref(), t.to)
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Requeue {
+    skillset: Option<String>,
+}
+
+/// `POST …/requeue`.
+pub(super) async fn requeue(State(shared): App, Path(guid): Path<u64>, Json(r): Json<Requeue>) -> Acted {
+    act(&shared, guid, |book| book.requeue(guid, r.skillset))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RoleChange {
+    agent_id: Option<String>,
+    role: Role,
+}
+
+/// `POST …/role`.
+pub(super) async fn role(State(shared): App, Path(guid): Path<u64>, Json(r): Json<RoleChange>) -> Acted {
+    act(&shared, guid, |book| {
+        book.change_role(guid, r.agent_id.as_deref(), r.role)
+    })
+}
+
+#[derive(Deserialize)]
+pub(super) struct Offer {
+    agent_id: Option<String>,
+    #[serde(flatten)]
+    file: OfferedFile,
+}
+
+/// `POST …/file`.
+pub(super) async fn file(State(shared): App, Path(guid): Path<u64>, Json(offer): Json<Offer>) -> Acted {
+    act(&shared, guid, |book| {
+        book.send_file(guid, offer.agent_id.as_deref(), offer.file)
     })
 }
 

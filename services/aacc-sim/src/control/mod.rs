@@ -27,12 +27,25 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/control/chats/{guid}/push", post(chats::push))
         .route("/control/chats/{guid}/leave", post(chats::leave))
         .route("/control/chats/{guid}/transfer", post(chats::transfer))
+        .route("/control/chats/{guid}/requeue", post(chats::requeue))
+        .route("/control/chats/{guid}/role", post(chats::role))
+        .route("/control/chats/{guid}/file", post(chats::file))
         .route("/control/chats/{guid}/route-cancel", post(chats::route_cancel))
         .route("/control/chats/{guid}/read", post(chats::read))
         .route("/control/chats/{guid}/frame", post(chats::frame))
         .route("/control/faults", get(faults::show).post(faults::change))
         .route("/control/faults/break", post(faults::break_sockets))
         .route("/control/faults/expire", post(faults::expire))
+        .route("/control/faults/freeze", post(faults::freeze))
+        .route(
+            "/control/faults/announce-maintenance",
+            post(faults::announce_maintenance),
+        )
+        .route(
+            "/control/chaos",
+            get(faults::show_chaos).post(faults::start_chaos),
+        )
+        .route("/control/chaos/stop", post(faults::stop_chaos))
         .route("/control/violations", get(records::violations))
         .route("/control/record", get(records::record))
         .route("/control/stats", get(records::stats))

@@ -10,6 +10,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -144,7 +145,8 @@ fn upgrade(shared: Arc<Shared>, mut request: Request<Incoming>) -> Response<Body
 }
 
 async fn current_queue(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
-    let (maintenance, edge) = shared.look(|book| (book.faults.maintenance, book.settings.edge.clone()));
+    let (maintenance, edge) =
+        shared.look(|book| (book.in_maintenance(Instant::now()), book.settings.edge.clone()));
     if let Some(answer) = edge.queue {
         return answer.response();
     }

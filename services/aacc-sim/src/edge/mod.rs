@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::fault::NewConnections;
 use crate::sim::Shared;
@@ -47,7 +47,8 @@ pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener) {
 }
 
 async fn connection(shared: Arc<Shared>, tcp: TcpStream, from: SocketAddr) {
-    let (fault, stranger) = shared.look(|book| {
+    let (fault, stranger) = shared.with(|book| {
+        book.counts.connected(Instant::now());
         let white_list = book.settings.edge.white_list.as_ref();
         let list = white_list.filter(|list| !list.allow.contains(&from.ip()));
         (book.faults.new_connections, list.map(|list| list.others))
