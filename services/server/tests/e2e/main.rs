@@ -5,6 +5,8 @@ mod collector;
 mod cuts;
 mod kills;
 mod play;
+mod pods;
+mod recovery;
 mod redaction;
 mod shutdown;
 mod soak;
