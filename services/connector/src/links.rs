@@ -1,7 +1,7 @@
 //! Tenants' links, ready to dial: TLS is set up once per link, and all of its chats share its connect rate.
 
 use ccm_db::{Db, DbError, LinkRow, LinkSecrets, Scheme};
-use ccm_ewc_client::{Chat, ConnectRate, DialError, Dialer, Target};
+use ccm_ewc_client::{Chat, ClientIdentity, ConnectRate, DialError, Dialer, Proxy, Target};
 use ccm_ewc_proto::session::{Event, Session};
 use ccm_model::{LinkId, TenantId};
 use std::{
@@ -99,7 +99,7 @@ impl Links {
             return Ok(Some(reach.clone()));
         }
         let id = row.id;
-        let dialer = match Dialer::new(&target(&row, &secrets)) {
+        let dialer = match Dialer::new(&targets(&row, &secrets).0) {
             Ok(dialer) => dialer,
             Err(e) => {
                 if known.unusable.get(&id) != Some(&row) {
@@ -138,14 +138,36 @@ impl Links {
     }
 }
 
-fn target(row: &LinkRow, _secrets: &LinkSecrets) -> Target {
-    let target = match row.scheme {
-        Scheme::Wss => Target::wss(&row.host, row.port),
-        Scheme::Ws => Target::ws(&row.host, row.port),
+/// Where a link's AACC is: the primary, and the other half of a high-availability pair where there is one.
+fn targets(row: &LinkRow, secrets: &LinkSecrets) -> (Target, Option<Target>) {
+    let at = |host: &str, port: u16| match row.scheme {
+        Scheme::Wss => Target::wss(host, port),
+        Scheme::Ws => Target::ws(host, port),
     };
-    Target {
+    let proxy = row.proxy.as_ref().map(|p| {
+        let proxy = Proxy::new(&p.host, p.port);
+        match secrets.proxy_auth.as_ref().and_then(|auth| auth.split_once(':')) {
+            Some((user, password)) => proxy.with_credentials(user, password),
+            None => proxy,
+        }
+    });
+    let identity = row.client_cert_pem.as_ref().zip(secrets.client_key_pem.as_ref());
+    let identity = identity.map(|(chain, key)| ClientIdentity::new(chain, key.as_str()));
+    let primary = Target {
         path: row.path.clone(),
         ca_pem: row.ca_pem.clone(),
-        ..target
-    }
+        server_name: row.server_name.clone(),
+        addresses: row.addresses.clone(),
+        client_identity: identity,
+        proxy,
+        ..at(&row.host, row.port)
+    };
+    let secondary = row.secondary.as_ref().map(|other| Target {
+        host: other.host.clone(),
+        port: other.port,
+        // Pinned addresses are the primary's.
+        addresses: Vec::new(),
+        ..primary.clone()
+    });
+    (primary, secondary)
 }
