@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ccm_ewc_proto::frame::*;
 
-use super::ops::{Habits, LateAnswer, Transcript};
+use super::ops::{Habits, LateAnswer, Refusing, Transcript};
 use super::wire::Wire;
 use crate::bench::{accepted, ack, error, expired, joins, leaves, not_started, profile};
 
@@ -31,7 +31,7 @@ pub struct Aacc {
     pub taken: Vec<u64>,
     /// Words of agents so far.
     said: i64,
-    pub refuse: (u32, bool),
+    pub refuse: (u32, Refusing),
     pub take_silently: (u32, bool),
     pub answer_twice: bool,
     pub late_words: u32,
@@ -47,7 +47,7 @@ impl Aacc {
             last_guid: 0,
             taken: Vec::new(),
             said: 0,
-            refuse: (0, false),
+            refuse: (0, Refusing::NotStarted),
             take_silently: (0, false),
             answer_twice: false,
             late_words: 0,
@@ -202,7 +202,11 @@ impl Aacc {
         };
         if self.refuse.0 > 0 {
             self.refuse.0 -= 1;
-            return wire.answer_text(&if self.refuse.1 { not_started() } else { ack(false) });
+            return wire.answer_text(&match self.refuse.1 {
+                Refusing::NotStarted => not_started(),
+                Refusing::NotAccepted => ack(false),
+                Refusing::Invalid => error("newMessage", 1, "Invalid message"),
+            });
         }
         self.taken.push(token);
         let at = self.taken.len() as i64;

@@ -43,6 +43,13 @@ pub enum LateAnswer {
     AfterTheLogin,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusing {
+    NotStarted,
+    NotAccepted,
+    Invalid,
+}
+
 #[derive(Debug, Clone)]
 pub enum Op {
     /// The customer texts.
@@ -69,7 +76,7 @@ pub enum Op {
     /// AACC refuses the next texts.
     Refuse {
         times: u32,
-        by_error: bool,
+        how: Refusing,
     },
     /// AACC takes the next texts and says nothing, or error 500.
     TakeSilently {
@@ -172,6 +179,11 @@ fn kinds() -> impl Strategy<Value = ParticipantType> {
 
 fn op() -> impl Strategy<Value = Op> {
     let secs = |most: u32| (0..most).prop_map(|s| s * S);
+    let refusing = prop::sample::select(vec![
+        Refusing::NotStarted,
+        Refusing::NotAccepted,
+        Refusing::Invalid,
+    ]);
     let reasons = prop::sample::select(vec![None, Some("requeue"), Some("transfer"), Some("odd")]);
     prop_oneof![
         // Nested: proptest's union takes ten.
@@ -190,7 +202,7 @@ fn op() -> impl Strategy<Value = Op> {
             4 => (codes(), 0..4usize).prop_map(|(code, got)| Op::Cut { code, got }),
             1 => Just(Op::BlackHole),
             1 => Just(Op::Expire),
-            2 => (1..12u32, any::<bool>()).prop_map(|(times, by_error)| Op::Refuse { times, by_error }),
+            2 => (1..12u32, refusing).prop_map(|(times, how)| Op::Refuse { times, how }),
             1 => (1..3u32, any::<bool>())
                 .prop_map(|(times, internal_error)| Op::TakeSilently { times, internal_error }),
             1 => Just(Op::AnswerTwice),
@@ -216,5 +228,5 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 pub fn case() -> impl Strategy<Value = (Habits, Vec<Op>)> {
-    (habits(), prop::collection::vec(op(), 1..44))
+    (habits(), prop::collection::vec(op(), 1..38))
 }

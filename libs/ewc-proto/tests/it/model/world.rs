@@ -228,7 +228,7 @@ impl World {
                 }
             }
             Op::Expire => self.expire(),
-            Op::Refuse { times, by_error } => self.aacc.refuse = (times, by_error),
+            Op::Refuse { times, how } => self.aacc.refuse = (times, how),
             Op::TakeSilently {
                 times,
                 internal_error,
