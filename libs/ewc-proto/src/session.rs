@@ -247,7 +247,9 @@ impl Session {
     pub fn next_timeout(&self) -> Option<Instant> {
         let own = match &self.state {
             State::Connecting { .. } => None,
-            State::LoggingIn { deadline, .. } | State::Leaving { deadline, .. } => Some(*deadline),
+            State::LoggingIn { deadline, .. } => Some(*deadline),
+            // Nothing else is waited for: an overdue acknowledgement is not asked about any more.
+            State::Leaving { deadline, .. } => return Some(*deadline),
             State::Open { pulse, .. } => {
                 let silent = pulse.unanswered_since.map(|t| t + self.config.pong_timeout);
                 silent.into_iter().chain([pulse.ping_at]).min()
