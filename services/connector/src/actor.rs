@@ -54,8 +54,6 @@ pub(crate) enum Ended {
 enum Left {
     /// It is over; by us if there is a why.
     Ended(CloseReason, Option<Why>),
-    /// There is no chat, and no text waits for one any more.
-    Nothing,
     /// The settings are not those that it was dialled with.
     Outdated,
     /// Stopped: the chat is for the next owner.
@@ -176,7 +174,6 @@ impl Actor {
             self.fruitful = false;
             let (reason, why) = match self.serve(&mut start).await? {
                 Left::Ended(reason, why) => (reason, why),
-                Left::Nothing => return Ok(Ended::Done),
                 Left::Outdated => continue,
                 Left::HandedOver => return Ok(Ended::HandedOver),
             };
@@ -214,7 +211,7 @@ impl Actor {
         };
         self.more = true;
         self.read_line().await?;
-        if self.line.is_empty() {
+        if self.line.is_empty() && self.chat.is_some() {
             start.policy.ended(end);
             while let Some(deed) = start.policy.poll(now) {
                 if let Deed::Say { kind, text } = deed
@@ -263,9 +260,10 @@ impl Actor {
                 if leaving.is_none() {
                     leaving = self.work(&mut chat, start).await?;
                 }
-                if self.chat.is_none() && self.line.is_empty() && self.in_flight.is_none() && !self.more {
+                let waits = !self.line.is_empty() || self.in_flight.is_some() || self.more;
+                if self.chat.is_none() && !waits && leaving.is_none() {
                     chat.leave();
-                    return Ok(Left::Nothing);
+                    leaving = Some(Why::NothingWaits);
                 }
             }
             let due = start

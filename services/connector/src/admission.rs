@@ -196,7 +196,6 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ccm_model::Id;
     use uuid::Uuid;
 
     const NOON: OffsetDateTime = time::macros::datetime!(2026-11-27 12:00 UTC);

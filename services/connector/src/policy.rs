@@ -44,6 +44,8 @@ pub(crate) enum Why {
     CustomerIdle,
     TooOld,
     Keyword,
+    /// The texts that the chat was for are gone: held too long.
+    NothingWaits,
 }
 
 impl Why {
@@ -53,6 +55,7 @@ impl Why {
             Self::CustomerIdle => "the customer was silent for the tenant's limit",
             Self::TooOld => "older than the tenant's limit",
             Self::Keyword => "ended by the customer's keyword",
+            Self::NothingWaits => "no text waited for it any more",
         }
     }
 }
@@ -668,7 +671,7 @@ mod tests {
             s.notices.no_agents = Some(Words([("fr".to_owned(), "personne".to_owned())].into()));
         });
         let start = now();
-        let mut of = |language: &str| {
+        let of = |language: &str| {
             let mut policy = Policy::new(
                 settings.clone(),
                 language.into(),

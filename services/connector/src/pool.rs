@@ -141,8 +141,10 @@ impl Pool {
             let current = self.ownership.borrow_and_update();
             (current.epochs.clone(), current.surplus.clone())
         };
-        self.leaving
-            .retain(|tenant, owned| now.get(tenant) == Some(&owned.epoch) && surplus.contains(tenant));
+        let stays = self
+            .leaving
+            .extract_if(|tenant, owned| now.get(tenant) != Some(&owned.epoch) || !surplus.contains(tenant));
+        self.unswept.extend(stays.map(|(tenant, _)| tenant));
         let room = LEAVING_AT_ONCE.saturating_sub(self.leaving.len());
         let next = surplus
             .iter()
@@ -201,7 +203,12 @@ impl Pool {
         let all = self.swept_at.is_none_or(|at| at + SWEEP <= now);
         let swept: Vec<TenantId> = match all {
             true => tenants.clone(),
-            false => self.unswept.iter().copied().collect(),
+            false => self
+                .unswept
+                .iter()
+                .filter(|t| self.owned.contains_key(t))
+                .copied()
+                .collect(),
         };
         let found = self
             .deps
@@ -316,8 +323,12 @@ impl Pool {
         }
         metrics::gauge!("ccm_connector_actors").set(self.running.len() as f64);
         match result {
-            Ok(Ended::Done | Ended::HandedOver) => {
+            Ok(ended) => {
                 self.cooling.remove(&conversation);
+                // Where the tenant is ours again by now, the chat wants another actor.
+                if ended == Ended::HandedOver {
+                    self.unswept.extend(owned.map(|o| o.tenant));
+                }
             }
             Err(Failure::Database(DbError::Fenced)) => {
                 self.cooling.remove(&conversation);

@@ -254,7 +254,7 @@ async fn a_keyword_ends_the_chat_after_what_was_said_before() {
     let chat = sim
         .wait_for(guid, |c| c.state == ChatState::Ended, PATIENCE)
         .await;
-    assert!(chat.is_some(), "AACC was told");
+    assert!(chat.is_ok(), "AACC was told");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
