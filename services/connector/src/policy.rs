@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// Between the last agent's leaving and the notice of it: AACC 7.x does not say that it is a transfer, and the next agent
-/// comes at once.
+/// Between the last agent's leaving and any notice of it: AACC 7.x does not say that it is a transfer, and the next agent comes
+/// at once.
 const LEFT_GRACE: Duration = Duration::from_secs(5);
 /// How exactly AACC's check of idle customers keeps its time, as far as we see it.
 const FORCE_IDLE_EARLY: Duration = Duration::from_secs(2);
@@ -217,7 +217,10 @@ impl Policy {
             // AACC's clock of idle customers begins with the agent.
             self.customer_at = self.customer_at.max(now);
         } else {
-            self.room = Room::Empty { since: now };
+            // The chat's end comes right behind, or the next agent.
+            self.room = Room::Empty {
+                since: now + LEFT_GRACE,
+            };
             self.owed_since = None;
             self.told.waiting = false;
             self.onhold.start(now.into_std());
@@ -574,7 +577,7 @@ mod tests {
             "the next agent may come at once"
         );
         assert_eq!(said(&mut policy, start + 605 * S), ["agents_left: all left"]);
-        assert_eq!(said(&mut policy, start + 630 * S), ["waiting: please wait"]);
+        assert_eq!(said(&mut policy, start + 635 * S), ["waiting: please wait"]);
     }
 
     #[test]
