@@ -306,7 +306,11 @@ impl Socket {
         loop {
             match self.0.next().await {
                 Some(Ok(Message::Text(text))) => return Received::Text(text.as_str().to_owned()),
-                Some(Ok(Message::Close(frame))) => return Received::Closed(frame.map(|f| f.code.into())),
+                Some(Ok(Message::Close(frame))) => {
+                    // The answer to it waits in the write buffer.
+                    let _ = self.0.flush().await;
+                    return Received::Closed(frame.map(|f| f.code.into()));
+                }
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return Received::Closed(None),
             }

@@ -2,3 +2,4 @@ mod chat;
 mod dial;
 mod peer;
 mod queue;
+mod target;
