@@ -134,9 +134,21 @@ impl World {
                     self.session.on_connected(self.now);
                 }
             }
-            Action::Send(frame) => self.wire.as_mut().expect("a socket").up.push_back(frame),
+            Action::Send(frame) => {
+                self.check_key(&frame);
+                self.wire.as_mut().expect("a socket").up.push_back(frame);
+            }
             Action::Close { .. } => self.break_wire(usize::MAX),
             Action::Drop => self.break_wire(1),
+        }
+    }
+
+    /// A resume uses the key that the owner was told last.
+    fn check_key(&self, frame: &str) {
+        if frame.contains("\"requestChat\"") && !frame.contains("\"guid\":null") {
+            let (_, key) = self.owner.identity.as_ref().expect("a chat");
+            let key = format!("\"{}\"", key.expose());
+            assert!(frame.contains(&key), "not with {key}");
         }
     }
 
