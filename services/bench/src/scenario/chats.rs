@@ -295,7 +295,7 @@ impl Ccm {
 
     async fn post(&mut self, texts: u64) -> Result<()> {
         if texts > 0 {
-            self.target.offer(&Load::most(16, texts), &self.clock).await?;
+            self.target.offer(&Load::all(16, texts), &self.clock).await?;
         }
         Ok(())
     }

@@ -123,6 +123,7 @@ pub struct Load {
     rate: Option<f64>,
     connections: u64,
     texts: u64,
+    tries: u32,
 }
 
 impl Load {
@@ -132,6 +133,7 @@ impl Load {
             rate: Some(per_s),
             connections: 64,
             texts,
+            tries: 1,
         }
     }
 
@@ -141,6 +143,15 @@ impl Load {
             rate: None,
             connections,
             texts,
+            tries: 1,
+        }
+    }
+
+    /// The same, and a text that is not taken is posted again, as providers do.
+    fn all(connections: u64, texts: u64) -> Self {
+        Self {
+            tries: 10,
+            ..Self::most(connections, texts)
         }
     }
 }
@@ -185,6 +196,7 @@ impl Target {
             connections: load.connections,
             texts: load.texts,
             rate: load.rate,
+            tries: load.tries,
             first: self.posted,
             request: self.request.clone(),
         };
