@@ -16,7 +16,7 @@ use ccm_db::{Db, DbError, Fence, PendingText};
 use ccm_ewc_client::Chat;
 use ccm_ewc_proto::{
     heard::Replay,
-    session::{self, CloseReason, Phase},
+    session::{self, CloseReason, Event, Phase},
     text,
 };
 use ccm_model::{ChatId, ConversationId, IdSource};
@@ -276,7 +276,7 @@ impl Actor {
             tokio::select! {
                 // Without a lease the chat stands still: another pod may be speaking for it already.
                 event = chat.next(), if owned_until.is_some() => {
-                    let failed = start.reach.note(&event, self.logged_in, chat.last_dial_error());
+                    let failed = matches!(event, Event::ConnectFailed { .. } | Event::LinkLost { .. });
                     match self.take(event, start).await? {
                         Some(CloseReason::Detached) => return Ok(Left::HandedOver),
                         Some(reason) => return Ok(Left::Ended(reason, leaving)),
@@ -301,6 +301,9 @@ impl Actor {
                     }
                 }
                 () = self.stop.cancelled(), if deadline.is_none() => {}
+                () = start.reach.outdated(), if !self.logged_in && deadline.is_none() && leaving.is_none() => {
+                    return Ok(Left::Outdated);
+                }
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     if self.in_flight.take().is_none() {
                         return Ok(Left::HandedOver);

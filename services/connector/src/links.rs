@@ -1,79 +1,90 @@
-//! Tenants' links, ready to dial: TLS is set up once per link, and all of its chats share its connect rate.
+//! Tenants' links, ready to dial: each is set up once, and all of its chats share its connect rate and circuit breaker.
 
 use ccm_db::{Db, DbError, LinkRow, LinkSecrets, Scheme};
-use ccm_ewc_client::{Chat, ClientIdentity, ConnectRate, DialError, Dialer, Proxy, Target};
-use ccm_ewc_proto::session::{Event, Session};
-use ccm_model::{LinkId, TenantId};
+use ccm_ewc_client::{Chat, ClientIdentity, ConnectRate, Link, LinkConfig, LinkStatus, Proxy, Target};
+use ccm_ewc_proto::session::Session;
+use ccm_model::{IdSource, LinkId, TenantId};
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
+use tokio_util::sync::CancellationToken;
 
 /// One link of a tenant.
 pub(crate) struct Reach {
     /// As it was configured when this was made.
     pub row: LinkRow,
-    dialer: Dialer,
-    rate: ConnectRate,
-    /// No chat could be had since one was had last: said once, not by each of a thousand chats at each of their tries.
-    failing: AtomicBool,
+    link: Link,
+    held: AtomicBool,
+    outdated: CancellationToken,
 }
 
 impl Reach {
     /// A chat over this link.
     pub fn chat(&self, session: Session) -> Chat {
-        Chat::new(session, self.dialer.clone(), self.rate.clone())
+        Chat::new(session, self.link.clone())
     }
 
-    /// A planned absence: nobody dials.
-    pub fn is_held(&self) -> bool {
-        false
+    pub fn status(&self) -> LinkStatus {
+        self.link.status()
     }
 
-    /// Follows how the link does. Whether this event says that a chat's try to get in, or to stay in, has failed.
-    pub fn note(&self, event: &Event, logged_in: bool, dial_error: Option<&DialError>) -> bool {
-        match event {
-            Event::ChatOpened { .. } | Event::Resumed { .. } => {
-                if self.failing.swap(false, Relaxed) {
-                    tracing::info!(link.id = %self.row.id, "the link works again");
-                }
-                false
-            }
-            Event::ConnectFailed { .. } => {
-                if !self.failing.swap(true, Relaxed) {
-                    let (error, remedy) = dial_error
-                        .map(|e| (tracing::field::display(e), e.remedy()))
-                        .unzip();
-                    tracing::warn!(link.id = %self.row.id, error, remedy, "the link cannot be dialled; texts are held");
-                }
-                true
-            }
-            Event::LinkLost { why } => {
-                if !logged_in && !self.failing.swap(true, Relaxed) {
-                    tracing::warn!(link.id = %self.row.id, why = ?why, "AACC gives no chat; texts are held");
-                }
-                true
-            }
-            _ => false,
+    /// Begins or ends a planned absence: nobody dials meanwhile, and open sockets stay.
+    pub fn hold(&self, held: bool) {
+        if self.held.swap(held, Relaxed) != held {
+            self.link.hold(held);
         }
+    }
+
+    pub fn is_held(&self) -> bool {
+        self.held.load(Relaxed)
+    }
+
+    /// The settings have changed: chats that are not in yet should begin anew with those of now.
+    pub fn is_outdated(&self) {
+        self.outdated.cancel();
+    }
+
+    /// Returns when they have.
+    pub async fn outdated(&self) {
+        self.outdated.cancelled().await;
     }
 }
 
 /// All links that this pod has dialled.
-#[derive(Default)]
-pub(crate) struct Links(Mutex<Known>);
+pub(crate) struct Links {
+    config: LinkConfig,
+    ids: IdSource,
+    known: Mutex<Known>,
+}
 
 #[derive(Default)]
 struct Known {
     usable: HashMap<LinkId, (TenantId, Arc<Reach>)>,
-    /// Settings that no dialer can be made of, as they were when that was said on the log.
-    unusable: HashMap<LinkId, LinkRow>,
+    unusable: HashMap<LinkId, (LinkRow, Unusable)>,
+}
+
+/// A link that cannot be dialled as it is configured.
+#[derive(Debug, Clone)]
+pub(crate) struct Unusable {
+    pub tenant: TenantId,
+    pub link: LinkId,
+    pub error: String,
+    pub remedy: &'static str,
 }
 
 impl Links {
+    pub fn new(config: LinkConfig, ids: IdSource) -> Self {
+        Self {
+            config,
+            ids,
+            known: Mutex::default(),
+        }
+    }
+
     /// The link as it is configured now. Set up anew when its settings have changed; chats that are up stay as they are.
     /// `None` when the settings cannot be used, which is said on the log.
     pub async fn reach(
@@ -82,59 +93,96 @@ impl Links {
         tenant: TenantId,
         row: LinkRow,
     ) -> Result<Option<Arc<Reach>>, DbError> {
-        if let Some((_, reach)) = self.known().usable.get(&row.id)
-            && reach.row == row
-        {
-            return Ok(Some(reach.clone()));
+        if let Some(reach) = self.known().current(&row) {
+            return Ok(Some(reach));
         }
         let secrets = match row.client_cert_pem.is_some() || row.proxy_has_auth {
             true => db.tenant(tenant).link_secrets(row.id).await?,
-            false => Default::default(),
+            false => LinkSecrets::default(),
         };
+        let (primary, secondary) = targets(&row, &secrets);
         let mut known = self.known();
         // Another of the tenant's chats may have been faster.
-        if let Some((_, reach)) = known.usable.get(&row.id)
-            && reach.row == row
-        {
-            return Ok(Some(reach.clone()));
+        if let Some(reach) = known.current(&row) {
+            return Ok(Some(reach));
         }
-        let id = row.id;
-        let dialer = match Dialer::new(&targets(&row, &secrets).0) {
-            Ok(dialer) => dialer,
-            Err(e) => {
-                if known.unusable.get(&id) != Some(&row) {
-                    metrics::counter!("ccm_connector_links_unusable_total").increment(1);
-                    tracing::error!(
-                        link.id = %id,
-                        error = %e,
-                        remedy = e.remedy(),
-                        "the link's settings cannot be used; texts are held"
-                    );
-                    known.unusable.insert(id, row);
-                }
-                return Ok(None);
-            }
+        let before = known.usable.get(&row.id).map(|(_, reach)| reach.clone());
+        // Chats over the old settings and the new ones together keep to one rate.
+        let rate = match &before {
+            Some(old) if old.row.connects_per_second == row.connects_per_second => old.link.rate().clone(),
+            _ => ConnectRate::per_second(row.connects_per_second.into()),
         };
-        known.unusable.remove(&id);
-        let reach = Arc::new(Reach {
-            dialer,
-            rate: ConnectRate::per_second(row.connects_per_second.into()),
-            failing: AtomicBool::new(false),
-            row,
-        });
-        known.usable.insert(id, (tenant, reach.clone()));
-        Ok(Some(reach))
+        let link = Link::new(
+            &primary,
+            secondary.as_ref(),
+            rate,
+            self.config.clone(),
+            self.ids.next_u64(),
+        );
+        if let Some(old) = before {
+            old.is_outdated();
+        }
+        match link {
+            Ok(link) => Ok(Some(known.usable(tenant, row, link))),
+            Err(error) => {
+                known.unusable(tenant, row, error.to_string(), error.remedy());
+                Ok(None)
+            }
+        }
+    }
+
+    /// Every link that chats have asked for: those that can be dialled, and those that cannot.
+    pub fn all(&self) -> (Vec<(TenantId, Arc<Reach>)>, Vec<Unusable>) {
+        let known = self.known();
+        let unusable = known.unusable.values().map(|(_, u)| u.clone());
+        (known.usable.values().cloned().collect(), unusable.collect())
     }
 
     /// Forgets links of tenants that are another pod's now.
     pub fn keep_only(&self, owned: &HashMap<TenantId, i64>) {
-        self.known()
-            .usable
-            .retain(|_, (tenant, _)| owned.contains_key(tenant));
+        let mut known = self.known();
+        known.usable.retain(|_, (tenant, _)| owned.contains_key(tenant));
+        known.unusable.retain(|_, (_, u)| owned.contains_key(&u.tenant));
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn current(&self, row: &LinkRow) -> Option<Arc<Reach>> {
+        let (_, reach) = self.usable.get(&row.id)?;
+        (reach.row == *row).then(|| reach.clone())
+    }
+
+    fn usable(&mut self, tenant: TenantId, row: LinkRow, link: Link) -> Arc<Reach> {
+        self.unusable.remove(&row.id);
+        let reach = Arc::new(Reach {
+            link,
+            held: AtomicBool::new(false),
+            outdated: CancellationToken::new(),
+            row,
+        });
+        self.usable.insert(reach.row.id, (tenant, reach.clone()));
+        reach
+    }
+
+    fn unusable(&mut self, tenant: TenantId, row: LinkRow, error: String, remedy: &'static str) {
+        self.usable.remove(&row.id);
+        if self.unusable.get(&row.id).is_some_and(|(known, _)| *known == row) {
+            return;
+        }
+        metrics::counter!("ccm_connector_links_unusable_total").increment(1);
+        tracing::error!(link.id = %row.id, error, remedy, "the link's settings cannot be used; texts are held");
+        let link = row.id;
+        let unusable = Unusable {
+            tenant,
+            link,
+            error,
+            remedy,
+        };
+        self.unusable.insert(link, (row, unusable));
     }
 }
 

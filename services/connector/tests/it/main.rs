@@ -8,6 +8,7 @@
 mod agents;
 mod chats;
 mod faults;
+mod links;
 mod ownership;
 mod rig;
 mod settings;

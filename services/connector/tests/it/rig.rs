@@ -2,7 +2,7 @@
 
 use ccm_aacc_sim::{Agent, ChatState, ChatView, Config, Sim, Tls};
 use ccm_bus::Bus;
-use ccm_connector::{Connector, SessionConfig, Settings};
+use ccm_connector::{Connector, LinkConfig, SessionConfig, Settings};
 use ccm_db::{
     Accepted, Db, DbConfig, IncomingText, KeyRing, LeaseTimes, MessageRow, NewAccount, NewLink, NewNumber,
     NewSkillset, Route, Scheme,
@@ -280,6 +280,11 @@ impl Pod {
                     backoff_base: Duration::from_millis(50),
                     backoff_cap: Duration::from_millis(500),
                     ..session
+                },
+                link: LinkConfig {
+                    open_base: Duration::from_millis(100),
+                    open_cap: Duration::from_millis(1000),
+                    ..LinkConfig::default()
                 },
             },
         };
