@@ -195,7 +195,7 @@ impl Actor {
     /// Writes down that the chat is over, and tells the customer. Whether the conversation is, too.
     async fn close(
         &mut self,
-        mut start: Start,
+        mut start: Box<Start>,
         reason: CloseReason,
         why: Option<Why>,
     ) -> Result<bool, DbError> {

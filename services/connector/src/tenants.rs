@@ -19,10 +19,13 @@ use tokio::sync::OnceCell;
 pub(crate) struct Tenants {
     pub links: Links,
     settings: Mutex<HashMap<TenantId, Arc<ChatSettings>>>,
-    admissions: Mutex<HashMap<TenantId, (i64, Arc<OnceCell<Arc<Admission>>>)>>,
+    admissions: Mutex<HashMap<TenantId, Counted>>,
     /// By whether an observing supervisor opens a chat, and whether one who barges in does.
     sessions: [[Arc<session::Config>; 2]; 2],
 }
+
+/// The count of one ownership, by its epoch; begun by the first who asks.
+type Counted = (i64, Arc<OnceCell<Arc<Admission>>>);
 
 impl Tenants {
     pub fn new(session: &session::Config, links: Links) -> Self {

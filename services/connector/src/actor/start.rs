@@ -29,7 +29,7 @@ pub(super) struct Start {
 }
 
 pub(super) enum Begun {
-    Start(Start),
+    Start(Box<Start>),
     /// The settings may have changed: look once more.
     Again,
     /// Nothing waits, and no chat is open.
@@ -88,14 +88,14 @@ impl Actor {
             translate::login(&context),
             deps.ids.next_u64(),
         );
-        Ok(Begun::Start(Start {
+        Ok(Begun::Start(Box::new(Start {
             chat: Some(reach.chat(session)),
             reach,
             settings,
             policy,
             skillset: context.skillset,
             name,
-        }))
+        })))
     }
 
     async fn policy(&self, context: &ActorContext, settings: Arc<ChatSettings>) -> Result<Policy, DbError> {

@@ -164,7 +164,6 @@ async fn comfort_messages_are_played_as_the_tenant_wants() {
             name: "Default".into(),
             delay_s: 1,
             messages: vec!["first comfort".into(), "second comfort".into()],
-            ..ComfortGroup::default()
         }],
         ..Skillset::default()
     })
