@@ -351,11 +351,9 @@ mod tests {
             }
             // Whatever has happened: who asks on gets a turn, within a probe's patience and the longest wait.
             let latest = now + LIMITS.probe_patience + LIMITS.open_cap;
-            loop {
-                match breaker.ask(now) {
-                    Ask::Wait(until) => { prop_assert!(until > now); now = until; }
-                    Ask::Go | Ask::Probe(_) => break,
-                }
+            while let Ask::Wait(until) = breaker.ask(now) {
+                prop_assert!(until > now);
+                now = until;
             }
             prop_assert!(now <= latest);
         }
