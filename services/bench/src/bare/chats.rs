@@ -186,9 +186,12 @@ impl Chat {
         loop {
             tokio::select! {
                 frame = socket.next() => match frame.context("the end")?? {
-                    Message::Text(text) => if self.takes(&text, resume, shared)? {
-                        socket.send(Message::text(self.text())).await?;
-                    },
+                    Message::Text(text) => {
+                        let texts = self.takes(&text, resume, shared)?;
+                        if texts {
+                            socket.send(Message::text(self.text())).await?;
+                        }
+                    }
                     Message::Close(_) => bail!("closed"),
                     _ => {}
                 },

@@ -135,8 +135,8 @@ async fn measure(programs: &Programs, size: &Size, chats: u64, clock: &Clock) ->
         samples,
         refused: ccm.target.refused,
         refusal: ccm.target.refusal.clone(),
-        to_agent: ccm.to_agent().await?,
-        to_phone: ccm.to_phone(texts).await?,
+        to_agent: ccm.text_agents().await?,
+        to_phone: ccm.text_phones(texts).await?,
     })
 }
 
@@ -318,7 +318,7 @@ impl Ccm {
     }
 
     /// Customers' texts: what the record of AACC's side says.
-    async fn to_agent(&mut self) -> Result<Texts> {
+    async fn text_agents(&mut self) -> Result<Texts> {
         let record = self.aacc.record().await?;
         let received = record.iter().flat_map(|chat| &chat.received);
         let texts = received.clone().count() as u64;
@@ -333,7 +333,7 @@ impl Ccm {
     }
 
     /// Agents' texts: what the database has for dispatch.
-    async fn to_phone(&mut self, sent: u64) -> Result<Texts> {
+    async fn text_phones(&mut self, sent: u64) -> Result<Texts> {
         let stored = self.store.ccm_agent_texts().await?;
         Ok(Texts {
             sent,
