@@ -327,8 +327,13 @@ async fn agents_can_speak_after_the_customer_closed() {
         ..Settings::default()
     })
     .await;
-    let (mut customer, guid, _) = Customer::live(&sim).await;
+    let (mut customer, guid, key) = Customer::live(&sim).await;
     customer.send(json!({"method": "closeConversation"})).await;
+    let mut back = Customer::dial(&sim).await;
+    customer.send(json!({"method": "ping"})).await;
+    customer.expect("ping").await;
+    back.send(resume_body(guid, &key, false)).await;
+    back.expect_expired().await;
     sim.say(guid, None, "one more thing").unwrap();
     assert_eq!(customer.expect("newMessage").await["message"], "one more thing");
     customer.text("too late").await;
