@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::dial::{Dialer, Socket};
+use crate::dial::{Dialer, WebSocket};
 use crate::error::DialError;
 use crate::rate::ConnectRate;
 
@@ -40,8 +40,8 @@ pub struct Chat {
 enum Link {
     Down,
     /// In a task of its own: the future of a handshake is larger than all the rest of a chat.
-    Dialing(AbortOnDropHandle<Result<Box<Socket>, DialError>>),
-    Up(Box<Socket>),
+    Dialing(AbortOnDropHandle<Result<Box<WebSocket>, DialError>>),
+    Up(Box<WebSocket>),
 }
 
 impl Chat {
@@ -140,12 +140,12 @@ impl Chat {
         }
     }
 
-    fn dial(&self) -> AbortOnDropHandle<Result<Box<Socket>, DialError>> {
+    fn dial(&self) -> AbortOnDropHandle<Result<Box<WebSocket>, DialError>> {
         let (dialer, rate) = (self.dialer.clone(), self.rate.clone());
         AbortOnDropHandle::new(tokio::spawn(async move {
             rate.admitted().await;
             // Boxed only now: thousands may wait to be admitted.
-            Box::pin(async move { dialer.dial().await.map(Box::new) }).await
+            Box::pin(async move { dialer.dial().await.map(|socket| Box::new(socket.0)) }).await
         }))
     }
 
@@ -252,7 +252,7 @@ fn now() -> std::time::Instant {
 
 /// Ends a socket: our close frame with `code` goes out at once, or the answer to the far side's; the rest of the goodbye
 /// happens in the background.
-fn say_goodbye(mut socket: Box<Socket>, code: Option<u16>) {
+fn say_goodbye(mut socket: Box<WebSocket>, code: Option<u16>) {
     if let Some(code) = code {
         let frame = CloseFrame {
             code: code.into(),

@@ -1,20 +1,28 @@
 //! The socket side of EWC: dials AACC for a tenant and drives the state machine of `ccm-ewc-proto` over the socket.
 //!
-//! * [`Target`] says where a tenant's AACC is and what it is trusted by; [`Dialer`] is that, ready to dial.
+//! * [`Target`] says where a tenant's AACC is and what it is trusted by; [`Dialer`] is that, ready to dial, stage by stage
+//!   for who wants to look ([`Dialer::resolve`], [`Dialer::connect`], [`Dialer::secure`], [`Dialer::upgrade`]).
 //! * [`Chat`] is one customer's chat: feed it texts, take its events.
 //! * [`ConnectRate`] keeps a thousand chats from coming back in one instant.
 //! * [`currentqueue`] asks how busy a skillset is.
 
+mod answer;
+mod certificate;
 mod chat;
 mod dial;
 mod error;
+mod proxy;
 mod queue;
 mod rate;
 mod target;
+mod tls;
 
+pub use answer::HttpAnswer;
+pub use certificate::{NotACertificate, PeerCertificate};
 pub use chat::Chat;
-pub use dial::Dialer;
-pub use error::{DialError, Stage, TlsProblem};
+pub use dial::{Connection, Dialer, Received, Secured, Socket, Stream};
+pub use error::{DialError, ProxyProblem, Stage, TlsProblem};
 pub use queue::{QueueError, QueueMetrics, currentqueue};
 pub use rate::ConnectRate;
-pub use target::{Scheme, Target};
+pub use target::{ClientIdentity, Credentials, Proxy, Scheme, Target};
+pub use tls::TlsEvidence;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::time::timeout_at;
 
 use crate::dial::Dialer;
-use crate::error::DialError;
+use crate::error::{DialError, TlsProblem};
 
 /// No list of queues is larger.
 const MAX_ANSWER: usize = 1 << 20;
@@ -67,7 +67,12 @@ pub async fn currentqueue(dialer: &Dialer, skillset: &str) -> Result<Vec<QueueMe
 
 async fn ask(dialer: &Dialer, stream: crate::dial::Stream, skillset: &str) -> Result<Bytes, QueueError> {
     let target = dialer.target();
-    let failed = |e: &dyn std::error::Error| QueueError::Http(e.to_string());
+    let client_auth = stream.client_auth;
+    // A server that misses or refuses a client certificate says so only after the TLS 1.3 handshake.
+    let failed = |e: &(dyn std::error::Error + 'static)| match TlsProblem::within(e, client_auth) {
+        Some(problem) => QueueError::Dial(DialError::Tls(problem)),
+        None => QueueError::Http(e.to_string()),
+    };
     let request = http::Request::post(target.beside("currentqueue"))
         .header(http::header::HOST, target.authority())
         .header(http::header::CONTENT_TYPE, "application/json")
@@ -75,7 +80,7 @@ async fn ask(dialer: &Dialer, stream: crate::dial::Stream, skillset: &str) -> Re
             serde_json::json!({ "skillset": skillset }).to_string(),
         )))
         .map_err(|e| failed(&e))?;
-    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream.io)).await;
     let (mut sender, connection) = handshake.map_err(|e| failed(&e))?;
     let exchange = async {
         let response = sender.send_request(request).await.map_err(|e| failed(&e))?;

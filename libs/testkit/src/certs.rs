@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, date_time_ymd,
 };
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub struct Ca {
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// A server's certificate and its key. `Debug` shows neither.
+/// A server's or client's certificate and its key. `Debug` shows neither.
 #[derive(Clone)]
 pub struct ServerCert {
     /// The certificate, PEM.
@@ -25,10 +25,7 @@ pub struct ServerCert {
 impl Ca {
     /// A new authority named `name`, valid from 1975 to 4096 (the generator's defaults: tests move their clocks).
     pub fn new(name: &str) -> Result<Self> {
-        let mut params = CertificateParams::new(Vec::new())?;
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let params = authority(name)?;
         let key = KeyPair::generate().context("making the authority's key")?;
         let pem = params.self_signed(&key)?.pem();
         Ok(Self {
@@ -42,23 +39,69 @@ impl Ca {
         &self.pem
     }
 
+    /// An authority below this one. Its [`Ca::pem`] is the intermediate that a server sends after its own certificate.
+    pub fn subordinate(&self, name: &str) -> Result<Self> {
+        let params = authority(name)?;
+        let key = KeyPair::generate().context("making the authority's key")?;
+        let pem = params.signed_by(&key, &self.issuer)?.pem();
+        Ok(Self {
+            pem,
+            issuer: Issuer::new(params, key),
+        })
+    }
+
     /// A server certificate for DNS names and IP addresses, such as `localhost` and `127.0.0.1`.
     pub fn issue(&self, names: &[&str]) -> Result<ServerCert> {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut params = CertificateParams::new(names.clone())?;
-        if let Some(first) = names.into_iter().next() {
-            params.distinguished_name.push(DnType::CommonName, first);
-        }
+        self.sign(server(names)?)
+    }
+
+    /// A server certificate that is valid from the first to the second day only (year, month, day; UTC).
+    pub fn issue_valid(
+        &self,
+        names: &[&str],
+        (from, until): ((i32, u8, u8), (i32, u8, u8)),
+    ) -> Result<ServerCert> {
+        let mut params = server(names)?;
+        params.not_before = date_time_ymd(from.0, from.1, from.2);
+        params.not_after = date_time_ymd(until.0, until.1, until.2);
+        self.sign(params)
+    }
+
+    /// A client certificate, for mutual TLS.
+    pub fn issue_client(&self, name: &str) -> Result<ServerCert> {
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(params)
+    }
+
+    fn sign(&self, mut params: CertificateParams) -> Result<ServerCert> {
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let key = KeyPair::generate().context("making the server's key")?;
+        let key = KeyPair::generate().context("making a certificate's key")?;
         let cert = params.signed_by(&key, &self.issuer)?;
         Ok(ServerCert {
             cert_pem: cert.pem(),
             key_pem: key.serialize_pem(),
         })
     }
+}
+
+fn authority(name: &str) -> Result<CertificateParams> {
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    Ok(params)
+}
+
+fn server(names: &[&str]) -> Result<CertificateParams> {
+    let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
+    if let Some(first) = names.first() {
+        params.distinguished_name.push(DnType::CommonName, *first);
+    }
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    Ok(params)
 }
 
 impl fmt::Debug for Ca {

@@ -127,7 +127,7 @@ async fn an_http_status_is_told() {
     ] {
         let error = failure(Target::ws("127.0.0.1", answering(answer).await)).await;
         assert!(
-            matches!(error, DialError::Upgrade { status } if status == expected),
+            matches!(&error, DialError::Upgrade(answer) if answer.status == expected),
             "{error:?}"
         );
         assert_eq!(error.retryable(), retryable);
