@@ -19,6 +19,7 @@ mod watch;
 
 pub use ccm_ewc_client::LinkConfig;
 pub use ccm_ewc_proto::session::Config as SessionConfig;
+pub use links::targets;
 
 use ccm_bus::{Bus, Topic};
 use ccm_db::{Db, DbError, LeaseTimes};

@@ -187,7 +187,7 @@ impl Known {
 }
 
 /// Where a link's AACC is: the primary, and the other half of a high-availability pair where there is one.
-fn targets(row: &LinkRow, secrets: &LinkSecrets) -> (Target, Option<Target>) {
+pub fn targets(row: &LinkRow, secrets: &LinkSecrets) -> (Target, Option<Target>) {
     let at = |host: &str, port: u16| match row.scheme {
         Scheme::Wss => Target::wss(host, port),
         Scheme::Ws => Target::ws(host, port),

@@ -19,7 +19,7 @@ use tokio::{
 
 const LOOK: Duration = Duration::from_secs(1);
 /// How often a state that has not changed is written all the same: its figures have.
-const REFRESH: Duration = Duration::from_secs(10);
+const REFRESH: Duration = Duration::from_secs(30);
 /// How often the settings of links that do not work are read.
 const REREAD: Duration = Duration::from_secs(3);
 /// How often planned absences are read. They may be planned at short notice.
