@@ -3,8 +3,38 @@
 
 #![allow(dead_code, reason = "the document is made of it")]
 
+use crate::schema::one_of;
 use std::collections::BTreeMap;
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::schema::{Object, ObjectBuilder},
+};
+
+fn comfort_mode() -> Object {
+    ObjectBuilder::from(one_of(
+        "`off`; `first`: the first message of the first group, once in a chat; `all`: as AACC's own web chat plays them, \
+         within `most` and `min_gap_s`.",
+        ["off", "first", "all"].into_iter(),
+    ))
+    .default(Some("first".into()))
+    .build()
+}
+
+fn label_policy() -> Object {
+    ObjectBuilder::from(one_of(
+        "`keep` it, `strip` it, or put the text into `template`.",
+        ["keep", "strip", "template"].into_iter(),
+    ))
+    .default(Some("strip".into()))
+    .build()
+}
+
+fn system_meaning() -> Object {
+    one_of(
+        "The notice `no_agents` or `agents_left`, if the tenant has it; or nothing (`drop`).",
+        ["no_agents", "agents_left", "drop"].into_iter(),
+    )
+}
 
 /// How chats behave: what customers are told, what agents see, how long a chat lives. Times are in seconds. What is left out
 /// takes its default.
@@ -93,10 +123,8 @@ pub struct Notices {
 /// What AACC's comfort messages and on-hold links become for a waiting customer.
 #[derive(ToSchema)]
 pub struct Comfort {
-    /// `off`; `first`: the first message of the first group, once in a chat; `all`: as AACC's own web chat plays them,
-    /// within `most` and `min_gap_s`.
-    #[schema(inline, default = "first", required = false)]
-    mode: ComfortMode,
+    #[schema(schema_with = comfort_mode, required = false)]
+    mode: String,
     /// Texts in one chat at the most, with `all`.
     #[schema(default = 3, minimum = 1, maximum = 100, required = false)]
     most: u32,
@@ -106,14 +134,6 @@ pub struct Comfort {
     /// Whether on-hold links count as comfort messages.
     #[schema(default = false, required = false)]
     links: bool,
-}
-
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-pub enum ComfortMode {
-    Off,
-    First,
-    All,
 }
 
 /// Texts about the place in the queue; their words are `notices.queue`.
@@ -144,9 +164,8 @@ pub struct Supervisors {
 /// What is done with the agent label in front of agents' texts (`[Agent] Hello`).
 #[derive(ToSchema)]
 pub struct AgentLabel {
-    /// `keep` it, `strip` it, or put the text into `template`.
-    #[schema(inline, default = "strip", required = false)]
-    policy: LabelPolicy,
+    #[schema(schema_with = label_policy, required = false)]
+    policy: String,
     /// The labels as configured in CCMM (Agent Label), each of 1 to 100 characters.
     #[schema(default = json!(["[Agent]"]), max_items = 20, required = false)]
     labels: Vec<String>,
@@ -160,30 +179,13 @@ pub struct AgentLabel {
     template: String,
 }
 
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-pub enum LabelPolicy {
-    Keep,
-    Strip,
-    Template,
-}
-
 /// A text of AACC itself.
 #[derive(ToSchema)]
 pub struct SystemText {
     #[schema(min_length = 1, max_length = 500)]
     text: String,
-    /// The notice `no_agents` or `agents_left`, if the tenant has it; or nothing (`drop`).
-    #[schema(inline)]
-    means: SystemMeaning,
-}
-
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-pub enum SystemMeaning {
-    NoAgents,
-    AgentsLeft,
-    Drop,
+    #[schema(schema_with = system_meaning)]
+    means: String,
 }
 
 /// What agents are told of the customer.

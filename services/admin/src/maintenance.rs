@@ -13,7 +13,7 @@ use axum::extract::State;
 use ccm_db::DbError;
 use ccm_web::{Json, Path, TenantScope, may};
 use serde::{Deserialize, Serialize};
-use time::{Duration, OffsetDateTime};
+use time::{Duration, OffsetDateTime, UtcOffset};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -107,8 +107,8 @@ pub async fn create_maintenance_window(
         id: deps.ids.next(),
         tenant: scope.tenant,
         link: path.link,
-        begins_at: new.begins_at,
-        ends_at: new.ends_at,
+        begins_at: new.begins_at.to_offset(UtcOffset::UTC),
+        ends_at: new.ends_at.to_offset(UtcOffset::UTC),
         reason: new.reason,
     };
     db.create_maintenance_window(&row).await?;

@@ -3,7 +3,8 @@
 use ccm_model::{ConversationState, Direction, MessageState, Origin, ProviderKind};
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
-fn one_of(description: &str, names: impl Iterator<Item = &'static str>) -> Object {
+/// One of these names.
+pub fn one_of(description: &str, names: impl Iterator<Item = &'static str>) -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
         .description(Some(description))
