@@ -397,6 +397,9 @@ impl ChatSettings {
                 "put {text} into it",
             );
         }
+        if self.system_texts.len() > 50 {
+            check.refuse("system_texts", "holds more than 50", "leave some out");
+        }
         for known in &self.system_texts {
             check.text("system_texts.text", &known.text, 500);
         }
@@ -518,6 +521,9 @@ impl Check {
                 "has no words in any language",
                 "write some, or set it to null",
             );
+        }
+        if words.len() > 50 {
+            self.refuse(field, "has more than 50 languages", "leave some out");
         }
         for (language, text) in words {
             self.language(&format!("{field}.{language}"), language);

@@ -189,11 +189,11 @@ impl Known {
 /// Where a link's AACC is: the primary, and the other half of a high-availability pair where there is one.
 pub fn targets(row: &LinkRow, secrets: &LinkSecrets) -> (Target, Option<Target>) {
     let at = |host: &str, port: u16| match row.scheme {
-        Scheme::Wss => Target::wss(host, port),
-        Scheme::Ws => Target::ws(host, port),
+        Scheme::Wss => Target::wss(bare(host), port),
+        Scheme::Ws => Target::ws(bare(host), port),
     };
     let proxy = row.proxy.as_ref().map(|p| {
-        let proxy = Proxy::new(&p.host, p.port);
+        let proxy = Proxy::new(bare(&p.host), p.port);
         match secrets.proxy_auth.as_ref().and_then(|auth| auth.split_once(':')) {
             Some((user, password)) => proxy.with_credentials(user, password),
             None => proxy,
@@ -211,11 +211,74 @@ pub fn targets(row: &LinkRow, secrets: &LinkSecrets) -> (Target, Option<Target>)
         ..at(&row.host, row.port)
     };
     let secondary = row.secondary.as_ref().map(|other| Target {
-        host: other.host.clone(),
+        host: bare(&other.host).to_owned(),
         port: other.port,
         // Pinned addresses are the primary's.
         addresses: Vec::new(),
         ..primary.clone()
     });
     (primary, secondary)
+}
+
+/// An IPv6 address is stored as addresses have it, in brackets, and dialled without.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[')
+        .and_then(|h| h.strip_suffix(']'))
+        .unwrap_or(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ccm_db::HostPort;
+    use ccm_model::Id;
+    use uuid::Uuid;
+    use zeroize::Zeroizing;
+
+    #[test]
+    fn all_of_a_links_reach_goes_into_its_targets() {
+        let at = |host: &str, port| HostPort {
+            host: host.into(),
+            port,
+        };
+        let row = LinkRow {
+            id: LinkId::from_uuid(Uuid::nil()),
+            name: "aacc".into(),
+            scheme: Scheme::Wss,
+            host: "[2001:db8::1]".into(),
+            port: 8445,
+            path: "/x/chat".into(),
+            ca_pem: Some("CA".into()),
+            swap_angle_brackets: true,
+            connects_per_second: 1.0,
+            server_name: Some("aacc.internal".into()),
+            addresses: vec!["192.0.2.1".parse().unwrap()],
+            secondary: Some(at("[::2]", 443)),
+            client_cert_pem: Some("CERT".into()),
+            proxy: Some(at("[::3]", 3128)),
+            proxy_has_auth: true,
+            created_at: time::OffsetDateTime::UNIX_EPOCH,
+            updated_at: time::OffsetDateTime::UNIX_EPOCH,
+        };
+        let secrets = LinkSecrets {
+            client_key_pem: Some(Zeroizing::new("KEY".into())),
+            proxy_auth: Some(Zeroizing::new("ccm:a:b".into())),
+        };
+        let (primary, secondary) = targets(&row, &secrets);
+        assert_eq!((primary.host.as_str(), primary.port), ("2001:db8::1", 8445));
+        assert_eq!(primary.client_identity, Some(ClientIdentity::new("CERT", "KEY")));
+        assert_eq!(
+            primary.proxy,
+            Some(Proxy::new("::3", 3128).with_credentials("ccm", "a:b"))
+        );
+        assert_eq!(primary.addresses, row.addresses);
+        let secondary = secondary.unwrap();
+        assert_eq!((secondary.host.as_str(), secondary.port), ("::2", 443));
+        assert!(
+            secondary.addresses.is_empty(),
+            "pinned addresses are the primary's"
+        );
+        assert_eq!(secondary.server_name, primary.server_name);
+        assert_eq!((secondary.path, secondary.proxy), (primary.path, primary.proxy));
+    }
 }

@@ -327,7 +327,7 @@ impl Watcher {
         once_since: Option<OffsetDateTime>,
     ) -> Result<bool, DbError> {
         let event = LinkEventRow {
-            id: self.deps.ids.next::<ccm_model::MessageId>().0,
+            id: self.deps.ids.next(),
             link,
             kind: kind.into(),
             at: self.deps.ids.clock().now(),
