@@ -1,3 +1,4 @@
+use crate::doctor::DoctorRequest;
 use ccm_auth::Role;
 use ccm_model::TenantId;
 use clap::{Args, Parser, Subcommand};
@@ -31,6 +32,8 @@ pub enum Command {
     Migrate,
     /// Print a bearer token for the admin API.
     Token(TokenRequest),
+    /// Examine a link to an AACC step by step and say what is wrong, where, and what to do.
+    Doctor(Box<DoctorRequest>),
     /// Print every setting with its default and explanation.
     Config,
 }
@@ -62,12 +65,14 @@ impl Command {
             Self::All => "all",
             Self::Migrate => "migrate",
             Self::Token(_) => "token",
+            Self::Doctor(_) => "doctor",
             Self::Config => "config",
         }
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// Reads a number with its unit.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let seconds = match unit {

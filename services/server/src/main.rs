@@ -1,6 +1,7 @@
 //! `ccm`: one program, a sub-command per role.
 
 mod cli;
+mod doctor;
 mod health;
 mod roles;
 mod token;
@@ -19,6 +20,10 @@ fn main() -> anyhow::Result<ExitCode> {
     if matches!(cli.command, Command::Config) {
         print!("{}", config::DEFAULTS);
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Command::Doctor(request) = &cli.command {
+        // Before anything is configured, and without logs between its lines.
+        return doctor::run(request, cli.config.as_deref());
     }
     let config = Config::load(cli.config.as_deref(), std::env::vars())?;
     if let Command::Token(request) = &cli.command {

@@ -62,11 +62,14 @@ pub async fn start(
             process.connector().await?;
             process.admin().await
         }
-        Command::Migrate | Command::Token(_) | Command::Config => unreachable!("not a role"),
+        Command::Migrate | Command::Token(_) | Command::Doctor(_) | Command::Config => {
+            unreachable!("not a role")
+        }
     }
 }
 
-fn database(config: &Config) -> Result<Db> {
+/// The database as configured; connects when it is first asked.
+pub fn database(config: &Config) -> Result<Db> {
     let masters = config.keys.master_keys()?;
     let keys = KeyRing::new(masters.iter().map(|key| *key.expose_secret()))?;
     let settings = DbConfig {

@@ -3,6 +3,7 @@
 
 mod collector;
 mod cuts;
+mod doctor;
 mod kills;
 mod play;
 mod redaction;
