@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::book::Book;
 use crate::fault::{Target, TextFault};
-use crate::sim::Shared;
+use crate::shared::Shared;
 use crate::socket::Out;
 use crate::views::Link;
 

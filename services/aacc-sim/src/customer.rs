@@ -15,6 +15,7 @@ use crate::views::{ChatState, EndReason, Event, Line, LineKind, Link, Sender};
 
 pub(crate) const NOT_STARTED: &str = "Invalid message: Chat not started";
 const EXPIRED: &str = "Unable to reconnect, session key is invalid or expired";
+/// The text is not documented, nor what `method` says where no request failed [D].
 pub(crate) const MAINTENANCE: &str = "Contact center is shutting down";
 /// What AACC says to a frame that it cannot read is not documented; the code is [D].
 pub(crate) const INVALID: &str = "Invalid message";
@@ -157,7 +158,7 @@ impl Book {
     fn session(&self, guid: Option<&Guid>, key: Option<&AuthKey>) -> Option<u64> {
         let guid: u64 = guid?.as_str().parse().ok()?;
         let chat = self.chats.get(&guid)?;
-        (!chat.ended() && Some(&chat.key) == key).then_some(guid)
+        (!chat.ended() && !chat.closing && Some(&chat.key) == key).then_some(guid)
     }
 
     fn resume(&mut self, socket: u64, request: RequestChat) {

@@ -24,6 +24,7 @@ mod queue;
 mod room;
 mod script;
 mod settings;
+mod shared;
 mod sim;
 mod socket;
 mod stats;

@@ -8,6 +8,7 @@ use ccm_aacc_sim::{
     ClientCertificate, Config, Script, ServerCertificate, Sim, Tls, TlsVersions, UpgradeAnswer,
 };
 use clap::Parser;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
@@ -54,6 +55,19 @@ struct Args {
     no_record: bool,
 }
 
+/// Each chat is an open file: takes as many as the system lets this process have.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    match setrlimit(Resource::Nofile, all) {
+        Ok(()) => tracing::debug!(open_files.max = ?all.current, "open files"),
+        Err(error) => tracing::warn!(error.message = %error, "cannot raise the limit of open files"),
+    }
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -67,6 +81,7 @@ async fn main() -> anyhow::Result<()> {
         .with(stderr)
         .init();
     let args = Args::parse();
+    raise_open_files();
 
     let mut script = match &args.script {
         Some(path) => Script::load(path).context("cannot use the script")?,

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::chat::Chat;
 use crate::error::OpError;
 use crate::script::{AutoAgent, fill};
-use crate::sim::Shared;
+use crate::shared::Shared;
 use crate::views::{Agent, EndReason};
 
 /// A customer's text, as a player hears it.

@@ -206,6 +206,7 @@ mod tests {
         let example = &readme[begin..begin + readme[begin..].find("Templates know").unwrap()];
         let script = Script::from_toml(example).unwrap();
         assert_eq!((script.aacc.skillsets.len(), script.agents.len()), (1, 1));
+        assert_eq!((script.steps.len(), script.chaos.map(|c| c.seed)), (1, Some(7)));
         let defaults = serde_json::to_value(Settings::default()).unwrap();
         for (name, value) in serde_json::to_value(script.aacc).unwrap().as_object().unwrap() {
             if !["skillsets", "any_skillset"].contains(&name.as_str()) {

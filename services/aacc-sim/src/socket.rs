@@ -17,11 +17,11 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
 use crate::edge::OverLimit;
 use crate::fault::Shape;
-use crate::sim::Shared;
+use crate::shared::Shared;
 pub(crate) use crate::stream::Stream;
 
 /// How long a closing socket waits for the other side's close frame.
-const CLOSE_WAIT: Duration = Duration::from_secs(1);
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 /// Which kept line a frame carries.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use crate::chaos::Chaos;
 use crate::fault::{Break, FaultsChange, Target};
-use crate::sim::Shared;
+use crate::shared::Shared;
 use crate::tls::TlsSetup;
 
 /// What happens at one time, to all chats. In the order of the fields.

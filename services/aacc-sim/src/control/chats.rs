@@ -9,7 +9,7 @@ use super::problem::{Json, Path, Problem, Query};
 use crate::book::Book;
 use crate::desk::{OfferedFile, Page};
 use crate::error::OpError;
-use crate::sim::Shared;
+use crate::shared::Shared;
 use crate::views::{Agent, ChatState, ChatView, EndReason, Role};
 
 type App = State<Arc<Shared>>;

@@ -12,7 +12,7 @@ use crate::book::Book;
 use crate::chaos::{Chaos, ChaosView};
 use crate::error::OpError;
 use crate::fault::{Break, Faults, FaultsChange, Target};
-use crate::sim::Shared;
+use crate::shared::Shared;
 
 type App = State<Arc<Shared>>;
 

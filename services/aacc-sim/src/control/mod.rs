@@ -13,7 +13,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
 
-use crate::sim::Shared;
+use crate::shared::Shared;
 use problem::Problem;
 
 /// The routes, all under `/control`.

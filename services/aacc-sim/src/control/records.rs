@@ -9,7 +9,7 @@ use axum::response::sse::{self, KeepAlive, Sse};
 use futures::{Stream, StreamExt};
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::sim::Shared;
+use crate::shared::Shared;
 use crate::stats::StatsView;
 use crate::views::{Record, Violation};
 

@@ -12,7 +12,7 @@ use super::problem::{Json, Path, Problem};
 use crate::edge::Edge;
 use crate::error::SimError;
 use crate::settings::{Settings, Skillset};
-use crate::sim::Shared;
+use crate::shared::Shared;
 use crate::tls::TlsSetup;
 
 type App = State<Arc<Shared>>;

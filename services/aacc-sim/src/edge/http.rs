@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::{HttpAnswer, UpgradeAnswer};
 use crate::book::Book;
-use crate::sim::Shared;
+use crate::shared::Shared;
 use crate::socket::{self, Stream};
 
 const CHAT: &str = "/CustomerControllerWeb/chat";

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::fault::NewConnections;
-use crate::sim::Shared;
+use crate::shared::Shared;
 use crate::socket::{self, Stream};
 use crate::tls::{Serving, TlsVersions};
 pub use setup::{BodyLimit, Edge, HttpAnswer, Others, OverLimit, UpgradeAnswer, WhiteList};

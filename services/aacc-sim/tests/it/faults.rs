@@ -241,3 +241,113 @@ async fn a_shutdown_closes_sockets_and_frees_the_port() {
     back.send(resume_body(guid, &key, false)).await;
     back.expect_expired().await;
 }
+
+#[tokio::test]
+async fn texts_are_answered_in_every_wrong_way() {
+    let sim = plain(Settings::default()).await;
+    let (mut customer, guid, _) = Customer::live(&sim).await;
+    sim.set_faults(|f| f.internal_error_texts = 1);
+    customer.text("500").await;
+    customer.expect_error(500, "Internal error").await;
+    sim.set_faults(|f| f.unknown_error_texts = 1);
+    customer.text("unknown").await;
+    customer.expect_error(4711, "Unexpected condition").await;
+    assert_eq!(sim.chat(guid).unwrap().received, 0, "neither reached the agent");
+    sim.set_faults(|f| f.surplus_acks = 1);
+    customer.text("twice").await;
+    customer.expect_ack(true).await;
+    customer.expect_ack(true).await;
+    sim.set_faults(|f| f.close_after_ack = 1);
+    customer.text("answered, then closed").await;
+    customer.expect_ack(true).await;
+    assert_eq!(customer.end().await, End::Closed(1001));
+    let (mut customer, second, _) = Customer::live(&sim).await;
+    sim.set_faults(|f| f.close_before_ack = 1);
+    customer.text("closed").await;
+    assert_eq!(customer.end().await, End::Closed(1001));
+    assert_eq!(
+        (
+            sim.chat(guid).unwrap().received,
+            sim.chat(second).unwrap().received
+        ),
+        (2, 1)
+    );
+    assert_eq!(sim.faults(), Default::default(), "all are used up");
+}
+
+#[tokio::test]
+async fn half_open_links_carry_one_way() {
+    let sim = plain(Settings::default()).await;
+    let (mut customer, guid, key) = Customer::live(&sim).await;
+    sim.break_sockets(guid.into(), Break::HalfOpen);
+    customer.text("it arrives").await;
+    sim.wait_for(guid, |c| c.received == 1, PATIENCE).await.unwrap();
+    sim.say(guid, None, "it does not").unwrap();
+    sim.join(guid, Agent::new("7001", "Ann")).unwrap();
+    customer.expect_quiet().await;
+    assert!(!sim.record().chats[0].said[0].delivered_to_socket);
+    let mut back = Customer::dial(&sim).await;
+    back.send(resume_body(guid, &key, false)).await;
+    back.expect("requestChat").await;
+    assert_eq!(
+        back.expect("newParticipant").await["agentId"],
+        "7001",
+        "what got lost"
+    );
+}
+
+#[tokio::test]
+async fn frozen_sockets_stand_still_and_go_on() {
+    let sim = plain(Settings::default()).await;
+    let (mut customer, guid, _) = Customer::live(&sim).await;
+    let sent = Instant::now();
+    assert_eq!(sim.freeze(guid.into(), Duration::from_millis(300)), 1);
+    // The order may still be on its way; a frame behind it is not.
+    sim.say(guid, None, "late").unwrap();
+    customer.expect("newMessage").await;
+    assert!(sent.elapsed() >= Duration::from_millis(300));
+    customer.text("in time").await;
+    customer.expect_ack(true).await;
+}
+
+#[tokio::test]
+async fn frames_are_split_dripped_doubled_and_strange() {
+    let sim = plain(Settings::default()).await;
+    let (mut customer, guid, _) = Customer::live(&sim).await;
+    let text = "größer 🙂 ".repeat(30);
+    sim.set_faults(|f| f.fragment_bytes = 7);
+    sim.say(guid, None, &text).unwrap();
+    assert_eq!(customer.expect("newMessage").await["message"], text);
+    sim.set_faults(|f| (f.fragment_bytes, f.drip_bytes, f.drip_pause_ms) = (0, 100, 20));
+    let begin = Instant::now();
+    sim.say(guid, None, &text).unwrap();
+    assert_eq!(customer.expect("newMessage").await["message"], text);
+    assert!(begin.elapsed() >= Duration::from_millis(60), "about five drops");
+    sim.set_faults(|f| (f.drip_bytes, f.duplicate_notifications) = (0, 1));
+    sim.say(guid, None, "twice").unwrap();
+    for _ in 0..2 {
+        assert_eq!(customer.expect("newMessage").await["message"], "twice");
+    }
+    sim.set_faults(|f| f.unknown_method_every = 1);
+    sim.say(guid, None, "after a strange one").unwrap();
+    customer.expect("newSimulatorGreeting").await;
+    customer.expect("newMessage").await;
+    assert_eq!(sim.record().chats[0].said.len(), 4);
+}
+
+#[tokio::test]
+async fn the_same_drips_through_tls() {
+    let sim = ccm_aacc_sim::Sim::start(ccm_aacc_sim::Config::default())
+        .await
+        .unwrap();
+    let mut customer = crate::tls::dial_tls(sim.ewc_addr(), sim.ca_pem().unwrap(), "localhost")
+        .await
+        .unwrap();
+    let (guid, _) = customer.open(CUSTOMER, "").await;
+    sim.set_faults(|f| (f.drip_bytes, f.drip_pause_ms) = (50, 1));
+    sim.join(guid, Agent::new("7000", "Russell")).unwrap();
+    assert_eq!(customer.expect("newParticipant").await["agentId"], "7000");
+    sim.set_faults(|f| f.drip_bytes = 0);
+    sim.say(guid, None, "flows").unwrap();
+    customer.expect("newMessage").await;
+}
