@@ -1,6 +1,8 @@
 //! The driver of one chat: its session, its socket, its timer.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,9 +14,9 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::dial::{Dialer, WebSocket};
+use crate::dial::WebSocket;
 use crate::error::DialError;
-use crate::rate::ConnectRate;
+use crate::link::{Link, Pass, Wait};
 
 /// How long a closing socket may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -28,30 +30,38 @@ const NO_CODE: u16 = 1005;
 /// Dropping it drops the socket without a word, as a crash would.
 pub struct Chat {
     session: Session,
-    dialer: Dialer,
-    rate: ConnectRate,
     link: Link,
+    wire: Wire,
+    /// Of the wire's socket, until the session has said what became of it.
+    pass: Option<Pass>,
     /// Something may wait in the socket's write buffer.
     unflushed: bool,
     timer: Option<Pin<Box<Sleep>>>,
     last_error: Option<Box<DialError>>,
 }
 
-enum Link {
+enum Wire {
     Down,
-    /// In a task of its own: the future of a handshake is larger than all the rest of a chat.
-    Dialing(AbortOnDropHandle<Result<Box<WebSocket>, DialError>>),
+    /// In a task of its own: the future of a handshake is larger than all the rest of a chat, and a chat that stands still
+    /// must not hold up the line.
+    Dialing(Box<Dial>),
     Up(Box<WebSocket>),
 }
 
+struct Dial {
+    /// Still in line.
+    waits: Arc<AtomicBool>,
+    task: AbortOnDropHandle<Result<(Box<WebSocket>, Pass), DialError>>,
+}
+
 impl Chat {
-    /// A chat over `dialer`'s link, which dials at `rate`. Nothing happens before the first `next`.
-    pub fn new(session: Session, dialer: Dialer, rate: ConnectRate) -> Self {
+    /// A chat over `link`, which dials when the link lets it. Nothing happens before the first `next`.
+    pub fn new(session: Session, link: Link) -> Self {
         Chat {
             session,
-            dialer,
-            rate,
-            link: Link::Down,
+            link,
+            wire: Wire::Down,
+            pass: None,
             unflushed: false,
             timer: None,
             last_error: None,
@@ -112,72 +122,103 @@ impl Chat {
         self.last_error.as_deref()
     }
 
+    /// What a chat that wants to dial waits for; `None` if it does not wait in the link's line.
+    pub fn waiting_for(&self) -> Option<Wait> {
+        match &self.wire {
+            Wire::Dialing(dial) if dial.waits.load(Relaxed) => Some(self.link.why_waiting()),
+            _ => None,
+        }
+    }
+
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         loop {
             while let Some(action) = self.session.poll_action() {
                 self.act(action);
             }
             if let Some(event) = self.session.poll_event() {
+                self.report(&event);
                 return Poll::Ready(event);
             }
             // What came in is taken before the time is looked at: an answer may have waited longer than its timeout.
-            if self.poll_link(cx).is_pending() {
+            if self.poll_wire(cx).is_pending() {
                 ready!(self.poll_timer(cx));
             }
         }
     }
 
-    fn act(&mut self, action: Action) {
-        match action {
-            Action::Connect => self.link = Link::Dialing(self.dial()),
-            Action::Send(frame) => self.write(frame),
-            Action::Close { code } => {
-                if let Link::Up(socket) = std::mem::replace(&mut self.link, Link::Down) {
-                    say_goodbye(socket, Some(code));
+    /// Tells the link how it serves.
+    fn report(&mut self, event: &Event) {
+        match event {
+            Event::ChatOpened { .. } | Event::Resumed { .. } => {
+                if let Some(pass) = &mut self.pass {
+                    pass.got_in();
                 }
             }
-            Action::Drop => self.link = Link::Down,
+            Event::LinkLost { why } => {
+                if let Some(pass) = self.pass.take() {
+                    pass.lost(why);
+                }
+            }
+            Event::Closed(_) => self.pass = None,
+            _ => {}
         }
     }
 
-    fn dial(&self) -> AbortOnDropHandle<Result<Box<WebSocket>, DialError>> {
-        let (dialer, rate) = (self.dialer.clone(), self.rate.clone());
-        AbortOnDropHandle::new(tokio::spawn(async move {
-            rate.admitted().await;
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Connect => self.wire = Wire::Dialing(Box::new(self.dial())),
+            Action::Send(frame) => self.write(frame),
+            Action::Close { code } => {
+                if let Wire::Up(socket) = std::mem::replace(&mut self.wire, Wire::Down) {
+                    say_goodbye(socket, Some(code));
+                }
+            }
+            Action::Drop => self.wire = Wire::Down,
+        }
+    }
+
+    fn dial(&self) -> Dial {
+        let waits = Arc::new(AtomicBool::new(true));
+        let (link, waiting) = (self.link.clone(), waits.clone());
+        let task = AbortOnDropHandle::new(tokio::spawn(async move {
+            let pass = link.admitted().await;
+            waiting.store(false, Relaxed);
             // Boxed only now: thousands may wait to be admitted.
-            Box::pin(async move { dialer.dial().await.map(|socket| Box::new(socket.0)) }).await
-        }))
+            Box::pin(dial(pass)).await
+        }));
+        Dial { waits, task }
     }
 
     fn write(&mut self, frame: String) {
-        let Link::Up(socket) = &mut self.link else { return };
+        let Wire::Up(socket) = &mut self.wire else { return };
         self.unflushed = true;
         // That the socket broke is for the reading side to find: what the far side said before it went is still to be read.
         let _ = Pin::new(&mut **socket).start_send(Message::text(frame));
     }
 
-    /// Ready if something happened on the link.
-    fn poll_link(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.link {
-            Link::Down => Poll::Pending,
-            Link::Dialing(task) => {
-                let dialled = ready!(Pin::new(task).poll(cx)).unwrap_or(Err(DialError::Stopped));
+    /// Ready if something happened on the wire.
+    fn poll_wire(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.wire {
+            Wire::Down => Poll::Pending,
+            Wire::Dialing(dial) => {
+                let dialled = ready!(Pin::new(&mut dial.task).poll(cx)).unwrap_or(Err(DialError::Stopped));
                 match dialled {
-                    Ok(socket) => {
-                        self.link = Link::Up(socket);
+                    Ok((socket, pass)) => {
+                        self.wire = Wire::Up(socket);
+                        self.pass = Some(pass);
                         self.unflushed = false;
                         self.last_error = None;
                         self.session.on_connected(now());
                     }
                     Err(error) => {
-                        self.link = Link::Down;
+                        self.wire = Wire::Down;
                         self.last_error = Some(Box::new(error));
                         self.session.on_connect_failed(now());
                     }
                 }
                 Poll::Ready(())
             }
-            Link::Up(socket) => {
+            Wire::Up(socket) => {
                 if self.unflushed {
                     match Pin::new(&mut **socket).poll_flush(cx) {
                         Poll::Ready(Ok(())) => {
@@ -209,7 +250,7 @@ impl Chat {
             }
             Some(Message::Pong(_) | Message::Frame(_)) => self.session.on_heard(),
             Some(Message::Close(frame)) => {
-                if let Link::Up(socket) = std::mem::replace(&mut self.link, Link::Down) {
+                if let Wire::Up(socket) = std::mem::replace(&mut self.wire, Wire::Down) {
                     say_goodbye(socket, None);
                 }
                 self.down(Some(frame.map_or(NO_CODE, |f| f.code.into())));
@@ -219,7 +260,7 @@ impl Chat {
     }
 
     fn down(&mut self, code: Option<u16>) {
-        self.link = Link::Down;
+        self.wire = Wire::Down;
         self.session.on_disconnected(code, now());
     }
 
@@ -242,12 +283,26 @@ impl Chat {
 
 impl std::fmt::Debug for Chat {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Chat({:?}, {})", self.dialer.target(), self.phase())
+        write!(f, "Chat({:?}, {})", self.link, self.phase())
     }
 }
 
 fn now() -> std::time::Instant {
     Instant::now().into_std()
+}
+
+/// Dials where the pass says, and tells the link if that fails: the chat may be looked at late.
+async fn dial(mut pass: Pass) -> Result<(Box<WebSocket>, Pass), DialError> {
+    match pass.dialer().dial().await {
+        Ok(socket) => {
+            pass.dialled();
+            Ok((Box::new(socket.0), pass))
+        }
+        Err(error) => {
+            pass.dial_failed(&error);
+            Err(error)
+        }
+    }
 }
 
 /// Ends a socket: our close frame with `code` goes out at once, or the answer to the far side's; the rest of the goodbye

@@ -32,6 +32,7 @@ use crate::certificate::PeerCertificate;
 use crate::error::{ClientAuth, DialError, ProxyProblem, Stage, TlsProblem};
 use crate::proxy;
 use crate::target::{Scheme, Target, authority};
+use crate::tickets::{Counted, Tickets};
 use crate::tls::{self, TlsEvidence};
 
 pub(crate) type WebSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -51,6 +52,7 @@ pub struct Dialer(Arc<Endpoint>);
 struct Endpoint {
     target: Target,
     tls: Option<(TlsConnector, ServerName<'static>)>,
+    tickets: Arc<Tickets>,
     peer: Mutex<Option<Known>>,
 }
 
@@ -109,17 +111,19 @@ impl Dialer {
         {
             return Err(DialError::BadProxy(proxy.host.clone()));
         }
+        let tickets = Tickets::new();
         let tls = match target.scheme {
             Scheme::Ws => None,
             Scheme::Wss => {
                 let name = ServerName::try_from(target.name().to_owned())
                     .map_err(|_| DialError::BadHost(target.name().to_owned()))?;
-                Some((TlsConnector::from(tls::config(target)?), name))
+                Some((TlsConnector::from(tls::config(target, tickets.clone())?), name))
             }
         };
         Ok(Dialer(Arc::new(Endpoint {
             target: target.clone(),
             tls,
+            tickets,
             peer: Mutex::new(None),
         })))
     }
@@ -132,6 +136,11 @@ impl Dialer {
     pub fn peer_certificate(&self) -> Option<Arc<PeerCertificate>> {
         let peer = self.0.peer.lock().expect("nothing panics under this lock");
         peer.as_ref().and_then(|known| known.facts.clone())
+    }
+
+    /// Counts a socket while the value lives, from the beginning of its dial: so many sessions are worth keeping.
+    pub(crate) fn count_socket(&self) -> Counted {
+        self.0.tickets.count()
     }
 
     /// Opens the link's WebSocket and closes it again: says whether the link could carry a chat. No chat is asked for.
@@ -306,7 +315,11 @@ impl Socket {
         loop {
             match self.0.next().await {
                 Some(Ok(Message::Text(text))) => return Received::Text(text.as_str().to_owned()),
-                Some(Ok(Message::Close(frame))) => return Received::Closed(frame.map(|f| f.code.into())),
+                Some(Ok(Message::Close(frame))) => {
+                    // The answer to it waits in the write buffer.
+                    let _ = self.0.flush().await;
+                    return Received::Closed(frame.map(|f| f.code.into()));
+                }
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return Received::Closed(None),
             }

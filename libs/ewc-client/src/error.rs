@@ -73,7 +73,7 @@ pub enum ProxyProblem {
     #[error("no connection to it: {0}")]
     Tcp(io::Error),
     #[error("it answered with {0}")]
-    Refused(HttpAnswer),
+    Refused(Box<HttpAnswer>),
     #[error("it does not answer as an HTTP proxy does: {0}")]
     NotAProxy(String),
 }

@@ -2,8 +2,8 @@
 //!
 //! * [`Target`] says where a tenant's AACC is and what it is trusted by; [`Dialer`] is that, ready to dial, stage by stage
 //!   for who wants to look ([`Dialer::resolve`], [`Dialer::connect`], [`Dialer::secure`], [`Dialer::upgrade`]).
+//! * [`Link`] is what all chats of a tenant share: endpoints, [`ConnectRate`], circuit breaker, fail-over.
 //! * [`Chat`] is one customer's chat: feed it texts, take its events.
-//! * [`ConnectRate`] keeps a thousand chats from coming back in one instant.
 //! * [`currentqueue`] asks how busy a skillset is.
 
 mod answer;
@@ -11,10 +11,12 @@ mod certificate;
 mod chat;
 mod dial;
 mod error;
+mod link;
 mod proxy;
 mod queue;
 mod rate;
 mod target;
+mod tickets;
 mod tls;
 
 pub use answer::HttpAnswer;
@@ -22,6 +24,7 @@ pub use certificate::{NotACertificate, PeerCertificate};
 pub use chat::Chat;
 pub use dial::{Connection, Dialer, Received, Secured, Socket, Stream};
 pub use error::{DialError, ProxyProblem, Stage, TlsProblem};
+pub use link::{Counts, Link, LinkConfig, LinkHealth, LinkState, LinkStatus, Wait, Which};
 pub use queue::{QueueError, QueueMetrics, currentqueue};
 pub use rate::ConnectRate;
 pub use target::{ClientIdentity, Credentials, Proxy, Scheme, Target};

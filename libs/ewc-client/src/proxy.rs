@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::header::{HOST, PROXY_AUTHORIZATION};
-use http::{HeaderValue, Request, StatusCode};
+use http::{HeaderValue, Request};
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -32,8 +32,8 @@ pub(crate) async fn tunnel(
     let (mut sender, connection) = handshake.map_err(|e| failed(&e))?;
     let exchange = async {
         let response = sender.send_request(request).await.map_err(|e| failed(&e))?;
-        if response.status() != StatusCode::OK && !response.status().is_success() {
-            return Err(ProxyProblem::Refused(HttpAnswer::of(response).await));
+        if !response.status().is_success() {
+            return Err(ProxyProblem::Refused(Box::new(HttpAnswer::of(response).await)));
         }
         hyper::upgrade::on(response).await.map_err(|e| failed(&e))
     };

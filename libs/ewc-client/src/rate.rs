@@ -5,7 +5,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// A connect rate that clones share: each dial takes the next free instant. Waiting for it costs nothing but the time.
+/// How late a timer may be without slowing the rate down: what the runtime's clock ticks in, about.
+const TICK: Duration = Duration::from_millis(2);
+
+/// Between two dials at the slowest rate there is.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// A connect rate that clones share. In any second at most `dials + 1` begin, however many wait.
 #[derive(Debug, Clone, Default)]
 pub struct ConnectRate(Option<Arc<Pace>>);
 
@@ -25,24 +31,35 @@ impl ConnectRate {
         if dials.is_nan() || dials <= 0.0 {
             return ConnectRate::unlimited();
         }
-        let interval = Duration::try_from_secs_f64(1.0 / dials).unwrap_or(Duration::MAX);
+        let interval = Duration::try_from_secs_f64(1.0 / dials).map_or(LONGEST, |d| d.min(LONGEST));
         ConnectRate(Some(Arc::new(Pace {
             interval,
             next: Mutex::new(None),
         })))
     }
 
-    /// Returns when this dial may begin.
+    /// Returns when this dial may begin: begin at once. Dropped before, it takes nobody's place.
     pub(crate) async fn admitted(&self) {
-        let Some(pace) = &self.0 else { return };
-        let mine = {
-            let mut next = pace.next.lock().expect("nothing panics under this lock");
-            let now = Instant::now();
-            let mine = next.map_or(now, |next| next.max(now));
-            *next = Some(mine.checked_add(pace.interval).unwrap_or(mine));
-            mine
+        while let Err(at) = self.try_admit() {
+            sleep_until(at).await;
+        }
+    }
+
+    /// Takes the next free instant if that is now; else says when it is.
+    pub(crate) fn try_admit(&self) -> Result<(), Instant> {
+        let Some(pace) = &self.0 else { return Ok(()) };
+        let mut next = pace.next.lock().expect("nothing panics under this lock");
+        let now = Instant::now();
+        // Counted from when the timer should have fired, or each tick would slow the rate down; but not from so far back
+        // that one more would fit into a second.
+        let lateness = TICK.min(pace.interval / 2);
+        let mine = match *next {
+            Some(next) if next > now => return Err(next),
+            Some(next) if next + lateness >= now => next,
+            _ => now,
         };
-        sleep_until(mine).await;
+        *next = Some(mine + pace.interval);
+        Ok(())
     }
 }
 

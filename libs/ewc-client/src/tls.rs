@@ -14,6 +14,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
 use crate::error::DialError;
 use crate::target::{ClientIdentity, Target};
+use crate::tickets::Tickets;
 
 /// What a TLS handshake showed, whether it succeeded or not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,7 +70,7 @@ fn show(what: impl FnOnce(&mut TlsEvidence)) {
 }
 
 /// Reads authorities and identity of a target.
-pub(crate) fn config(target: &Target) -> Result<Arc<ClientConfig>, DialError> {
+pub(crate) fn config(target: &Target, tickets: Arc<Tickets>) -> Result<Arc<ClientConfig>, DialError> {
     let roots = match target.ca_pem.as_deref() {
         Some(pem) => Arc::new(private_roots(pem)?),
         None => system_roots()?,
@@ -87,9 +88,7 @@ pub(crate) fn config(target: &Target) -> Result<Arc<ClientConfig>, DialError> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Noting(verifier)))
         .with_client_cert_resolver(Arc::new(Identity(identity)));
-    // One server a link: eight is what rustls keeps for one (TLS 1.3 tickets, each used once; every connection brings new
-    // ones), and a single session of TLS 1.2 serves any number of connections.
-    config.resumption = Resumption::in_memory_sessions(8);
+    config.resumption = Resumption::store(tickets);
     Ok(Arc::new(config))
 }
 

@@ -198,7 +198,7 @@ impl Actor {
             login,
             self.deps.ids.next_u64(),
         );
-        let mut chat = Chat::new(session, reach.dialer.clone(), reach.rate.clone());
+        let mut chat = Chat::new(session, reach.link.clone());
         let mut deadline: Option<Instant> = None;
         let mut look_at = Instant::now() + SETTINGS_LOOK;
         loop {

@@ -1,7 +1,7 @@
 //! Tenants' links, ready to dial: TLS is set up once per link, and all of its chats share its connect rate.
 
 use ccm_db::{LinkRow, Scheme};
-use ccm_ewc_client::{ConnectRate, DialError, Dialer, Target};
+use ccm_ewc_client::{ConnectRate, DialError, Link, LinkConfig, Target};
 use ccm_ewc_proto::session::Event;
 use ccm_model::LinkId;
 use std::{
@@ -14,10 +14,9 @@ use std::{
 
 /// One link of a tenant.
 pub(crate) struct Reach {
-    pub dialer: Dialer,
-    pub rate: ConnectRate,
+    pub link: Link,
     pub swap_angle_brackets: bool,
-    link: LinkId,
+    id: LinkId,
     connects_per_second: f32,
     /// No chat could be had since one was had last: said once, not by each of a thousand chats at each of their tries.
     failing: AtomicBool,
@@ -29,7 +28,7 @@ impl Reach {
         match event {
             Event::ChatOpened { .. } | Event::Resumed { .. } => {
                 if self.failing.swap(false, Relaxed) {
-                    tracing::info!(link.id = %self.link, "the link works again");
+                    tracing::info!(link.id = %self.id, "the link works again");
                 }
                 false
             }
@@ -38,13 +37,13 @@ impl Reach {
                     let (error, remedy) = dial_error
                         .map(|e| (tracing::field::display(e), e.remedy()))
                         .unzip();
-                    tracing::warn!(link.id = %self.link, error, remedy, "the link cannot be dialled; texts are held");
+                    tracing::warn!(link.id = %self.id, error, remedy, "the link cannot be dialled; texts are held");
                 }
                 true
             }
             Event::LinkLost { why } => {
                 if !logged_in && !self.failing.swap(true, Relaxed) {
-                    tracing::warn!(link.id = %self.link, why = ?why, "AACC gives no chat; texts are held");
+                    tracing::warn!(link.id = %self.id, why = ?why, "AACC gives no chat; texts are held");
                 }
                 true
             }
@@ -71,14 +70,20 @@ impl Links {
         let target = target(row);
         let mut known = self.0.lock().expect("nothing panics under this lock");
         if let Some(reach) = known.usable.get(&row.id)
-            && *reach.dialer.target() == target
+            && *reach.link.primary().target() == target
             && reach.swap_angle_brackets == row.swap_angle_brackets
             && reach.connects_per_second == row.connects_per_second
         {
             return Some(reach.clone());
         }
-        let dialer = match Dialer::new(&target) {
-            Ok(dialer) => dialer,
+        // The same rate as before, or old and new dials together would exceed it.
+        let rate = match known.usable.get(&row.id) {
+            Some(old) if old.connects_per_second == row.connects_per_second => old.link.rate().clone(),
+            _ => ConnectRate::per_second(row.connects_per_second.into()),
+        };
+        let seed = row.id.0.as_u64_pair().1;
+        let link = match Link::new(&target, None, rate, LinkConfig::default(), seed) {
+            Ok(link) => link,
             Err(e) => {
                 if known.unusable.get(&row.id) != Some(&target) {
                     metrics::counter!("ccm_connector_links_unusable_total").increment(1);
@@ -95,10 +100,9 @@ impl Links {
         };
         known.unusable.remove(&row.id);
         let reach = Arc::new(Reach {
-            dialer,
-            rate: ConnectRate::per_second(row.connects_per_second.into()),
+            link,
             swap_angle_brackets: row.swap_angle_brackets,
-            link: row.id,
+            id: row.id,
             connects_per_second: row.connects_per_second,
             failing: AtomicBool::new(false),
         });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ccm_ewc_client::{Chat, ConnectRate};
+use ccm_ewc_client::{Chat, ConnectRate, Link, LinkConfig};
 use ccm_ewc_proto::frame::*;
 use ccm_ewc_proto::session::*;
 use tokio::time::Instant;
@@ -11,7 +11,7 @@ use crate::peer::*;
 
 /// A chat with an agent in and one text delivered.
 async fn live(peer: &Peer) -> (Owner, Conn) {
-    let mut owner = Owner::start(peer.dialer(), Login::New);
+    let mut owner = Owner::start(peer.link(), Login::New);
     let (mut conn, login) = peer.login().await;
     assert_eq!((login.guid, login.authentication_key), (None, None));
     conn.accept_chat(62).await;
@@ -23,7 +23,7 @@ async fn live(peer: &Peer) -> (Owner, Conn) {
 }
 
 async fn whole_conversation(peer: Peer) {
-    let mut owner = Owner::start(peer.dialer(), Login::New);
+    let mut owner = Owner::start(peer.link(), Login::New);
     owner.text(1);
     owner.text(2);
     let (mut conn, _) = peer.login().await;
@@ -199,7 +199,7 @@ async fn a_handed_over_chat_goes_on_in_another_session() {
         key: AuthKey::new("key 62"),
         agent_present: true,
     };
-    let owner = Owner::start(peer.dialer(), login);
+    let owner = Owner::start(peer.link(), login);
     owner.text(2);
     let (mut conn, login) = peer.login().await;
     assert_eq!(login.guid, Some(Guid::number(62)));
@@ -212,7 +212,7 @@ async fn websocket_pings_are_answered_and_count_as_life() {
     use futures::{SinkExt, StreamExt};
     use tokio_tungstenite::tungstenite::Message;
     let peer = Peer::ws().await;
-    let _owner = Owner::start(peer.dialer(), Login::New);
+    let _owner = Owner::start(peer.link(), Login::New);
     let mut ws = tokio_tungstenite::accept_async(peer.tcp().await).await.unwrap();
     let accepted =
         r#"{"type":"notification","body":{"method":"requestChat","guid":1,"authenticationKey":"k"}}"#;
@@ -240,8 +240,9 @@ async fn a_link_that_comes_up_late_is_found_by_itself() {
     let peer = Peer::ws().await;
     let target = peer.target();
     drop(peer);
-    let dialer = ccm_ewc_client::Dialer::new(&target).unwrap();
-    let mut chat = Chat::new(session(Login::New), dialer, ConnectRate::unlimited());
+    // With a breaker that waits longer than this test.
+    let link = Link::new(&target, None, ConnectRate::unlimited(), LinkConfig::default(), 7).unwrap();
+    let mut chat = Chat::new(session(Login::New), link);
     for attempt in 1..=3 {
         assert_eq!(soon(chat.next()).await, Event::ConnectFailed { attempt });
         let error = chat.last_dial_error().expect("a reason");
@@ -260,10 +261,10 @@ async fn a_link_that_comes_up_late_is_found_by_itself() {
 #[tokio::test]
 async fn many_chats_dial_at_the_links_rate() {
     let peer = Peer::ws().await;
-    let rate = ConnectRate::per_second(50.0);
+    let link = link(&peer.target(), None, ConnectRate::per_second(50.0));
     let start = Instant::now();
     let owners: Vec<_> = (0..26)
-        .map(|_| Owner::of(Chat::new(session(Login::New), peer.dialer(), rate.clone())))
+        .map(|_| Owner::of(Chat::new(session(Login::New), link.clone())))
         .collect();
     let mut conns = Vec::new();
     for guid in 0..26 {
@@ -282,7 +283,7 @@ async fn many_chats_dial_at_the_links_rate() {
 #[tokio::test]
 async fn a_chat_that_is_left_while_dialling_ends_and_stops_dialling() {
     let peer = Peer::ws().await;
-    let mut chat = Chat::new(session(Login::New), peer.dialer(), ConnectRate::unlimited());
+    let mut chat = Chat::new(session(Login::New), peer.link());
     let waited = tokio::time::timeout(Duration::from_millis(50), chat.next()).await;
     assert!(waited.is_err(), "the peer does not answer the upgrade");
     let mut tcp = peer.tcp().await;

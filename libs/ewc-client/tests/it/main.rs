@@ -1,4 +1,6 @@
 mod chat;
 mod dial;
+mod link;
 mod peer;
 mod queue;
+mod target;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ccm_ewc_client::{Chat, ConnectRate, Dialer, Target};
+use ccm_ewc_client::{Chat, ConnectRate, Dialer, Link, LinkConfig, Target};
 use ccm_ewc_proto::frame::*;
 use ccm_ewc_proto::session::*;
 use ccm_testkit::certs::Ca;
@@ -35,6 +35,21 @@ pub fn config() -> Config {
         backoff_base: Duration::from_millis(20),
         backoff_cap: Duration::from_millis(100),
         ..Config::default()
+    }
+}
+
+pub fn link(primary: &Target, secondary: Option<&Target>, rate: ConnectRate) -> Link {
+    Link::new(primary, secondary, rate, link_config(), 7).unwrap()
+}
+
+/// Quick enough for tests in real time.
+pub fn link_config() -> LinkConfig {
+    LinkConfig {
+        threshold: 3,
+        open_base: Duration::from_millis(20),
+        open_cap: Duration::from_millis(100),
+        failback_probe: Duration::from_millis(20),
+        ..LinkConfig::default()
     }
 }
 
@@ -110,6 +125,11 @@ impl Peer {
 
     pub async fn tcp(&self) -> TcpStream {
         soon(self.listener.accept()).await.unwrap().0
+    }
+
+    /// A link to this peer alone, as fast as it goes.
+    pub fn link(&self) -> Link {
+        link(&self.target, None, ConnectRate::unlimited())
     }
 
     /// Takes the next socket.
@@ -267,8 +287,8 @@ enum Command {
 }
 
 impl Owner {
-    pub fn start(dialer: Dialer, login: Login) -> Self {
-        Owner::of(Chat::new(session(login), dialer, ConnectRate::unlimited()))
+    pub fn start(link: Link, login: Login) -> Self {
+        Owner::of(Chat::new(session(login), link))
     }
 
     pub fn of(mut chat: Chat) -> Self {
