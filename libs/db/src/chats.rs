@@ -1,5 +1,11 @@
-use crate::{Batch, DbError, LinkRow, OwnedTenant, TenantDb, seal::Place, settings, storable::storable};
-use ccm_model::{Address, Body, ChatId, ConversationId, Id, LinkId, MessageId, PodId, TenantId, TraceParent};
+use crate::{
+    Batch, DbError, LinkRow, OwnedTenant, TenantDb, chat_settings,
+    links::{self, link_columns},
+    seal::Place,
+    storable::storable,
+};
+use ccm_model::{Address, ChatId, ChatSettings, ConversationId, Id, LinkId, PodId, TenantId};
+use serde_json::Value;
 use sqlx::{Postgres, Row, Transaction};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -35,6 +41,48 @@ pub struct ChatResume {
     pub guid: String,
     pub key: Zeroizing<String>,
     pub room: RoomState,
+    pub skillset: Option<String>,
+    pub opened_at: OffsetDateTime,
+    /// What the connector wrote with [`TenantDb::set_told`] or a notice.
+    pub told: Value,
+}
+
+/// Who spoke last in a chat, as far as stored.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LastWords {
+    /// When AACC acknowledged the customer's last text.
+    pub customer_at: Option<OffsetDateTime>,
+    pub agent_at: Option<OffsetDateTime>,
+    pub agent: Option<String>,
+}
+
+/// How the two addresses' chat before this one ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreviousChat {
+    pub ended_at: OffsetDateTime,
+    pub agent: Option<String>,
+}
+
+/// An open chat, or one that AACC may still count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CountedChat {
+    pub conversation: ConversationId,
+    pub customer: Address,
+    pub skillset: String,
+    /// `None`: it is open.
+    pub counts_until: Option<OffsetDateTime>,
+}
+
+/// A chat that AACC gave.
+pub struct NewChat<'a> {
+    pub id: ChatId,
+    pub link: LinkId,
+    /// As AACC wrote it in JSON.
+    pub guid: &'a str,
+    pub key: &'a str,
+    pub skillset: &'a str,
+    /// Until when AACC may count the chat before this one, whose session is lost; `None` where there is none.
+    pub lost_counts_until: Option<OffsetDateTime>,
 }
 
 /// What a chat's actor works with.
@@ -43,21 +91,13 @@ pub struct ActorContext {
     pub our_address: Address,
     pub customer_address: Address,
     pub skillset: String,
+    /// What a deflection or a screen pop knows of the customer: `name`, `email`, `language`, `context`.
+    pub about: Value,
+    /// What it is said to wait for, see [`TenantDb::set_waits`].
+    pub waits_for: Option<String>,
     pub link: LinkRow,
+    pub settings: ChatSettings,
     pub chat: Option<ChatResume>,
-}
-
-/// What an agent wrote, to be stored and sent to the phone.
-#[derive(Debug, Clone)]
-pub struct AgentText {
-    pub message: MessageId,
-    pub author: String,
-    pub body: Body,
-    /// Fingerprint of timestamp, name and text. `None` on all but the last part of a text that had to be cut.
-    pub heard: Option<[u8; 32]>,
-    /// As AACC says.
-    pub written_at: Option<OffsetDateTime>,
-    pub trace: Option<TraceParent>,
 }
 
 fn key_place(chat: ChatId) -> Place<'static> {
@@ -83,19 +123,61 @@ SELECT tenant_id, conversation_id, max(seq) AS newest FROM (
   SELECT i.tenant_id, i.conversation_id, i.seq FROM unnest($1::uuid[]) AS mine (id) JOIN inbox i ON i.tenant_id = mine.id
   UNION ALL
   SELECT c.tenant_id, c.conversation_id, 0
-  FROM unnest($1::uuid[]) AS mine (id) JOIN chat c ON c.tenant_id = mine.id AND c.state <> 'closed'
+  FROM unnest($2::uuid[]) AS swept (id) JOIN chat c ON c.tenant_id = swept.id AND c.state <> 'closed'
 ) AS work GROUP BY tenant_id, conversation_id";
 
 pub(crate) const HEARD: &str = "
 SELECT heard, count(*) AS times FROM message
 WHERE tenant_id = $1 AND conversation_id = $2 AND chat_id = $3 AND heard IS NOT NULL GROUP BY heard";
 
+pub(crate) const LAST_WORDS: &str = "
+SELECT DISTINCT ON (direction) direction, author,
+       CASE WHEN direction = 'mo' THEN updated_at ELSE created_at END AS at
+FROM message
+WHERE tenant_id = $1 AND conversation_id = $2 AND chat_id = $3
+  AND (direction = 'mo' AND state = 'delivered' OR direction = 'mt' AND origin = 'agent')
+ORDER BY direction, seq DESC";
+
+// The addresses come from the conversation itself, so that nobody can ask for somebody else's chats.
+pub(crate) const PREVIOUS_CHAT: &str = "
+SELECT h.closed_at, (
+  SELECT m.author FROM message m
+  WHERE m.tenant_id = $1 AND m.conversation_id = h.conversation_id AND m.direction = 'mt' AND m.origin = 'agent'
+  ORDER BY m.seq DESC LIMIT 1) AS agent
+FROM (
+  SELECT e.id FROM conversation c
+  JOIN conversation e ON e.tenant_id = c.tenant_id AND e.customer_address = c.customer_address
+                     AND e.our_address = c.our_address AND e.id <= c.id
+  WHERE c.tenant_id = $1 AND c.id = $2 ORDER BY e.id DESC LIMIT 2
+) AS earlier
+JOIN chat h ON h.tenant_id = $1 AND h.conversation_id = earlier.id AND h.state = 'closed'
+ORDER BY h.id DESC LIMIT 1";
+
+// Each conversation by its id: a join would read all that the tenant ever had.
+pub(crate) const COUNTED_CHATS: &str = "
+SELECT h.conversation_id, c.customer_address, h.skillset, h.counts_until FROM (
+  SELECT conversation_id, skillset, NULL AS counts_until FROM chat WHERE tenant_id = $1 AND state <> 'closed'
+  UNION ALL
+  SELECT conversation_id, skillset, counts_until FROM chat
+  WHERE tenant_id = $1 AND counts_until > $2 AND state = 'closed'
+) AS h, LATERAL (
+  SELECT customer_address FROM conversation WHERE tenant_id = $1 AND id = h.conversation_id LIMIT 1) AS c";
+
 impl Batch<'_> {
-    /// Conversations of these tenants that need an actor: a text waits for the agent, or a chat is open.
-    pub async fn conversations_to_serve(&self, tenants: &[TenantId]) -> Result<Vec<ToServe>, DbError> {
-        let ids: Vec<_> = tenants.iter().map(|t| t.uuid()).collect();
+    /// Conversations that need an actor: of `tenants` those with a text that waits for the agent, of `swept` (some of them)
+    /// also those whose chat is open. Open chats are many, and their actors run once they were found.
+    pub async fn conversations_to_serve(
+        &self,
+        tenants: &[TenantId],
+        swept: &[TenantId],
+    ) -> Result<Vec<ToServe>, DbError> {
+        let uuids = |ids: &[TenantId]| ids.iter().map(|t| t.uuid()).collect::<Vec<_>>();
         let mut tx = self.db.begin(tenants.iter().copied()).await?;
-        let rows = sqlx::query(TO_SERVE).bind(ids).fetch_all(&mut *tx).await?;
+        let rows = sqlx::query(TO_SERVE)
+            .bind(uuids(tenants))
+            .bind(uuids(swept))
+            .fetch_all(&mut *tx)
+            .await?;
         tx.commit().await?;
         rows.iter()
             .map(|r| {
@@ -130,22 +212,24 @@ impl TenantDb<'_> {
     /// Everything that an actor starts from. `NotFound` when the tenant has no such conversation.
     pub async fn actor_context(&self, conversation: ConversationId) -> Result<ActorContext, DbError> {
         let mut tx = self.begin().await?;
-        let row = sqlx::query(
-            "SELECT l.id, l.name, l.scheme, l.host, l.port, l.path, l.ca_pem, l.swap_angle_brackets, l.connects_per_second,
-                    l.created_at, c.our_address, c.customer_address, s.name AS skillset
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            link_columns!("l."),
+            ", c.our_address, c.customer_address, c.about, c.waits_for, s.name AS skillset, t.settings
              FROM conversation c
              JOIN number n ON n.tenant_id = c.tenant_id AND n.id = c.number_id
              JOIN skillset s ON s.tenant_id = n.tenant_id AND s.id = n.skillset_id
              JOIN ewc_link l ON l.tenant_id = s.tenant_id AND l.id = s.link_id
-             WHERE c.tenant_id = $1 AND c.id = $2",
-        )
+             LEFT JOIN chat_settings t ON t.tenant_id = c.tenant_id
+             WHERE c.tenant_id = $1 AND c.id = $2"
+        ))
         .bind(self.tenant.uuid())
         .bind(conversation.uuid())
         .fetch_optional(&mut *tx)
         .await?
         .ok_or(DbError::NotFound("conversation"))?;
         let open = sqlx::query(
-            "SELECT id, guid, key_sealed, state FROM chat
+            "SELECT id, guid, key_sealed, state, skillset, opened_at, told FROM chat
              WHERE tenant_id = $1 AND conversation_id = $2 AND state <> 'closed'",
         )
         .bind(self.tenant.uuid())
@@ -169,6 +253,9 @@ impl TenantDb<'_> {
                     guid: r.try_get("guid")?,
                     key: Zeroizing::new(key),
                     room,
+                    skillset: r.try_get("skillset")?,
+                    opened_at: r.try_get("opened_at")?,
+                    told: r.try_get("told")?,
                 })
             }
         };
@@ -178,7 +265,13 @@ impl TenantDb<'_> {
             our_address: row.try_get::<&str, _>("our_address")?.parse()?,
             customer_address: row.try_get::<&str, _>("customer_address")?.parse()?,
             skillset: row.try_get("skillset")?,
-            link: settings::link(&row)?,
+            about: row.try_get("about")?,
+            waits_for: row.try_get("waits_for")?,
+            link: links::link(&row)?,
+            settings: match row.try_get::<Option<Value>, _>("settings")? {
+                None => ChatSettings::default(),
+                Some(document) => chat_settings::parse(document)?,
+            },
             chat,
         })
     }
@@ -186,41 +279,41 @@ impl TenantDb<'_> {
     /// AACC gave a new chat for the conversation. A chat that was open before is over: its session had expired.
     ///
     /// Can be called again with the same chat id when it is not known whether a call was committed.
-    #[allow(clippy::too_many_arguments, reason = "one row's columns")]
     pub async fn chat_opened(
         &self,
         fence: &Fence,
         conversation: ConversationId,
-        link: LinkId,
-        chat: ChatId,
-        guid: &str,
-        key: &str,
+        chat: &NewChat<'_>,
         at: OffsetDateTime,
     ) -> Result<(), DbError> {
         let mut tx = self.fenced(fence).await?;
-        let sealed = self.seal(&mut tx, key_place(chat), key.as_bytes()).await?;
+        let sealed = self
+            .seal(&mut tx, key_place(chat.id), chat.key.as_bytes())
+            .await?;
         sqlx::query(
-            "UPDATE chat SET state = 'closed', closed_at = $3, close_reason = 'session expired'
+            "UPDATE chat SET state = 'closed', closed_at = $3, close_reason = 'session expired', counts_until = $5
              WHERE tenant_id = $1 AND conversation_id = $2 AND state <> 'closed' AND id <> $4",
         )
         .bind(self.tenant.uuid())
         .bind(conversation.uuid())
         .bind(at)
-        .bind(chat.uuid())
+        .bind(chat.id.uuid())
+        .bind(chat.lost_counts_until)
         .execute(&mut *tx)
         .await?;
         sqlx::query(
-            "INSERT INTO chat (id, tenant_id, conversation_id, link_id, state, guid, key_sealed, epoch, opened_at)
-             VALUES ($1, $2, $3, $4, 'waiting', $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO chat (id, tenant_id, conversation_id, link_id, state, guid, key_sealed, epoch, opened_at, skillset)
+             VALUES ($1, $2, $3, $4, 'waiting', $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING",
         )
-        .bind(chat.uuid())
+        .bind(chat.id.uuid())
         .bind(self.tenant.uuid())
         .bind(conversation.uuid())
-        .bind(link.uuid())
-        .bind(guid)
+        .bind(chat.link.uuid())
+        .bind(chat.guid)
         .bind(sealed)
         .bind(fence.owned.epoch)
         .bind(at)
+        .bind(chat.skillset)
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
@@ -285,93 +378,115 @@ impl TenantDb<'_> {
             .collect()
     }
 
-    /// Stores an agent's text and puts it in the line to the phone, in one transaction. A customer who cannot be answered
-    /// (an alphanumeric sender) gets nothing: the text is stored as failed.
-    ///
-    /// Can be called again with the same message id when it is not known whether a call was committed.
-    pub async fn agent_said(
-        &self,
-        fence: &Fence,
-        conversation: ConversationId,
-        chat: ChatId,
-        text: &AgentText,
-        at: OffsetDateTime,
-    ) -> Result<(), DbError> {
+    /// What the customer has been told while waiting, for the next owner.
+    pub async fn set_told(&self, fence: &Fence, chat: ChatId, told: &Value) -> Result<(), DbError> {
         let mut tx = self.fenced(fence).await?;
-        let row = sqlx::query(
-            "UPDATE conversation SET next_seq = next_seq + 1, last_activity_at = $3
-             WHERE tenant_id = $1 AND id = $2 RETURNING next_seq - 1 AS seq, customer_address",
-        )
-        .bind(self.tenant.uuid())
-        .bind(conversation.uuid())
-        .bind(at)
-        .fetch_optional(&mut *tx)
-        .await?
-        .ok_or(DbError::NotFound("conversation"))?;
-        let seq: i64 = row.try_get("seq")?;
-        let customer: Address = row.try_get::<&str, _>("customer_address")?.parse()?;
-        let answerable = customer.can_be_answered();
-        let stored = sqlx::query(
-            "INSERT INTO message (id, tenant_id, conversation_id, chat_id, seq, direction, origin, author, body, state,
-                                  error_code, error_detail, trace_parent, heard, written_at, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, 'mt', 'agent', $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)",
-        )
-        .bind(text.message.uuid())
-        .bind(self.tenant.uuid())
-        .bind(conversation.uuid())
-        .bind(chat.uuid())
-        .bind(seq)
-        .bind(storable(&text.author))
-        .bind(text.body.as_str())
-        .bind(if answerable { "queued" } else { "failed" })
-        .bind((!answerable).then_some("ccm:unanswerable"))
-        .bind((!answerable).then_some("the customer's address is a sender name, which cannot receive texts"))
-        .bind(text.trace.as_ref().map(TraceParent::as_str))
-        .bind(text.heard.as_ref().map(|h| &h[..]))
-        .bind(text.written_at)
-        .bind(at)
-        .execute(&mut *tx)
-        .await;
-        match stored.map_err(DbError::from) {
-            Ok(_) => {}
-            // Committed by an earlier call whose answer was lost; this transaction rolls back.
-            Err(DbError::Conflict { missing: false, .. }) => return Ok(()),
-            Err(e) => return Err(e),
-        }
-        if answerable {
-            // The no-op update locks the line, so that dispatch cannot drop it as empty at the same moment.
-            sqlx::query(
-                "INSERT INTO outbox_line (conversation_id, tenant_id, due_at) VALUES ($1, $2, now())
-                 ON CONFLICT (conversation_id) DO UPDATE SET due_at = outbox_line.due_at",
-            )
-            .bind(conversation.uuid())
+        sqlx::query("UPDATE chat SET told = $3 WHERE tenant_id = $1 AND id = $2")
             .bind(self.tenant.uuid())
+            .bind(chat.uuid())
+            .bind(told)
             .execute(&mut *tx)
             .await?;
-            sqlx::query(
-                "INSERT INTO outbox (message_id, tenant_id, conversation_id, seq, created_at)
-                 VALUES ($1, $2, $3, $4, $5)",
-            )
-            .bind(text.message.uuid())
-            .bind(self.tenant.uuid())
-            .bind(conversation.uuid())
-            .bind(seq)
-            .bind(at)
-            .execute(&mut *tx)
-            .await?;
-        }
         tx.commit().await?;
         Ok(())
     }
 
+    /// What a conversation's texts wait for, for people to see; `None`: nothing waits.
+    pub async fn set_waits(
+        &self,
+        fence: &Fence,
+        conversation: ConversationId,
+        waits_for: Option<&str>,
+        at: OffsetDateTime,
+    ) -> Result<(), DbError> {
+        let mut tx = self.fenced(fence).await?;
+        sqlx::query(
+            "UPDATE conversation SET waits_for = $3, waits_since = $4
+             WHERE tenant_id = $1 AND id = $2 AND waits_for IS DISTINCT FROM $3",
+        )
+        .bind(self.tenant.uuid())
+        .bind(conversation.uuid())
+        .bind(waits_for)
+        .bind(waits_for.map(|_| at))
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Who spoke last in a chat, and when.
+    pub async fn last_words(&self, conversation: ConversationId, chat: ChatId) -> Result<LastWords, DbError> {
+        let mut tx = self.begin().await?;
+        let rows = sqlx::query(LAST_WORDS)
+            .bind(self.tenant.uuid())
+            .bind(conversation.uuid())
+            .bind(chat.uuid())
+            .fetch_all(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        let mut last = LastWords::default();
+        for row in rows {
+            match row.try_get("direction")? {
+                "mo" => last.customer_at = Some(row.try_get("at")?),
+                _ => {
+                    last.agent_at = Some(row.try_get("at")?);
+                    last.agent = row.try_get("author")?;
+                }
+            }
+        }
+        Ok(last)
+    }
+
+    /// How the chat between these two addresses before this conversation's present one ended.
+    pub async fn previous_chat(&self, conversation: ConversationId) -> Result<Option<PreviousChat>, DbError> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query(PREVIOUS_CHAT)
+            .bind(self.tenant.uuid())
+            .bind(conversation.uuid())
+            .fetch_optional(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        row.map(|r| {
+            Ok(PreviousChat {
+                ended_at: r.try_get("closed_at")?,
+                agent: r.try_get("agent")?,
+            })
+        })
+        .transpose()
+    }
+
+    /// Chats of the tenant that AACC counts: open ones, and those that it may not have given up at `now`.
+    pub async fn counted_chats(&self, now: OffsetDateTime) -> Result<Vec<CountedChat>, DbError> {
+        let mut tx = self.begin().await?;
+        let rows = sqlx::query(COUNTED_CHATS)
+            .bind(self.tenant.uuid())
+            .bind(now)
+            .fetch_all(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        rows.iter()
+            .map(|r| {
+                Ok(CountedChat {
+                    conversation: ConversationId(r.try_get("conversation_id")?),
+                    customer: r.try_get::<&str, _>("customer_address")?.parse()?,
+                    skillset: r.try_get::<Option<String>, _>("skillset")?.unwrap_or_default(),
+                    counts_until: r.try_get("counts_until")?,
+                })
+            })
+            .collect()
+    }
+
     /// A chat ended. When nothing waits for the agent, the conversation ends with it: the customer's next text opens a new
     /// one. Returns whether the conversation is closed now.
+    ///
+    /// `counts_until`: until when AACC may count the chat, where it could not be told that the customer left.
     pub async fn chat_ended(
         &self,
         fence: &Fence,
         conversation: ConversationId,
         chat: Option<ChatId>,
         reason: &str,
+        counts_until: Option<OffsetDateTime>,
         at: OffsetDateTime,
     ) -> Result<bool, DbError> {
         let mut tx = self.fenced(fence).await?;
@@ -382,17 +497,18 @@ impl TenantDb<'_> {
             .execute(&mut *tx)
             .await?;
         sqlx::query(
-            "UPDATE chat SET state = 'closed', closed_at = $3, close_reason = $4
+            "UPDATE chat SET state = 'closed', closed_at = $3, close_reason = $4, counts_until = $5
              WHERE tenant_id = $1 AND id = $2 AND state <> 'closed'",
         )
         .bind(self.tenant.uuid())
         .bind(chat.map(Id::uuid))
         .bind(at)
         .bind(storable(reason))
+        .bind(counts_until)
         .execute(&mut *tx)
         .await?;
         let closed = sqlx::query(
-            "UPDATE conversation c SET state = 'closed', closed_at = $3
+            "UPDATE conversation c SET state = 'closed', closed_at = $3, waits_for = NULL, waits_since = NULL
              WHERE c.tenant_id = $1 AND c.id = $2 AND c.state = 'open'
                AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.tenant_id = $1 AND i.conversation_id = $2)",
         )

@@ -18,6 +18,9 @@ pub struct ConversationRow {
     pub opened_at: OffsetDateTime,
     pub last_activity_at: OffsetDateTime,
     pub closed_at: Option<OffsetDateTime>,
+    /// What its texts wait for, as the connector says it, and since when.
+    pub waits_for: Option<String>,
+    pub waits_since: Option<OffsetDateTime>,
 }
 
 /// A text, as its readers see it.
@@ -53,6 +56,8 @@ fn conversation(row: &PgRow) -> Result<ConversationRow, DbError> {
         opened_at: row.try_get("opened_at")?,
         last_activity_at: row.try_get("last_activity_at")?,
         closed_at: row.try_get("closed_at")?,
+        waits_for: row.try_get("waits_for")?,
+        waits_since: row.try_get("waits_since")?,
     })
 }
 
@@ -82,7 +87,8 @@ const CLOCK_SLACK: Duration = Duration::DAY;
 
 macro_rules! conversation_columns {
     () => {
-        "id, number_id, our_address, customer_address, state, opened_at, last_activity_at, closed_at"
+        "id, number_id, our_address, customer_address, state, opened_at, last_activity_at, closed_at, waits_for, \
+         waits_since"
     };
 }
 const CONVERSATION: &str = concat!(

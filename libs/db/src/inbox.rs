@@ -130,7 +130,29 @@ impl TenantDb<'_> {
         self.text_left(fence, message, "delivered", None, at).await
     }
 
-    /// AACC refused the text again and again while an agent was there: a dead letter, so that it does not block the line.
+    /// What waits beyond the first `most`, from the oldest of them on, `limit` at most: more than the tenant wants held.
+    pub async fn texts_beyond(
+        &self,
+        conversation: ConversationId,
+        most: i64,
+        limit: i64,
+    ) -> Result<Vec<MessageId>, DbError> {
+        let mut tx = self.begin().await?;
+        let ids: Vec<uuid::Uuid> = sqlx::query_scalar(
+            "SELECT message_id FROM inbox WHERE tenant_id = $1 AND conversation_id = $2 ORDER BY seq OFFSET $3 LIMIT $4",
+        )
+        .bind(self.tenant.uuid())
+        .bind(conversation.uuid())
+        .bind(most)
+        .bind(limit)
+        .fetch_all(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(ids.into_iter().map(MessageId).collect())
+    }
+
+    /// The text will not reach an agent: a dead letter, that an operator sees and can replay,
+    /// so that it does not block the line.
     pub async fn text_refused(
         &self,
         fence: &Fence,

@@ -26,6 +26,8 @@ pub struct PodRow {
     pub name: String,
     pub alive: bool,
     pub draining: bool,
+    /// It has been there for a whole lease: tenants may be moved to it.
+    pub settled: bool,
 }
 
 fn interval(d: Duration) -> f64 {
@@ -53,9 +55,11 @@ impl Operator<'_> {
             .execute(self.pool())
             .await?;
         let rows = sqlx::query(
-            "SELECT id, name, heartbeat_at > now() - make_interval(secs => $1) AS alive, draining FROM pod ORDER BY id",
+            "SELECT id, name, heartbeat_at > now() - make_interval(secs => $1) AS alive, draining,
+                    started_at < now() - make_interval(secs => $2) AS settled FROM pod ORDER BY id",
         )
         .bind(interval(times.lease + times.margin))
+        .bind(interval(times.lease))
         .fetch_all(self.pool())
         .await?;
         rows.iter()
@@ -65,6 +69,7 @@ impl Operator<'_> {
                     name: r.try_get("name")?,
                     alive: r.try_get("alive")?,
                     draining: r.try_get("draining")?,
+                    settled: r.try_get("settled")?,
                 })
             })
             .collect()

@@ -9,12 +9,16 @@
 //! Postgres is the truth and the queue. Nothing here talks to Redis, to a provider or to AACC.
 
 mod accept;
+mod chat_settings;
 mod chats;
 mod conversations;
 mod error;
 mod inbox;
 mod leases;
+mod link_watch;
+mod links;
 mod migrate;
+mod mt;
 mod outbox;
 mod pool;
 mod seal;
@@ -25,17 +29,22 @@ mod tenants;
 mod tests;
 
 pub use accept::{Accepted, Batch, IncomingText, Route};
-pub use chats::{ActorContext, AgentText, ChatResume, Fence, RoomState, ToServe};
+pub use chats::{
+    ActorContext, ChatResume, CountedChat, Fence, LastWords, NewChat, PreviousChat, RoomState, ToServe,
+};
 pub use conversations::{ConversationRow, MessageRow};
 pub use error::DbError;
 pub use inbox::PendingText;
 pub use leases::{LeaseTimes, OwnedTenant, PodRow};
+pub use link_watch::{LinkEventRow, LinkStateRow, MaintenanceWindow};
+pub use links::{HostPort, LinkRow, LinkSecrets, NewLink, NewReach, Scheme};
 pub use migrate::{check_migrated, migrate};
+pub use mt::{AgentText, Notice, Said};
 pub use outbox::{Claim, Head, Outcome, Sending};
 pub use pool::{Db, DbConfig, Operator, TenantDb};
 pub use seal::{KeyRing, SealError};
 pub use settings::{
-    AccountRow, AccountSecret, AuthKeyRow, LinkRow, NewAccount, NewAuthKey, NewLink, NewNumber, NewSkillset,
-    NumberRow, Scheme, SkillsetRow,
+    AccountRow, AccountSecret, AuthKeyRow, NewAccount, NewAuthKey, NewNumber, NewSkillset, NumberRow,
+    SkillsetRow,
 };
 pub use tenants::TenantRow;

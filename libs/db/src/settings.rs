@@ -34,53 +34,6 @@ pub struct NewAccount<'a> {
     pub secret: &'a [u8],
 }
 
-/// How an EWC link is spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
-    Wss,
-    Ws,
-}
-
-impl Scheme {
-    /// As in an address.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Wss => "wss",
-            Self::Ws => "ws",
-        }
-    }
-}
-
-/// A tenant's AACC as reached over EWC.
-#[derive(Debug, Clone)]
-pub struct LinkRow {
-    pub id: LinkId,
-    pub name: String,
-    pub scheme: Scheme,
-    pub host: String,
-    pub port: u16,
-    pub path: String,
-    /// PEM; `None` means the public CAs.
-    pub ca_pem: Option<String>,
-    /// Whether customers' `<` `>` reach the agent as look-alikes.
-    pub swap_angle_brackets: bool,
-    /// Sockets opened a second at most, over all of the tenant's chats.
-    pub connects_per_second: f32,
-    pub created_at: OffsetDateTime,
-}
-
-pub struct NewLink<'a> {
-    pub id: LinkId,
-    pub name: &'a str,
-    pub scheme: Scheme,
-    pub host: &'a str,
-    pub port: u16,
-    pub path: &'a str,
-    pub ca_pem: Option<&'a str>,
-    pub swap_angle_brackets: bool,
-    pub connects_per_second: f32,
-}
-
 /// A skillset of a tenant's AACC.
 #[derive(Debug, Clone)]
 pub struct SkillsetRow {
@@ -143,11 +96,6 @@ macro_rules! account_columns {
         "id, tenant_id, name, kind, settings, created_at"
     };
 }
-macro_rules! link_columns {
-    () => {
-        "id, name, scheme, host, port, path, ca_pem, swap_angle_brackets, connects_per_second, created_at"
-    };
-}
 macro_rules! skillset_columns {
     () => {
         "id, link_id, name, created_at"
@@ -171,25 +119,6 @@ fn account(row: &PgRow) -> Result<AccountRow, DbError> {
         name: row.try_get("name")?,
         kind: row.try_get::<&str, _>("kind")?.parse()?,
         settings: row.try_get("settings")?,
-        created_at: row.try_get("created_at")?,
-    })
-}
-
-pub(crate) fn link(row: &PgRow) -> Result<LinkRow, DbError> {
-    Ok(LinkRow {
-        id: LinkId(row.try_get("id")?),
-        name: row.try_get("name")?,
-        scheme: match row.try_get("scheme")? {
-            "wss" => Scheme::Wss,
-            "ws" => Scheme::Ws,
-            other => return Err(DbError::Corrupt(format!("scheme {other:?}"))),
-        },
-        host: row.try_get("host")?,
-        port: u16::try_from(row.try_get::<i32, _>("port")?).map_err(|e| DbError::Corrupt(e.to_string()))?,
-        path: row.try_get("path")?,
-        ca_pem: row.try_get("ca_pem")?,
-        swap_angle_brackets: row.try_get("swap_angle_brackets")?,
-        connects_per_second: row.try_get("connects_per_second")?,
         created_at: row.try_get("created_at")?,
     })
 }
@@ -226,7 +155,7 @@ fn auth_key(row: &PgRow) -> Result<AuthKeyRow, DbError> {
 }
 
 impl TenantDb<'_> {
-    async fn list<T>(
+    pub(crate) async fn list<T>(
         &self,
         sql: &'static str,
         read: fn(&PgRow) -> Result<T, DbError>,
@@ -296,43 +225,6 @@ impl TenantDb<'_> {
             account: account(&row)?,
             secret,
         })
-    }
-
-    /// Makes an EWC link.
-    pub async fn create_link(&self, new: NewLink<'_>) -> Result<LinkRow, DbError> {
-        let mut tx = self.begin().await?;
-        let row = sqlx::query(
-            concat!("INSERT INTO ewc_link (id, tenant_id, name, scheme, host, port, path, ca_pem, swap_angle_brackets,
-                                   connects_per_second)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING ", link_columns!()),
-        )
-        .bind(new.id.uuid())
-        .bind(self.tenant.uuid())
-        .bind(new.name)
-        .bind(new.scheme.as_str())
-        .bind(new.host)
-        .bind(i32::from(new.port))
-        .bind(new.path)
-        .bind(new.ca_pem)
-        .bind(new.swap_angle_brackets)
-        .bind(new.connects_per_second)
-        .fetch_one(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        link(&row)
-    }
-
-    /// The tenant's EWC links, by name.
-    pub async fn links(&self) -> Result<Vec<LinkRow>, DbError> {
-        self.list(
-            concat!(
-                "SELECT ",
-                link_columns!(),
-                " FROM ewc_link WHERE tenant_id = $1 ORDER BY name"
-            ),
-            link,
-        )
-        .await
     }
 
     /// Makes a skillset. `Conflict { missing: true }` when the tenant has no such link.

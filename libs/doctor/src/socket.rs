@@ -16,6 +16,7 @@ use crate::settings::judge_read_timeout;
 pub(crate) const BETWEEN_PINGS: Duration = Duration::from_millis(1100);
 
 /// What came in.
+#[allow(clippy::large_enum_variant, reason = "one at a time, taken apart at once")]
 pub(crate) enum Heard {
     Frame(ServerFrame),
     Closed(Option<u16>),

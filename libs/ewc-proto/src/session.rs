@@ -21,10 +21,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::frame::{AuthKey, ClientFrame, Guid};
+use crate::frame::{AuthKey, ClientFrame, Guid, PushPage};
 
 pub use config::{Config, Login, Profile};
-pub use event::{Action, CloseReason, Event, Loss, NotReady, Phase, Refusal, Sender};
+pub use event::{Action, CloseReason, Event, LeaveReason, Loss, Moment, NotReady, Phase, Refusal, Sender};
+pub use room::RoomSummary;
 
 use line::{Jitter, Line};
 use room::Room;
@@ -111,7 +112,7 @@ impl Session {
             } => (Some(Identity { guid, key }), agent_present),
         };
         Session {
-            room: Room::new(agent_present, config.observer_opens_chat),
+            room: Room::new(agent_present),
             config,
             profile,
             identity,
@@ -143,6 +144,11 @@ impl Session {
     /// The chat's identity, once it is open.
     pub fn guid(&self) -> Option<&Guid> {
         self.identity.as_ref().map(|i| &i.guid)
+    }
+
+    /// Who is in, by role.
+    pub fn room(&self) -> RoomSummary {
+        self.room.summary()
     }
 
     /// An agent is in (or may be, see [`Config::probe_after_resume`]), no text is in flight, and no refusal is being
@@ -187,6 +193,20 @@ impl Session {
         }
     }
 
+    /// The customer pushes a link to the agents; the reference client's `destination` is `"newTab"`. Nothing tells whether
+    /// they opened it. Refused unless a text would be taken: an error to it could pass for the answer to a text in flight.
+    pub fn push_page(&mut self, url: &str, destination: &str) -> Result<(), NotReady> {
+        if self.phase() != Phase::Live || !self.line.is_free() {
+            return Err(NotReady);
+        }
+        self.send(ClientFrame::PushPage(PushPage {
+            url: url.into(),
+            destination: destination.to_owned(),
+            ..PushPage::default()
+        }));
+        Ok(())
+    }
+
     /// The customer leaves: AACC is told, then the socket closes. With no socket at hand the session just ends, as AACC
     /// ends a chat whose customer does not come back.
     pub fn leave(&mut self, now: Instant) {
@@ -227,7 +247,9 @@ impl Session {
     pub fn next_timeout(&self) -> Option<Instant> {
         let own = match &self.state {
             State::Connecting { .. } => None,
-            State::LoggingIn { deadline, .. } | State::Leaving { deadline, .. } => Some(*deadline),
+            State::LoggingIn { deadline, .. } => Some(*deadline),
+            // Nothing else is waited for: an overdue acknowledgement is not asked about any more.
+            State::Leaving { deadline, .. } => return Some(*deadline),
             State::Open { pulse, .. } => {
                 let silent = pulse.unanswered_since.map(|t| t + self.config.pong_timeout);
                 silent.into_iter().chain([pulse.ping_at]).min()

@@ -3,9 +3,13 @@
 //! AACC does not carry `<` and `>`. What agents send comes with HTML entities; agents who need an angle bracket type its
 //! look-alike `‹` or `›`. What a customer writes reaches the agent with `&lt;` and `&gt;` in place of the brackets.
 //!
-//! A label such as `[Agent]` in front of a text is left as it is.
+//! A label such as `[Agent]` in front of a text is left as it is until [`split_label`] takes it off.
+
+mod label;
 
 use std::borrow::Cow;
+
+pub use label::{ALL_AGENTS_LEFT, NO_AGENTS, is_label, split_label, system_notice};
 
 /// Longest entity that is looked for, between `&` and `;`: `#x10FFFF` and a leading zero or two.
 const LONGEST_ENTITY: usize = 10;

@@ -12,6 +12,16 @@ pub trait Id: Copy + Send + Sync + 'static {
     fn uuid(self) -> Uuid;
 }
 
+/// Of a row that has no kind of id of its own, since nothing refers to it.
+impl Id for Uuid {
+    fn from_uuid(raw: Uuid) -> Self {
+        raw
+    }
+    fn uuid(self) -> Uuid {
+        self
+    }
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
         $(#[$doc])*

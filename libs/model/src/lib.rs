@@ -5,6 +5,7 @@
 
 mod address;
 mod body;
+pub mod chat_settings;
 mod clock;
 mod ids;
 mod state;
@@ -12,6 +13,7 @@ mod trace;
 
 pub use address::{Address, AddressError};
 pub use body::{Body, BodyError, MAX_BODY_CHARS};
+pub use chat_settings::ChatSettings;
 pub use clock::{Clock, IdSource};
 pub use ids::{
     AccountId, AuthKeyId, ChatId, ConversationId, Id, LinkId, MessageId, NumberId, PodId, SkillsetId,

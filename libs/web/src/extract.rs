@@ -10,7 +10,7 @@ use axum::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-const SCHEMA: &str = "the API's document, /openapi.json, says what is expected";
+pub(crate) const SCHEMA: &str = "the API's document, /openapi.json, says what is expected";
 
 /// A request's or an answer's JSON body.
 #[derive(Debug, Clone, Copy)]
@@ -20,32 +20,50 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !is_json(&request) {
-            return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported-media-type",
-                "The body is not JSON",
-            )
-            .remedy("send JSON with the header `Content-Type: application/json`"));
-        }
-        let Bytes(body) = Bytes::from_request(request, state).await?;
+        let body = json_body(request, state).await?;
         let mut json = serde_json::Deserializer::from_slice(&body);
-        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-            let path = error.path().to_string();
-            let error = error.into_inner();
-            let field = field(&path, &error.to_string());
-            let problem = Problem::invalid(error.to_string());
-            match (error.classify(), field) {
-                (serde_json::error::Category::Data, Some(field)) => problem.field(field).remedy(SCHEMA),
-                (serde_json::error::Category::Data, None) => problem.remedy(SCHEMA),
-                _ => problem.remedy("send well-formed JSON"),
-            }
-        })?;
-        json.end().map_err(|error| {
-            Problem::invalid(error.to_string()).remedy("send one JSON value and nothing after it")
-        })?;
+        let value = serde_path_to_error::deserialize(&mut json)
+            .map_err(|error| unreadable(&error.path().to_string(), error.inner()))?;
+        ended(json)?;
         Ok(Self(value))
     }
+}
+
+/// A body that is announced as JSON.
+pub(crate) async fn json_body<S: Send + Sync>(
+    request: Request,
+    state: &S,
+) -> Result<axum::body::Bytes, Problem> {
+    if !is_json(&request) {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported-media-type",
+            "The body is not JSON",
+        )
+        .remedy("send JSON with the header `Content-Type: application/json`"));
+    }
+    let Bytes(body) = Bytes::from_request(request, state).await?;
+    Ok(body)
+}
+
+/// What is wrong with a body, and at which path.
+pub(crate) fn unreadable(path: &str, error: &serde_json::Error) -> Problem {
+    let field = field(path, &error.to_string());
+    let problem = Problem::invalid(error.to_string());
+    match (error.classify(), field) {
+        (serde_json::error::Category::Data, Some(field)) => problem.field(field).remedy(SCHEMA),
+        (serde_json::error::Category::Data, None) => problem.remedy(SCHEMA),
+        _ => problem.remedy("send well-formed JSON"),
+    }
+}
+
+/// Nothing may follow the value.
+pub(crate) fn ended<'a>(
+    mut json: serde_json::Deserializer<impl serde_json::de::Read<'a>>,
+) -> Result<(), Problem> {
+    json.end().map_err(|error| {
+        Problem::invalid(error.to_string()).remedy("send one JSON value and nothing after it")
+    })
 }
 
 /// Which field an error is about. The path of a missing one is that of the object that lacks it; serde's words name it.

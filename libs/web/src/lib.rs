@@ -1,17 +1,19 @@
 //! What every HTTP service of ours does alike: problems as answers, extractors that check and authorise, pages, request
 //! ids, metrics and traces.
 //!
-//! A handler takes [`Json`], [`Path`], [`Query`] and [`Bytes`] from here, never from axum, so that each refusal is a
+//! A handler takes [`Json`], [`Document`], [`Path`], [`Query`] and [`Bytes`] from here, never from axum, so that each refusal is a
 //! [`Problem`]; it says who may call it by taking [`Authenticated`], [`PlatformAdmin`], [`Platform`] or [`TenantScope`].
 //! [`wrap`] puts the rest around a router.
 
 mod authorise;
+mod document;
 mod extract;
 mod page;
 mod problem;
 mod wrap;
 
 pub use authorise::{Authenticated, Permit, Platform, PlatformAdmin, TenantScope, may};
+pub use document::Document;
 pub use extract::{Bytes, Json, Path, Query};
 pub use page::{Cursor, Page, PageQuery};
 pub use problem::{PROBLEM_JSON, Problem};

@@ -2,7 +2,7 @@
 
 use crate::{
     Deps,
-    answer::{Always, Failure, InTenant, List, Made, Making},
+    answer::{Always, Failure, InTenant, List, Made, Making, Taking},
     path::TenantPath,
     provider::{self, AccountSecret, AccountSettings},
     schema, valid,
@@ -76,7 +76,7 @@ impl Account {
 /// own tenant.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/accounts", tag = "accounts",
     params(TenantPath),
-    responses((status = 201, description = "Made.", body = Account), Always, InTenant, Making))]
+    responses((status = 201, description = "Made.", body = Account), Always, InTenant, Making, Taking))]
 pub async fn create_account(
     State(deps): State<Deps>,
     scope: TenantScope<may::WriteSettings>,

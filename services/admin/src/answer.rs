@@ -20,6 +20,15 @@ impl<T: Serialize> IntoResponse for Made<T> {
     }
 }
 
+/// 204: it is gone.
+pub struct Gone;
+
+impl IntoResponse for Gone {
+    fn into_response(self) -> Response {
+        StatusCode::NO_CONTENT.into_response()
+    }
+}
+
 /// A whole list: a tenant has a handful of each.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct List<T> {
@@ -48,6 +57,9 @@ pub enum Failure {
         /// Which, if the caller may know.
         id: Option<String>,
     },
+    /// 412: it is not any more what the caller has read.
+    #[error("the {what} are not those of If-Match: somebody has changed them since")]
+    Changed { what: &'static str },
     /// 404, 500 or 503.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -97,6 +109,14 @@ impl From<Failure> for Problem {
             Failure::Exists { field, .. } => Self::conflict(detail)
                 .field(field)
                 .remedy("use the one that exists, or choose another value"),
+            Failure::Changed { .. } => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "changed-meanwhile",
+                "It was changed meanwhile",
+            )
+            .detail(detail)
+            .field("If-Match")
+            .remedy("read them again, put your change into what you get, and send that with its ETag"),
             Failure::Db(DbError::NotFound(what)) => Self::not_found(what)
                 .remedy("take the id from the list of the API; what another tenant has is not found either"),
             Failure::Db(error) if error.is_retryable() => Self::unavailable(error),
@@ -142,13 +162,19 @@ pub enum InTenant {
     NotFound(Problem),
 }
 
-/// How a request that makes something can fail, besides [`Always`].
+/// How a request that makes something can fail, besides [`Always`] and [`Taking`].
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "the document is made of it")]
 pub enum Making {
     /// It exists already; `detail` names it. Nothing was made.
     #[response(status = 409, content_type = "application/problem+json")]
     Exists(Problem),
+}
+
+/// How a request with a body can fail, besides [`Always`].
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "the document is made of it")]
+pub enum Taking {
     /// The body is larger than the server takes.
     #[response(status = 413, content_type = "application/problem+json")]
     TooLarge(Problem),

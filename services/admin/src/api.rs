@@ -1,4 +1,7 @@
-use crate::{Deps, accounts, auth_keys, conversations, links, numbers, skillsets, tenants};
+use crate::{
+    Deps, accounts, auth_keys, chat_settings, conversations, link_watch, links, maintenance, numbers,
+    skillsets, tenants,
+};
 use axum::{
     Router,
     http::{HeaderValue, header},
@@ -35,7 +38,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
     components(schemas(Problem)),
     tags(
         (name = "tenants", description = "Customers of the platform: one contact center each."),
-        (name = "links", description = "A tenant's AACC, reached over EWC."),
+        (name = "chat-settings", description = "How a tenant's chats behave."),
+        (name = "links", description = "A tenant's AACC, reached over EWC: how, how it does, and when it is meant to be away."),
         (name = "skillsets", description = "Skillsets of a tenant's AACC."),
         (name = "accounts", description = "A tenant's accounts with SMS providers."),
         (name = "numbers", description = "What customers text, and which skillset answers."),
@@ -66,7 +70,19 @@ fn routes() -> OpenApiRouter<Deps> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(tenants::create_tenant, tenants::list_tenants))
         .routes(routes!(tenants::get_tenant))
+        .routes(routes!(
+            chat_settings::get_chat_settings,
+            chat_settings::put_chat_settings
+        ))
         .routes(routes!(links::create_link, links::list_links))
+        .routes(routes!(links::replace_link))
+        .routes(routes!(link_watch::get_link_state))
+        .routes(routes!(link_watch::list_link_events))
+        .routes(routes!(
+            maintenance::create_maintenance_window,
+            maintenance::list_maintenance_windows
+        ))
+        .routes(routes!(maintenance::delete_maintenance_window))
         .routes(routes!(skillsets::create_skillset, skillsets::list_skillsets))
         .routes(routes!(accounts::create_account, accounts::list_accounts))
         .routes(routes!(numbers::create_number, numbers::list_numbers))

@@ -2,7 +2,7 @@
 
 use crate::{
     Deps,
-    answer::{Always, Failure, InTenant, List, Made, Making},
+    answer::{Always, Failure, InTenant, List, Made, Making, Taking},
     path::TenantPath,
     valid::{self, Refused},
 };
@@ -12,8 +12,7 @@ use ccm_db::{AuthKeyRow, DbError, TenantDb};
 use ccm_model::AuthKeyId;
 use ccm_web::{Json, TenantScope, may};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -26,22 +25,13 @@ pub struct NewAuthKey {
     #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// A key that agents have already, to be imported: 16 visible ASCII characters. Left out: a new one is made.
-    #[serde(default, deserialize_with = "unrepeated")]
+    #[serde(default, deserialize_with = "valid::unrepeated")]
     #[schema(value_type = Option<String>, format = Password, min_length = 16, max_length = 16)]
     key: Option<SecretString>,
     /// From when on it is refused. Left out: never.
     #[serde(default, with = "time::serde::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<OffsetDateTime>,
-}
-
-/// A text; what else came is not repeated in the error, as serde would: a key of digits may have come as a number.
-fn unrepeated<'de, D: Deserializer<'de>>(json: D) -> Result<Option<SecretString>, D::Error> {
-    match Value::deserialize(json)? {
-        Value::Null => Ok(None),
-        Value::String(text) => Ok(Some(text.into())),
-        _ => Err(serde::de::Error::custom("is not a text; put the key into quotes")),
-    }
 }
 
 /// A key for the screen-pop page, without the key itself: that is stored nowhere.
@@ -121,7 +111,7 @@ impl NewAuthKey {
 /// own tenant.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/auth-keys", tag = "auth-keys",
     params(TenantPath),
-    responses((status = 201, description = "Made.", body = MadeAuthKey), Always, InTenant, Making))]
+    responses((status = 201, description = "Made.", body = MadeAuthKey), Always, InTenant, Making, Taking))]
 pub async fn create_auth_key(
     State(deps): State<Deps>,
     scope: TenantScope<may::WriteSettings>,

@@ -30,7 +30,7 @@ pub enum Bad {
     NoEnd,
     #[error("is not base64 between its BEGIN and END lines")]
     Base64,
-    #[error("is not an X.509 certificate that can be a trust anchor")]
+    #[error("is not an X.509 certificate")]
     Certificate,
 }
 
@@ -59,18 +59,23 @@ impl CaError {
     }
 }
 
-/// Reads certificates as the link's client will, and returns how many there are. Text between them is allowed.
+/// Reads authorities as the link's client will, and returns how many there are.
 pub fn check(pem: &str) -> Result<usize, CaError> {
+    certificates(pem).map(|found| found.len())
+}
+
+/// The certificates of a text. Other text between them is allowed.
+pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, CaError> {
     if pem.len() > MAX_BYTES {
         return Err(CaError::TooLong);
     }
-    let mut store = RootCertStore::empty();
+    let mut found = Vec::new();
     let mut lines = pem.lines().enumerate().peekable();
     while let Some((at, text)) = lines.next() {
         let Some(label) = text.strip_prefix("-----BEGIN ") else {
             continue;
         };
-        let block = store.len() + 1;
+        let block = found.len() + 1;
         let bad = |why| CaError::Block {
             block,
             line: at + 1,
@@ -90,14 +95,15 @@ pub fn check(pem: &str) -> Result<usize, CaError> {
         };
         pem.push_str(end);
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| bad(Bad::Base64))?;
-        if store.add(der).is_err() {
+        if RootCertStore::empty().add(der.clone()).is_err() {
             return Err(bad(Bad::Certificate));
         }
+        found.push(der);
     }
-    if store.is_empty() {
+    if found.is_empty() {
         Err(CaError::NoBlock)
     } else {
-        Ok(store.len())
+        Ok(found)
     }
 }
 

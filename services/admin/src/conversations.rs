@@ -51,6 +51,15 @@ pub struct Conversation {
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime, required)]
     closed_at: Option<OffsetDateTime>,
+    /// What its texts wait for, once that has lasted for 2 seconds: an `agent`; the `link`, which is down or paced; the
+    /// end of the link's `maintenance` window; better `settings` of the link; the end of another of the customer's chats
+    /// (`customer_limit`) or of the skillset's (`skillset_limit`). `null`: for nothing.
+    #[schema(required, example = "link")]
+    waits_for: Option<String>,
+    /// Since when; `null` if for nothing.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    waits_since: Option<OffsetDateTime>,
 }
 
 /// One text.
@@ -124,6 +133,8 @@ impl Conversation {
             opened_at: row.opened_at,
             last_activity_at: row.last_activity_at,
             closed_at: row.closed_at,
+            waits_for: row.waits_for,
+            waits_since: row.waits_since,
         }
     }
 }

@@ -41,4 +41,20 @@ impl Deps {
         self.bus.publish(Wake::TenantChanged { tenant });
         tracing::info!(tenant.id = %tenant, made.kind = what, made.id = %id, actor = by, "made through the admin API");
     }
+
+    /// As [`Deps::made`], for what was changed.
+    pub(crate) fn changed(&self, tenant: TenantId, what: &'static str, id: impl fmt::Display, by: &str) {
+        self.bus.publish(Wake::TenantChanged { tenant });
+        tracing::info!(
+            tenant.id = %tenant, changed.kind = what, changed.id = %id, actor = by, "changed through the admin API"
+        );
+    }
+
+    /// As [`Deps::made`], for what was removed.
+    pub(crate) fn removed(&self, tenant: TenantId, what: &'static str, id: impl fmt::Display, by: &str) {
+        self.bus.publish(Wake::TenantChanged { tenant });
+        tracing::info!(
+            tenant.id = %tenant, removed.kind = what, removed.id = %id, actor = by, "removed through the admin API"
+        );
+    }
 }

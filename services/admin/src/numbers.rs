@@ -2,7 +2,7 @@
 
 use crate::{
     Deps,
-    answer::{Always, Failure, InTenant, List, Made, Making},
+    answer::{Always, Failure, InTenant, List, Made, Making, Taking},
     path::TenantPath,
     valid::{self, Refused},
 };
@@ -98,7 +98,7 @@ impl NewNumber {
 /// The provider must have it on this account. For the roles platform-admin and engineer; tenant-admin in their own tenant.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/numbers", tag = "numbers",
     params(TenantPath),
-    responses((status = 201, description = "Made.", body = Number), Always, InTenant, Making))]
+    responses((status = 201, description = "Made.", body = Number), Always, InTenant, Making, Taking))]
 pub async fn create_number(
     State(deps): State<Deps>,
     scope: TenantScope<may::WriteSettings>,

@@ -1,6 +1,7 @@
-use ccm_model::{ConversationId, TenantId};
+use ccm_model::{ConversationId, LinkId, TenantId};
 use serde::Deserialize;
 use utoipa::IntoParams;
+use uuid::Uuid;
 
 /// A tenant's path. Handlers take the id from their `TenantScope`.
 #[derive(IntoParams)]
@@ -23,4 +24,32 @@ pub struct ConversationPath {
     /// The conversation's id.
     #[param(value_type = Uuid)]
     pub conversation: ConversationId,
+}
+
+/// A link's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct LinkPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The link's id.
+    #[param(value_type = Uuid)]
+    pub link: LinkId,
+}
+
+/// The path of a link's maintenance window.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct WindowPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The link's id.
+    #[param(value_type = Uuid)]
+    pub link: LinkId,
+    /// The window's id.
+    pub window: Uuid,
 }

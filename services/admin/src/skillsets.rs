@@ -2,7 +2,7 @@
 
 use crate::{
     Deps,
-    answer::{Always, Failure, InTenant, List, Made, Making},
+    answer::{Always, Failure, InTenant, List, Made, Making, Taking},
     path::TenantPath,
     valid,
 };
@@ -58,7 +58,7 @@ impl From<SkillsetRow> for Skillset {
 /// in their own tenant.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/skillsets", tag = "skillsets",
     params(TenantPath),
-    responses((status = 201, description = "Made.", body = Skillset), Always, InTenant, Making))]
+    responses((status = 201, description = "Made.", body = Skillset), Always, InTenant, Making, Taking))]
 pub async fn create_skillset(
     State(deps): State<Deps>,
     scope: TenantScope<may::WriteSettings>,

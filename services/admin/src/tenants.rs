@@ -2,7 +2,7 @@
 
 use crate::{
     Deps,
-    answer::{Always, Failure, InTenant, Made, Making},
+    answer::{Always, Failure, InTenant, Made, Making, Taking},
     path::TenantPath,
     valid::{self, Refused},
 };
@@ -77,7 +77,7 @@ impl NewTenant {
 ///
 /// For the roles platform-admin and engineer.
 #[utoipa::path(post, path = "/v1/tenants", tag = "tenants",
-    responses((status = 201, description = "Made.", body = Tenant), Always, Making))]
+    responses((status = 201, description = "Made.", body = Tenant), Always, Making, Taking))]
 pub async fn create_tenant(
     State(deps): State<Deps>,
     by: Platform<may::CreateTenants>,

@@ -1,4 +1,6 @@
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use std::borrow::Cow;
 use url::{Host, Position, Url};
 
@@ -109,6 +111,15 @@ pub fn secret(field: &'static str, secret: &SecretString, min: usize) -> Result<
         problem,
         "copy it again from where it was made, without spaces around it",
     ))
+}
+
+/// A text; what else came is not repeated in the error, as serde would: a secret of digits may have come as a number.
+pub fn unrepeated<'de, D: Deserializer<'de>>(json: D) -> Result<Option<SecretString>, D::Error> {
+    match Value::deserialize(json)? {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text.into())),
+        _ => Err(serde::de::Error::custom("is not a text; put it into quotes")),
+    }
 }
 
 #[cfg(test)]

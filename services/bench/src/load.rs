@@ -18,11 +18,13 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 /// tokio's timer wakes up to so much after the moment; that is no fault of the server's.
 const TIMER: Duration = Duration::from_millis(2);
+/// Before a text that was not taken is posted again.
+const BEFORE_ANOTHER_TRY: Duration = Duration::from_secs(1);
 /// An answer that takes longer is a failure.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
@@ -37,6 +39,8 @@ pub struct Offer {
     pub texts: u64,
     /// Texts a second; `None`: each connection posts the next text when the last one is answered.
     pub rate: Option<f64>,
+    /// How often a text is posted at most, until it is taken: providers post again what was not, under the same id.
+    pub tries: u32,
     /// The number of the first text: a second round offers other texts.
     pub first: u64,
     pub request: Request,
@@ -112,7 +116,15 @@ async fn post_all(offer: Offer, clock: Clock, next: Arc<AtomicU64>, start: Insta
             None => Instant::now(),
         };
         let request = (offer.request)(offer.first + n, &marker(&clock, moment.elapsed()));
-        match connection.post(&request).await {
+        let mut answer = connection.post(&request).await;
+        for _ in 1..offer.tries {
+            if matches!(answer, Ok(200..=299)) {
+                break;
+            }
+            sleep(BEFORE_ANOTHER_TRY).await;
+            answer = connection.post(&request).await;
+        }
+        match answer {
             Ok(200..=299) => done.ok += 1,
             other => {
                 done.failed += 1;
@@ -220,7 +232,7 @@ mod tests {
     async fn server(pause: Duration) -> (SocketAddr, Arc<Mutex<HashSet<String>>>) {
         let seen = Arc::new(Mutex::new(HashSet::new()));
         let take = move |State(seen): State<Arc<Mutex<HashSet<String>>>>, body: String| async move {
-            tokio::time::sleep(pause).await;
+            sleep(pause).await;
             let is_new = seen.lock().unwrap().insert(body);
             if is_new {
                 StatusCode::OK
@@ -258,6 +270,7 @@ mod tests {
             connections: 2,
             texts: 40,
             rate,
+            tries: 1,
             first: 100,
             request,
         }
@@ -276,6 +289,32 @@ mod tests {
             (0, 40),
             "refused answers are counted as failed"
         );
+    }
+
+    #[tokio::test]
+    async fn a_text_that_is_not_taken_is_posted_again() {
+        // The first try of each text is answered with 409, and the second is the first that counts.
+        let seen = Arc::new(Mutex::new(HashSet::new()));
+        let take = move |State(seen): State<Arc<Mutex<HashSet<String>>>>, body: String| async move {
+            let is_new = seen.lock().unwrap().insert(body);
+            if is_new {
+                StatusCode::CONFLICT
+            } else {
+                StatusCode::OK
+            }
+        };
+        let app = Router::new().route("/", post(take)).with_state(seen.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let patient = Offer {
+            texts: 3,
+            tries: 2,
+            ..offer(to, None)
+        };
+        let answered = run(&patient, &Clock::system()).await.unwrap();
+        assert_eq!((answered.ok, answered.failed), (3, 0));
+        assert_eq!(seen.lock().unwrap().len(), 3);
     }
 
     #[tokio::test]

@@ -16,10 +16,11 @@ use anyhow::{Context, Result, ensure};
 use ccm_model::Clock;
 use clap::{Args, Parser, Subcommand};
 use report::{Machine, Report};
-use scenario::{Programs, Size, accept, deliver};
+use scenario::{Programs, Size, accept, chats, deliver};
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 /// Measures Contact Center Messaging against the least that the work takes, on a private Postgres and Redis.
@@ -36,6 +37,24 @@ enum Command {
     Short(Run),
     /// The figures, some minutes. Release programs, on a machine that does nothing else.
     Long(Run),
+    /// Memory of thousands of live chats, and what re-opening them takes. Release programs.
+    Chats {
+        /// How many; again for another run.
+        #[arg(long, value_name = "N", default_values_t = [5_000, 10_000])]
+        chats: Vec<u64>,
+        /// How long the chats only ping.
+        #[arg(long, default_value_t = LONG_MINUTES)]
+        minutes: f64,
+        /// The program `ccm`, with `aacc-sim` beside it. Without: from this program's folder.
+        #[arg(long)]
+        ccm: Option<PathBuf>,
+        /// Writes the figures there, too.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+        /// Writes a picture of the memory there.
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
+    },
     /// Baseline: webhook to row.
     #[command(hide = true)]
     BareApi {
@@ -44,6 +63,16 @@ enum Command {
         /// Publishes each text there.
         #[arg(long)]
         redis: Option<String>,
+    },
+    /// Baseline: live chats.
+    #[command(hide = true)]
+    BareChats {
+        /// Of the EWC server on localhost.
+        #[arg(long)]
+        port: u16,
+        /// PEM.
+        #[arg(long)]
+        ca: PathBuf,
     },
     /// Baseline: Redis to EWC frame.
     #[command(hide = true)]
@@ -72,7 +101,13 @@ struct Run {
     /// Writes a picture of the latencies there.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+    /// Writes a picture of the live chats' memory there.
+    #[arg(long, value_name = "FILE")]
+    memory_svg: Option<PathBuf>,
 }
+
+/// As long as chats must stay as small as they are.
+const LONG_MINUTES: f64 = 10.0;
 
 fn main() -> Result<ExitCode> {
     rustls::crypto::aws_lc_rs::default_provider()
@@ -81,6 +116,22 @@ fn main() -> Result<ExitCode> {
     match Cli::parse().command {
         Command::Short(run) => measure("short", &run, &Size::short()),
         Command::Long(run) => measure("long", &run, &Size::long()),
+        Command::Chats {
+            chats,
+            minutes,
+            ccm,
+            json,
+            svg,
+        } => {
+            let run = Run {
+                ccm,
+                json,
+                svg: None,
+                memory_svg: svg,
+            };
+            let pings = Duration::try_from_secs_f64(minutes * 60.0).context("--minutes")?;
+            measure("chats", &run, &Size::only(chats::Size::of(chats, pings)))
+        }
         Command::BareApi { database, redis } => {
             bare::block_on(bare::api::run(&database, redis.as_deref()))?;
             Ok(ExitCode::SUCCESS)
@@ -91,8 +142,11 @@ fn main() -> Result<ExitCode> {
             redis,
             chats,
         } => {
-            let ca = std::fs::read_to_string(&ca).with_context(|| format!("reading {}", ca.display()))?;
-            bare::block_on(bare::connector::run(port, &ca, &redis, chats))?;
+            bare::block_on(bare::connector::run(port, &read(&ca)?, &redis, chats))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::BareChats { port, ca } => {
+            bare::block_on(bare::chats::run(port, &read(&ca)?))?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -107,12 +161,19 @@ fn measure(form: &'static str, run: &Run, size: &Size) -> Result<ExitCode> {
     let report = runtime.block_on(async {
         let mut report = Report::new(form, Machine::now()?);
         let clock = Clock::system();
-        accept::run(&programs, &size.accept, &clock, &mut report)
+        if let Some(size) = &size.accept {
+            accept::run(&programs, size, &clock, &mut report)
+                .await
+                .context("scenario accept")?;
+        }
+        if let Some(size) = &size.deliver {
+            deliver::run(&programs, size, &clock, &mut report)
+                .await
+                .context("scenario deliver")?;
+        }
+        chats::run(&programs, &size.chats, &clock, &mut report)
             .await
-            .context("scenario accept")?;
-        deliver::run(&programs, &size.deliver, &clock, &mut report)
-            .await
-            .context("scenario deliver")?;
+            .context("scenario chats")?;
         anyhow::Ok(report)
     })?;
     println!("\n{report}");
@@ -122,11 +183,18 @@ fn measure(form: &'static str, run: &Run, size: &Size) -> Result<ExitCode> {
     if let Some(file) = &run.svg {
         write(file, &picture::svg(&report.points))?;
     }
+    if let Some(file) = &run.memory_svg {
+        write(file, &picture::memory::svg(&report.chats))?;
+    }
     ensure!(
         report.is_every_text_accounted_for(),
         "texts were refused, lost or doubled: see the table"
     );
     Ok(ExitCode::SUCCESS)
+}
+
+fn read(file: &Path) -> Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))
 }
 
 fn write(file: &Path, content: &str) -> Result<()> {

@@ -1,6 +1,8 @@
 //! The latencies as a picture (SVG): a row for each point, on a logarithmic axis, from the median (dot) over p99 (end of
 //! the bar) to the slowest text (end of the line).
 
+pub mod memory;
+
 use crate::report::{CCM, Latency, Point};
 use std::fmt::Write;
 

@@ -1,6 +1,8 @@
 //! Programs beside this one, and what they have used.
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::Serialize;
 use std::{
     ffi::OsStr,
     fs::File,
@@ -33,6 +35,42 @@ pub fn cpu_seconds(pid: u32) -> Result<f64> {
             .context("/proc/PID/stat")
     };
     Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
+}
+
+/// Memory of a process, in KiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    /// Resident: what the process holds, its program's pages included.
+    pub rss_kb: u64,
+    /// The same with pages that are shared between processes counted in parts.
+    pub pss_kb: u64,
+}
+
+/// What a process holds now.
+pub fn memory(pid: u32) -> Result<Memory> {
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"));
+    let rollup = rollup.with_context(|| format!("process {pid} is gone"))?;
+    let field = |name: &str| {
+        let line = rollup.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|rest| rest.trim().strip_suffix("kB"))
+            .and_then(|kb| kb.trim().parse().ok())
+            .context("/proc/PID/smaps_rollup")
+    };
+    Ok(Memory {
+        rss_kb: field("Rss:")?,
+        pss_kb: field("Pss:")?,
+    })
+}
+
+/// Lets this process, and those that it starts, open as many files as the system lets it ask for. Returns how many.
+pub fn open_files_limit() -> Result<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised)?;
+    Ok(limit.maximum.unwrap_or(u64::MAX))
 }
 
 /// A program that is killed when this is dropped, and when this process dies.
@@ -129,6 +167,29 @@ mod tests {
             x = std::hint::black_box(x.wrapping_add(1));
         }
         assert!(cpu_seconds(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn memory_that_is_written_to_is_seen() {
+        let before = memory(std::process::id()).unwrap();
+        let block = std::hint::black_box(vec![1u8; 64 << 20]);
+        let with = memory(std::process::id()).unwrap();
+        assert!(with.rss_kb > before.rss_kb + (60 << 10), "{before:?} {with:?}");
+        assert!(with.pss_kb > before.pss_kb + (60 << 10) && with.pss_kb <= with.rss_kb);
+        drop(block);
+    }
+
+    #[test]
+    fn the_limit_of_open_files_is_raised_for_children_too() {
+        let most = open_files_limit().unwrap();
+        let shell = std::process::Command::new("sh")
+            .args(["-c", "ulimit -Sn"])
+            .output();
+        let said = String::from_utf8(shell.unwrap().stdout).unwrap();
+        assert!(
+            said.trim() == "unlimited" || said.trim() == most.to_string(),
+            "{said}"
+        );
     }
 
     #[tokio::test]

@@ -43,6 +43,26 @@ impl Store {
         Ok(self.count("SELECT count(*), count(*) FROM inbox").await?.rows)
     }
 
+    /// What agents said, in the product's database.
+    pub async fn ccm_agent_texts(&mut self) -> Result<Stored> {
+        self.count("SELECT count(*), count(DISTINCT body) FROM message WHERE direction = 'mt'")
+            .await
+    }
+
+    /// How often texts were sent to AACC again although it may have had them.
+    pub async fn ccm_resends(&mut self) -> Result<u64> {
+        self.count("SELECT coalesce(sum(resends), 0), 0::int8 FROM message WHERE direction = 'mo'")
+            .await
+            .map(|found| found.rows)
+    }
+
+    /// Chats in the product's database in which an agent is.
+    pub async fn ccm_live_chats(&mut self) -> Result<u64> {
+        self.count("SELECT count(*), count(*) FROM chat WHERE state = 'live'")
+            .await
+            .map(|found| found.rows)
+    }
+
     async fn count(&mut self, sql: &'static str) -> Result<Stored> {
         let (rows, bodies): (i64, i64) = sqlx::query_as(sql).fetch_one(&mut self.0).await?;
         Ok(Stored {

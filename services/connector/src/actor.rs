@@ -1,20 +1,27 @@
 //! One conversation's chat with the agent, from its first waiting text to the end of its last EWC chat.
 
+mod events;
+mod held;
+mod start;
+
 use crate::{
+    admission::Place,
     lease::Ownership,
-    links::{self, Links, Reach},
-    translate,
+    policy::{Deed, End, Why},
+    tenants::Tenants,
+    waits::{Reason, Waits},
 };
 use ccm_bus::Bus;
-use ccm_db::{ActorContext, Db, DbError, Fence, PendingText};
+use ccm_db::{Db, DbError, Fence, PendingText};
 use ccm_ewc_client::Chat;
 use ccm_ewc_proto::{
-    heard::{Fingerprint, Replay},
-    session::{self, CloseReason, Session},
+    heard::Replay,
+    session::{self, CloseReason, Event, Phase},
     text,
 };
 use ccm_model::{ChatId, ConversationId, IdSource};
 use ccm_runtime::trace;
+use start::{Begun, Start};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use tokio::{
@@ -29,7 +36,8 @@ pub(crate) struct Deps {
     pub db: Db,
     pub bus: Bus,
     pub ids: IdSource,
-    pub links: Links,
+    pub tenants: Tenants,
+    pub waits: Arc<Waits>,
     pub session: Arc<session::Config>,
 }
 
@@ -44,16 +52,14 @@ pub(crate) enum Ended {
 
 /// How one EWC chat was left.
 enum Left {
-    /// It is over.
-    Ended(CloseReason),
+    /// It is over; by us if there is a why.
+    Ended(CloseReason, Option<Why>),
     /// The settings are not those that it was dialled with.
     Outdated,
     /// Stopped: the chat is for the next owner.
     HandedOver,
 }
 
-/// Texts read from the database at once.
-const LINE_LENGTH: i64 = 20;
 /// How long a stopped actor waits for the acknowledgement of the text in flight: without it the next owner must send it again.
 const LAST_ACKNOWLEDGEMENT: Duration = Duration::from_secs(3);
 /// How long it then waits for the socket to close.
@@ -74,7 +80,7 @@ const DATABASE_PAUSE_CAP: Duration = Duration::from_secs(1);
 /// cannot be asked for twice. A macro, since a call borrows what a closure could not lend to a future that is `Send`.
 macro_rules! persist {
     ($actor:ident, |$db:ident| $call:expr) => {{
-        let (began, mut pause) = (Instant::now(), DATABASE_PAUSE);
+        let (began, mut pause) = (Instant::now(), $crate::actor::DATABASE_PAUSE);
         loop {
             let $db = $actor.deps.db.tenant($actor.fence.owned.tenant);
             match $call.await {
@@ -84,8 +90,7 @@ macro_rules! persist {
         }
     }};
 }
-
-mod events;
+pub(crate) use persist;
 
 pub(crate) struct Actor {
     deps: Arc<Deps>,
@@ -96,6 +101,8 @@ pub(crate) struct Actor {
     stop: CancellationToken,
     /// The open EWC chat's row, once AACC has given a guid.
     chat: Option<ChatId>,
+    /// Its place among the tenant's chats.
+    place: Option<Place>,
     /// Texts that wait, in order; the database may have more after them.
     line: VecDeque<PendingText>,
     in_flight: Option<PendingText>,
@@ -103,12 +110,21 @@ pub(crate) struct Actor {
     read_to: i64,
     /// The database may hold texts after that.
     more: bool,
-    /// What agents have said before the last resume, to tell a replayed transcript from something new.
-    replay: Replay,
+    /// Something may have come since the line was counted.
+    nudged: bool,
+    /// What agents have said before the last resume, to tell a replayed transcript from something new. `None`: not read yet.
+    replay: Option<Replay>,
+    /// Goes in front of the chat's first text.
+    note: Option<String>,
     /// Whether a text went either way in this chat: else the next one waits a little.
     fruitful: bool,
     /// Whether the current socket got the chat: losing it is news then.
     logged_in: bool,
+    /// The chat is to be left when no text is in flight.
+    leaves: Option<Why>,
+    waiting: crate::waits::Waiting,
+    /// Whether a planned absence has been told of.
+    told_of_maintenance: bool,
 }
 
 impl Actor {
@@ -121,6 +137,7 @@ impl Actor {
         stop: CancellationToken,
     ) -> Self {
         Self {
+            waiting: deps.waits.of_a_conversation(),
             deps,
             fence,
             conversation,
@@ -128,13 +145,18 @@ impl Actor {
             nudge,
             stop,
             chat: None,
+            place: None,
             line: VecDeque::new(),
             in_flight: None,
             read_to: 0,
             more: true,
-            replay: Replay::default(),
+            nudged: true,
+            replay: None,
+            note: None,
             fruitful: false,
             logged_in: false,
+            leaves: None,
+            told_of_maintenance: false,
         }
     }
 
@@ -142,30 +164,20 @@ impl Actor {
     pub async fn run(mut self) -> Result<Ended, DbError> {
         let mut fruitless = 0u32;
         loop {
-            let conversation = self.conversation;
-            let context = persist!(self, |db| db.actor_context(conversation))?;
-            self.more = true;
-            self.read_line().await?;
-            if context.chat.is_none() && self.line.is_empty() {
-                return Ok(Ended::Done);
-            }
-            self.chat = context.chat.as_ref().map(|c| c.id);
+            // What it takes to begin is large and gone before the long life of the chat.
+            let mut start = match Box::pin(self.begin()).await? {
+                Begun::Start(start) => start,
+                Begun::Again => continue,
+                Begun::Nothing => return Ok(Ended::Done),
+                Begun::Stopped => return Ok(Ended::HandedOver),
+            };
             self.fruitful = false;
-            let reason = match self.serve(&context).await? {
-                Left::Ended(reason) => reason,
+            let (reason, why) = match self.serve(&mut start).await? {
+                Left::Ended(reason, why) => (reason, why),
                 Left::Outdated => continue,
                 Left::HandedOver => return Ok(Ended::HandedOver),
             };
-            let (fence, chat, at) = (self.fence, self.chat.take(), self.now());
-            let closed = persist!(self, |db| db.chat_ended(
-                &fence,
-                conversation,
-                chat,
-                &reason.to_string(),
-                at
-            ))?;
-            tracing::info!(conversation.id = %conversation, conversation.closed = closed, reason = %reason, "chat ended");
-            if closed {
+            if Box::pin(self.close(start, reason, why)).await? {
                 return Ok(Ended::Done);
             }
             // Texts wait, so a new chat is opened for them; gently, when AACC ends one after the other at once.
@@ -180,27 +192,58 @@ impl Actor {
         }
     }
 
-    /// One EWC chat, over as many sockets as it takes.
-    async fn serve(&mut self, context: &ActorContext) -> Result<Left, DbError> {
-        let Some(reach) = self.deps.links.reach(&context.link) else {
-            tokio::select! {
-                () = sleep(SETTINGS_LOOK) => return Ok(Left::Outdated),
-                () = self.stop.cancelled() => return Ok(Left::HandedOver),
+    /// Writes down that the chat is over, and tells the customer. Whether the conversation is, too.
+    async fn close(
+        &mut self,
+        mut start: Box<Start>,
+        reason: CloseReason,
+        why: Option<Why>,
+    ) -> Result<bool, DbError> {
+        let now = Instant::now();
+        let end = start.policy.judge_end(reason, now);
+        let words = match (why, end) {
+            (Some(why), _) => why.as_str().to_owned(),
+            (None, End::ForceIdle) => {
+                metrics::counter!("ccm_connector_force_idle_ends_total").increment(1);
+                "ended by AACC's check of idle customers".to_owned()
             }
+            (None, End::Over) => reason.to_string(),
         };
-        let login = translate::login(context);
-        if let Some(chat) = &context.chat {
-            self.load_replay(chat.id).await?;
+        self.more = true;
+        self.read_line().await?;
+        if self.line.is_empty() && self.chat.is_some() {
+            start.policy.ended(end);
+            while let Some(deed) = start.policy.poll(now) {
+                if let Deed::Say { kind, text } = deed
+                    && kind == "chat_ended"
+                {
+                    self.say(&start.policy, kind, &text).await?;
+                }
+            }
         }
-        let session = Session::new(
-            self.deps.session.clone(),
-            translate::profile(context),
-            login,
-            self.deps.ids.next_u64(),
-        );
-        let mut chat = Chat::new(session, reach.link.clone());
+        let (fence, conversation, chat, at) = (self.fence, self.conversation, self.chat.take(), self.now());
+        let closed = persist!(self, |db| db.chat_ended(
+            &fence,
+            conversation,
+            chat,
+            &words,
+            None,
+            at
+        ))?;
+        self.place = None;
+        if closed {
+            self.waiting.set(None);
+        }
+        tracing::info!(conversation.id = %conversation, conversation.closed = closed, reason = %words, "chat ended");
+        Ok(closed)
+    }
+
+    /// One EWC chat, over as many sockets as it takes.
+    async fn serve(&mut self, start: &mut Start) -> Result<Left, DbError> {
+        let mut chat = start.chat.take().expect("a start has a chat");
         let mut deadline: Option<Instant> = None;
         let mut look_at = Instant::now() + SETTINGS_LOOK;
+        let mut leaving: Option<Why> = None;
         loop {
             if self.stop.is_cancelled() && deadline.is_none() {
                 deadline = Some(match self.in_flight {
@@ -214,21 +257,33 @@ impl Actor {
             let owned_until = self.owned_until();
             if owned_until.is_some() && deadline.is_none() {
                 self.read_line().await?;
-                if self.may_send(&chat) {
-                    self.send_next(&mut chat, &reach).await?;
+                if leaving.is_none() {
+                    leaving = self.work(&mut chat, start).await?;
+                }
+                let waits = !self.line.is_empty() || self.in_flight.is_some() || self.more;
+                if self.chat.is_none() && !waits && leaving.is_none() {
+                    chat.leave();
+                    leaving = Some(Why::NothingWaits);
                 }
             }
+            let due = start
+                .policy
+                .next_timeout()
+                .into_iter()
+                .chain(self.next_look(&start.policy))
+                .min()
+                .filter(|_| owned_until.is_some() && deadline.is_none() && leaving.is_none());
             tokio::select! {
                 // Without a lease the chat stands still: another pod may be speaking for it already.
                 event = chat.next(), if owned_until.is_some() => {
-                    let failed = reach.note(&event, self.logged_in, chat.last_dial_error());
-                    match self.take(event, context).await? {
+                    let failed = matches!(event, Event::ConnectFailed { .. } | Event::LinkLost { .. });
+                    match self.take(event, start).await? {
                         Some(CloseReason::Detached) => return Ok(Left::HandedOver),
-                        Some(reason) => return Ok(Left::Ended(reason)),
+                        Some(reason) => return Ok(Left::Ended(reason, leaving)),
                         None => {}
                     }
                     if failed && deadline.is_none() && look_at <= Instant::now() {
-                        if self.is_outdated(context).await {
+                        if Box::pin(self.is_outdated(start)).await {
                             return Ok(Left::Outdated);
                         }
                         look_at = Instant::now() + SETTINGS_LOOK;
@@ -238,8 +293,17 @@ impl Actor {
                         deadline = Some(Instant::now() + LAST_CLOSE);
                     }
                 }
-                () = self.nudge.notified(), if deadline.is_none() => self.more = true,
+                () = self.nudge.notified(), if deadline.is_none() => {
+                    self.more = true;
+                    self.nudged = true;
+                    if start.settings.customer_typing {
+                        chat.customer_typing();
+                    }
+                }
                 () = self.stop.cancelled(), if deadline.is_none() => {}
+                () = start.reach.outdated(), if !self.logged_in && deadline.is_none() && leaving.is_none() => {
+                    return Ok(Left::Outdated);
+                }
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     if self.in_flight.take().is_none() {
                         return Ok(Left::HandedOver);
@@ -247,17 +311,69 @@ impl Actor {
                     chat.detach();
                     deadline = Some(Instant::now() + LAST_CLOSE);
                 }
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
                 () = sleep_until(owned_until.unwrap_or_else(|| Instant::now() + LEASE_LOOK)) => {}
             }
         }
     }
 
+    /// Everything that can be done now without hearing from AACC.
+    async fn work(&mut self, chat: &mut Chat, start: &mut Start) -> Result<Option<Why>, DbError> {
+        while let Some(deed) = start.policy.poll(Instant::now()) {
+            match deed {
+                Deed::Say { kind, text } => self.say(&start.policy, kind, &text).await?,
+                Deed::AskQueueStatus => chat.ask_queue_status(),
+                Deed::Leave(why) => self.leaves = Some(why),
+            }
+        }
+        // A text in flight is waited for: left now, it would be in doubt.
+        if self.in_flight.is_none()
+            && let Some(why) = self.leaves.take()
+        {
+            chat.leave();
+            return Ok(Some(why));
+        }
+        self.expire_held(&mut start.policy).await?;
+        if self.in_flight.is_none()
+            && self
+                .line
+                .front()
+                .is_some_and(|t| start.policy.is_keyword(t.body.as_str()))
+        {
+            self.keyword_heard().await?;
+            chat.leave();
+            return Ok(Some(Why::Keyword));
+        }
+        if self.may_send(chat) {
+            self.send_next(chat, start).await?;
+        }
+        let reason = self.reason(chat, start);
+        if self.waiting.set(reason) {
+            self.tell_of_maintenance(&mut start.policy, reason);
+        }
+        self.write_down_waits().await?;
+        Ok(None)
+    }
+
+    /// What the texts in the line wait for.
+    fn reason(&self, chat: &Chat, start: &Start) -> Option<Reason> {
+        if self.line.is_empty() && self.in_flight.is_none() {
+            return None;
+        }
+        match chat.phase() {
+            Phase::Live => None,
+            Phase::Waiting => Some(Reason::Agent),
+            _ if start.reach.is_held() => Some(Reason::Maintenance),
+            _ => Some(Reason::Link),
+        }
+    }
+
     /// Whether somebody has changed what this chat dials or asks for. A bad certificate in the settings is mended in the
     /// settings, and nobody restarts anything.
-    async fn is_outdated(&self, old: &ActorContext) -> bool {
+    async fn is_outdated(&self, start: &Start) -> bool {
         let db = self.deps.db.tenant(self.fence.owned.tenant);
         match db.actor_context(self.conversation).await {
-            Ok(new) => new.skillset != old.skillset || links::differ(&new.link, &old.link),
+            Ok(new) => new.skillset != start.skillset || new.link != start.reach.row,
             // It is looked at again.
             Err(_) => false,
         }
@@ -275,7 +391,7 @@ impl Actor {
     }
 
     /// Writes the head of the line to the socket: first down in the database that it is being sent, then the frame.
-    async fn send_next(&mut self, chat: &mut Chat, reach: &Reach) -> Result<(), DbError> {
+    async fn send_next(&mut self, chat: &mut Chat, start: &Start) -> Result<(), DbError> {
         let Some(row) = self.chat else { return Ok(()) };
         let Some(pending) = self.line.pop_front() else {
             return Ok(());
@@ -302,9 +418,14 @@ impl Actor {
         if resend {
             metrics::counter!("ccm_connector_resends_total").increment(1);
         }
-        let body = text::to_agent(pending.body.as_str(), reach.swap_angle_brackets);
+        let body = text::to_agent(pending.body.as_str(), start.reach.row.swap_angle_brackets);
+        let noted = self.note.as_ref().map(|note| format!("{note}\n{body}"));
+        let body = noted.as_deref().unwrap_or(&body);
+        if start.settings.customer_typing {
+            chat.customer_typing();
+        }
         let taken = span
-            .in_scope(|| chat.send_text(pending.seq.unsigned_abs(), &body))
+            .in_scope(|| chat.send_text(pending.seq.unsigned_abs(), body))
             .is_ok();
         if taken {
             self.in_flight = Some(pending);
@@ -319,35 +440,9 @@ impl Actor {
         Ok(())
     }
 
-    async fn load_replay(&mut self, chat: ChatId) -> Result<(), DbError> {
-        let conversation = self.conversation;
-        let heard = persist!(self, |db| db.heard(conversation, chat))?;
-        self.replay = Replay::new(
-            heard
-                .into_iter()
-                .map(|(print, times)| (Fingerprint::from_bytes(print), times)),
-        );
-        Ok(())
-    }
-
-    /// Reads on where the line is empty and there may be more.
-    async fn read_line(&mut self) -> Result<(), DbError> {
-        if !self.line.is_empty() || !std::mem::take(&mut self.more) {
-            return Ok(());
-        }
-        let (conversation, after) = (self.conversation, self.read_to);
-        let texts = persist!(self, |db| db.pending_texts(conversation, after, LINE_LENGTH))?;
-        if let Some(last) = texts.last() {
-            self.read_to = last.seq;
-        }
-        self.more = texts.len() as i64 == LINE_LENGTH;
-        self.line.extend(texts);
-        Ok(())
-    }
-
     /// Whether a failed call is to be made again, after a pause. A stopped actor tries for a moment only: the next owner
     /// hears from AACC's transcript what could not be written down, where AACC has one.
-    async fn once_more(&self, error: &DbError, began: Instant, pause: &mut Duration) -> bool {
+    pub(crate) async fn once_more(&self, error: &DbError, began: Instant, pause: &mut Duration) -> bool {
         if !error.is_retryable() || (self.stop.is_cancelled() && began.elapsed() > LAST_ACKNOWLEDGEMENT) {
             return false;
         }

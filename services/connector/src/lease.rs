@@ -1,9 +1,12 @@
 //! Ownership of tenants: a heartbeat in the database, judged here on a monotonic clock.
 
 use crate::rendezvous;
-use ccm_db::{Db, DbError, LeaseTimes, OwnedTenant};
+use ccm_db::{Db, DbError, LeaseTimes, OwnedTenant, PodRow};
 use ccm_model::{PodId, TenantId};
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 use tokio::{sync::watch, time::Instant};
 
 /// What this pod owns, and until when it may act on it.
@@ -13,6 +16,8 @@ pub(crate) struct Ownership {
     pub valid_until: Instant,
     /// Each owned tenant's epoch.
     pub epochs: Arc<HashMap<TenantId, i64>>,
+    /// Owned tenants that another pod should have, now that pods have come or gone: to be handed over.
+    pub surplus: Arc<HashSet<TenantId>>,
 }
 
 impl Ownership {
@@ -35,6 +40,7 @@ impl LeaseKeeper {
         let nothing = Ownership {
             valid_until: Instant::now(),
             epochs: Arc::default(),
+            surplus: Arc::default(),
         };
         Self {
             db,
@@ -50,39 +56,48 @@ impl LeaseKeeper {
         self.current.subscribe()
     }
 
-    /// One heartbeat: extends what is owned, then takes what is free and prefers this pod. `draining`: takes nothing new.
+    /// One heartbeat: extends what is owned, then takes what is free and prefers this pod, and finds what should be another
+    /// pod's. `draining`: takes nothing new.
     pub async fn beat(&self, draining: bool) -> Result<(), DbError> {
         // Counted from before the heartbeat is sent: Postgres writes it later, so others wait longer than we act.
         let began = Instant::now();
         let operator = self.db.operator();
         operator.heartbeat(self.pod, &self.name, draining).await?;
         let mut owned = operator.leases_of(self.pod).await?;
+        let mut surplus = HashSet::new();
         if !draining {
-            owned.extend(self.take_free().await?);
+            let pods = operator.pods(self.times).await?;
+            owned.extend(self.take_free(&pods).await?);
+            let settled = self.live(&pods, |p| p.settled);
+            surplus.extend(
+                owned
+                    .iter()
+                    .map(|o| o.tenant)
+                    .filter(|t| rendezvous::preferred(*t, &settled) != Some(self.pod)),
+            );
         }
         let epochs: HashMap<TenantId, i64> = owned.into_iter().map(|o| (o.tenant, o.epoch)).collect();
         metrics::gauge!("ccm_connector_tenants_owned").set(epochs.len() as f64);
         self.current.send_replace(Ownership {
             valid_until: began + self.times.lease - self.times.margin,
             epochs: Arc::new(epochs),
+            surplus: Arc::new(surplus),
         });
         Ok(())
     }
 
-    async fn take_free(&self) -> Result<Vec<OwnedTenant>, DbError> {
+    /// Pods that tenants may be at: this one, and others that live and stay.
+    fn live(&self, pods: &[PodRow], counts: impl Fn(&PodRow) -> bool) -> Vec<PodId> {
+        let stays = |p: &&PodRow| (p.alive && !p.draining && counts(p)) || p.id == self.pod;
+        pods.iter().filter(stays).map(|p| p.id).collect()
+    }
+
+    async fn take_free(&self, pods: &[PodRow]) -> Result<Vec<OwnedTenant>, DbError> {
         let operator = self.db.operator();
-        let free = operator.free_tenants(self.times).await?;
-        if free.is_empty() {
-            return Ok(Vec::new());
-        }
-        let live: Vec<PodId> = operator
-            .pods(self.times)
+        let live = self.live(pods, |_| true);
+        let mine: Vec<TenantId> = operator
+            .free_tenants(self.times)
             .await?
-            .into_iter()
-            .filter(|p| (p.alive && !p.draining) || p.id == self.pod)
-            .map(|p| p.id)
-            .collect();
-        let mine: Vec<TenantId> = free
             .into_iter()
             .filter(|t| rendezvous::preferred(*t, &live) == Some(self.pod))
             .collect();
@@ -94,6 +109,19 @@ impl LeaseKeeper {
             tracing::info!(tenants.taken = taken.len(), "took tenants");
         }
         Ok(taken)
+    }
+
+    /// Lets go of one tenant, whose chats have been handed over: another pod takes it at its next heartbeat.
+    pub async fn release(&self, owned: OwnedTenant) -> Result<(), DbError> {
+        self.db.operator().release_lease(self.pod, owned).await?;
+        self.current.send_modify(|o| {
+            let mut epochs = HashMap::clone(&o.epochs);
+            if epochs.get(&owned.tenant) == Some(&owned.epoch) {
+                epochs.remove(&owned.tenant);
+                o.epochs = Arc::new(epochs);
+            }
+        });
+        Ok(())
     }
 
     /// Lets go of everything, so that other pods take over at once, and takes the pod off the list.

@@ -5,13 +5,21 @@
 //! writes for dispatch. Postgres says what there is to do; the bus only says "look again".
 
 mod actor;
+mod admission;
+mod customer;
 mod lease;
 mod links;
+mod policy;
 mod pool;
 mod rendezvous;
+mod tenants;
 mod translate;
+mod waits;
+mod watch;
 
+pub use ccm_ewc_client::LinkConfig;
 pub use ccm_ewc_proto::session::Config as SessionConfig;
+pub use links::targets;
 
 use ccm_bus::{Bus, Topic};
 use ccm_db::{Db, DbError, LeaseTimes};
@@ -32,6 +40,8 @@ pub struct Settings {
     pub times: LeaseTimes,
     /// The pace and patience of every chat.
     pub session: SessionConfig,
+    /// How links meet failures: circuit breaker, fail-over, fail-back.
+    pub link: LinkConfig,
 }
 
 /// A connector pod.
@@ -58,12 +68,18 @@ impl Connector {
         let _heart = AbortOnDropHandle::new(tokio::spawn(keep_alive(keeper.clone(), times, life.clone())));
         let wakes = self.bus.subscribe(&Topic::all_inbound());
         let deps = Arc::new(actor::Deps {
-            links: links::Links::default(),
+            tenants: tenants::Tenants::new(
+                &self.settings.session,
+                links::Links::new(self.settings.link, self.ids.clone()),
+            ),
+            waits: Arc::default(),
             db: self.db,
             bus: self.bus,
             ids: self.ids,
             session: Arc::new(self.settings.session),
         });
+        let watcher = watch::Watcher::new(deps.clone(), pod, keeper.watch());
+        let _watch = AbortOnDropHandle::new(tokio::spawn(watcher.run()));
         tracing::info!(pod.id = %pod, "connector pod is up");
         pool::Pool::new(deps, pod, keeper)
             .run(wakes, self.settings.poll, life)

@@ -1,129 +1,221 @@
-//! Tenants' links, ready to dial: TLS is set up once per link, and all of its chats share its connect rate.
+//! Tenants' links, ready to dial: each is set up once, and all of its chats share its connect rate and circuit breaker.
 
-use ccm_db::{LinkRow, Scheme};
-use ccm_ewc_client::{ConnectRate, DialError, Link, LinkConfig, Target};
-use ccm_ewc_proto::session::Event;
-use ccm_model::LinkId;
+use ccm_db::{Db, DbError, LinkRow, LinkSecrets, Scheme};
+use ccm_ewc_client::{Chat, ClientIdentity, ConnectRate, Link, LinkConfig, LinkStatus, Proxy, Target};
+use ccm_ewc_proto::session::Session;
+use ccm_model::{IdSource, LinkId, TenantId};
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
+use tokio_util::sync::CancellationToken;
 
 /// One link of a tenant.
 pub(crate) struct Reach {
-    pub link: Link,
-    pub swap_angle_brackets: bool,
-    id: LinkId,
-    connects_per_second: f32,
-    /// No chat could be had since one was had last: said once, not by each of a thousand chats at each of their tries.
-    failing: AtomicBool,
+    /// As it was configured when this was made.
+    pub row: LinkRow,
+    link: Link,
+    held: AtomicBool,
+    outdated: CancellationToken,
 }
 
 impl Reach {
-    /// Follows how the link does. Whether this event says that a chat's try to get in, or to stay in, has failed.
-    pub fn note(&self, event: &Event, logged_in: bool, dial_error: Option<&DialError>) -> bool {
-        match event {
-            Event::ChatOpened { .. } | Event::Resumed { .. } => {
-                if self.failing.swap(false, Relaxed) {
-                    tracing::info!(link.id = %self.id, "the link works again");
-                }
-                false
-            }
-            Event::ConnectFailed { .. } => {
-                if !self.failing.swap(true, Relaxed) {
-                    let (error, remedy) = dial_error
-                        .map(|e| (tracing::field::display(e), e.remedy()))
-                        .unzip();
-                    tracing::warn!(link.id = %self.id, error, remedy, "the link cannot be dialled; texts are held");
-                }
-                true
-            }
-            Event::LinkLost { why } => {
-                if !logged_in && !self.failing.swap(true, Relaxed) {
-                    tracing::warn!(link.id = %self.id, why = ?why, "AACC gives no chat; texts are held");
-                }
-                true
-            }
-            _ => false,
+    /// A chat over this link.
+    pub fn chat(&self, session: Session) -> Chat {
+        Chat::new(session, self.link.clone())
+    }
+
+    pub fn status(&self) -> LinkStatus {
+        self.link.status()
+    }
+
+    /// Begins or ends a planned absence: nobody dials meanwhile, and open sockets stay.
+    pub fn hold(&self, held: bool) {
+        if self.held.swap(held, Relaxed) != held {
+            self.link.hold(held);
         }
+    }
+
+    pub fn is_held(&self) -> bool {
+        self.held.load(Relaxed)
+    }
+
+    /// The settings have changed: chats that are not in yet should begin anew with those of now.
+    pub fn is_outdated(&self) {
+        self.outdated.cancel();
+    }
+
+    /// Returns when they have.
+    pub async fn outdated(&self) {
+        self.outdated.cancelled().await;
     }
 }
 
 /// All links that this pod has dialled.
-#[derive(Default)]
-pub(crate) struct Links(Mutex<Known>);
+pub(crate) struct Links {
+    config: LinkConfig,
+    ids: IdSource,
+    known: Mutex<Known>,
+}
 
 #[derive(Default)]
 struct Known {
-    usable: HashMap<LinkId, Arc<Reach>>,
-    /// Settings that no dialer can be made of, as they were when that was said on the log.
-    unusable: HashMap<LinkId, Target>,
+    usable: HashMap<LinkId, (TenantId, Arc<Reach>)>,
+    unusable: HashMap<LinkId, (LinkRow, Unusable)>,
+}
+
+/// A link that cannot be dialled as it is configured.
+#[derive(Debug, Clone)]
+pub(crate) struct Unusable {
+    pub tenant: TenantId,
+    pub link: LinkId,
+    pub error: String,
+    pub remedy: &'static str,
 }
 
 impl Links {
+    pub fn new(config: LinkConfig, ids: IdSource) -> Self {
+        Self {
+            config,
+            ids,
+            known: Mutex::default(),
+        }
+    }
+
     /// The link as it is configured now. Set up anew when its settings have changed; chats that are up stay as they are.
     /// `None` when the settings cannot be used, which is said on the log.
-    pub fn reach(&self, row: &LinkRow) -> Option<Arc<Reach>> {
-        let target = target(row);
-        let mut known = self.0.lock().expect("nothing panics under this lock");
-        if let Some(reach) = known.usable.get(&row.id)
-            && *reach.link.primary().target() == target
-            && reach.swap_angle_brackets == row.swap_angle_brackets
-            && reach.connects_per_second == row.connects_per_second
-        {
-            return Some(reach.clone());
+    pub async fn reach(
+        &self,
+        db: &Db,
+        tenant: TenantId,
+        row: LinkRow,
+    ) -> Result<Option<Arc<Reach>>, DbError> {
+        if let Some(reach) = self.known().current(&row) {
+            return Ok(Some(reach));
         }
-        // The same rate as before, or old and new dials together would exceed it.
-        let rate = match known.usable.get(&row.id) {
-            Some(old) if old.connects_per_second == row.connects_per_second => old.link.rate().clone(),
+        let secrets = match row.client_cert_pem.is_some() || row.proxy_has_auth {
+            true => db.tenant(tenant).link_secrets(row.id).await?,
+            false => LinkSecrets::default(),
+        };
+        let (primary, secondary) = targets(&row, &secrets);
+        let mut known = self.known();
+        // Another of the tenant's chats may have been faster.
+        if let Some(reach) = known.current(&row) {
+            return Ok(Some(reach));
+        }
+        let before = known.usable.get(&row.id).map(|(_, reach)| reach.clone());
+        // Chats over the old settings and the new ones together keep to one rate.
+        let rate = match &before {
+            Some(old) if old.row.connects_per_second == row.connects_per_second => old.link.rate().clone(),
             _ => ConnectRate::per_second(row.connects_per_second.into()),
         };
-        let seed = row.id.0.as_u64_pair().1;
-        let link = match Link::new(&target, None, rate, LinkConfig::default(), seed) {
-            Ok(link) => link,
-            Err(e) => {
-                if known.unusable.get(&row.id) != Some(&target) {
-                    metrics::counter!("ccm_connector_links_unusable_total").increment(1);
-                    tracing::error!(
-                        link.id = %row.id,
-                        error = %e,
-                        remedy = e.remedy(),
-                        "the link's settings cannot be used; texts are held"
-                    );
-                    known.unusable.insert(row.id, target);
-                }
-                return None;
+        let link = Link::new(
+            &primary,
+            secondary.as_ref(),
+            rate,
+            self.config.clone(),
+            self.ids.next_u64(),
+        );
+        if let Some(old) = before {
+            old.is_outdated();
+        }
+        match link {
+            Ok(link) => Ok(Some(known.usable(tenant, row, link))),
+            Err(error) => {
+                known.unusable(tenant, row, error.to_string(), error.remedy());
+                Ok(None)
             }
-        };
-        known.unusable.remove(&row.id);
+        }
+    }
+
+    /// Every link that chats have asked for: those that can be dialled, and those that cannot.
+    pub fn all(&self) -> (Vec<(TenantId, Arc<Reach>)>, Vec<Unusable>) {
+        let known = self.known();
+        let unusable = known.unusable.values().map(|(_, u)| u.clone());
+        (known.usable.values().cloned().collect(), unusable.collect())
+    }
+
+    /// Forgets links of tenants that are another pod's now.
+    pub fn keep_only(&self, owned: &HashMap<TenantId, i64>) {
+        let mut known = self.known();
+        known.usable.retain(|_, (tenant, _)| owned.contains_key(tenant));
+        known.unusable.retain(|_, (_, u)| owned.contains_key(&u.tenant));
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn current(&self, row: &LinkRow) -> Option<Arc<Reach>> {
+        let (_, reach) = self.usable.get(&row.id)?;
+        (reach.row == *row).then(|| reach.clone())
+    }
+
+    fn usable(&mut self, tenant: TenantId, row: LinkRow, link: Link) -> Arc<Reach> {
+        self.unusable.remove(&row.id);
         let reach = Arc::new(Reach {
             link,
-            swap_angle_brackets: row.swap_angle_brackets,
-            id: row.id,
-            connects_per_second: row.connects_per_second,
-            failing: AtomicBool::new(false),
+            held: AtomicBool::new(false),
+            outdated: CancellationToken::new(),
+            row,
         });
-        known.usable.insert(row.id, reach.clone());
-        Some(reach)
+        self.usable.insert(reach.row.id, (tenant, reach.clone()));
+        reach
+    }
+
+    fn unusable(&mut self, tenant: TenantId, row: LinkRow, error: String, remedy: &'static str) {
+        self.usable.remove(&row.id);
+        if self.unusable.get(&row.id).is_some_and(|(known, _)| *known == row) {
+            return;
+        }
+        metrics::counter!("ccm_connector_links_unusable_total").increment(1);
+        tracing::error!(link.id = %row.id, error, remedy, "the link's settings cannot be used; texts are held");
+        let link = row.id;
+        let unusable = Unusable {
+            tenant,
+            link,
+            error,
+            remedy,
+        };
+        self.unusable.insert(link, (row, unusable));
     }
 }
 
-/// Whether a chat that cannot be had over `old` may be had over `new`.
-pub(crate) fn differ(new: &LinkRow, old: &LinkRow) -> bool {
-    new.id != old.id || target(new) != target(old)
-}
-
-fn target(row: &LinkRow) -> Target {
-    let target = match row.scheme {
-        Scheme::Wss => Target::wss(&row.host, row.port),
-        Scheme::Ws => Target::ws(&row.host, row.port),
+/// Where a link's AACC is: the primary, and the other half of a high-availability pair where there is one.
+pub fn targets(row: &LinkRow, secrets: &LinkSecrets) -> (Target, Option<Target>) {
+    let at = |host: &str, port: u16| match row.scheme {
+        Scheme::Wss => Target::wss(host, port),
+        Scheme::Ws => Target::ws(host, port),
     };
-    Target {
+    let proxy = row.proxy.as_ref().map(|p| {
+        let proxy = Proxy::new(&p.host, p.port);
+        match secrets.proxy_auth.as_ref().and_then(|auth| auth.split_once(':')) {
+            Some((user, password)) => proxy.with_credentials(user, password),
+            None => proxy,
+        }
+    });
+    let identity = row.client_cert_pem.as_ref().zip(secrets.client_key_pem.as_ref());
+    let identity = identity.map(|(chain, key)| ClientIdentity::new(chain, key.as_str()));
+    let primary = Target {
         path: row.path.clone(),
         ca_pem: row.ca_pem.clone(),
-        ..target
-    }
+        server_name: row.server_name.clone(),
+        addresses: row.addresses.clone(),
+        client_identity: identity,
+        proxy,
+        ..at(&row.host, row.port)
+    };
+    let secondary = row.secondary.as_ref().map(|other| Target {
+        host: other.host.clone(),
+        port: other.port,
+        // Pinned addresses are the primary's.
+        addresses: Vec::new(),
+        ..primary.clone()
+    });
+    (primary, secondary)
 }

@@ -8,7 +8,11 @@ use ccm_bus::{Subscription, Wake};
 use ccm_db::{DbError, Fence, OwnedTenant, ToServe};
 use ccm_model::{ConversationId, PodId, TenantId};
 use ccm_runtime::Lifecycle;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     sync::{Notify, watch},
     task::{self, JoinError, JoinSet},
@@ -28,6 +32,7 @@ struct Running {
 
 /// A conversation whose actor failed waits before it gets another.
 struct Cooling {
+    tenant: TenantId,
     failures: u32,
     until: Instant,
 }
@@ -44,6 +49,10 @@ enum Failure {
 
 const COOLING_BASE: Duration = Duration::from_secs(1);
 const COOLING_CAP: Duration = Duration::from_secs(60);
+/// How often every open chat is looked up, actors or not: nothing should need it.
+const SWEEP: Duration = Duration::from_secs(30);
+/// Tenants that are handed over at the same time when pods come or go.
+const LEAVING_AT_ONCE: usize = 8;
 
 pub(crate) struct Pool {
     deps: Arc<Deps>,
@@ -55,6 +64,13 @@ pub(crate) struct Pool {
     running: HashMap<ConversationId, Running>,
     actors: JoinSet<(ConversationId, Result<Ended, DbError>)>,
     cooling: HashMap<ConversationId, Cooling>,
+    /// Running actors of each tenant.
+    actors_of: HashMap<TenantId, usize>,
+    /// Tenants that are on their way to another pod: their actors end, then the lease is let go.
+    leaving: HashMap<TenantId, OwnedTenant>,
+    /// Tenants whose open chats have not been looked up since they were taken.
+    unswept: HashSet<TenantId>,
+    swept_at: Option<Instant>,
     /// Epochs that a write was refused under: the tenant has gone to another pod, and the heartbeats do not know it yet.
     fenced: HashMap<TenantId, i64>,
 }
@@ -71,6 +87,10 @@ impl Pool {
             running: HashMap::new(),
             actors: JoinSet::new(),
             cooling: HashMap::new(),
+            actors_of: HashMap::new(),
+            leaving: HashMap::new(),
+            unswept: HashSet::new(),
+            swept_at: None,
             fenced: HashMap::new(),
         }
     }
@@ -88,7 +108,11 @@ impl Pool {
         loop {
             tokio::select! {
                 () = life.draining() => break,
-                _ = ticks.tick() => self.poll().await,
+                _ = ticks.tick() => {
+                    self.deps.tenants.look_again(self.deps.ids.clock().now());
+                    self.let_go().await;
+                    self.poll().await;
+                }
                 Ok(()) = self.ownership.changed() => {
                     if self.reconcile() {
                         self.poll().await;
@@ -99,24 +123,75 @@ impl Pool {
                     Wake::LookAgain => self.poll().await,
                     Wake::Outbound { .. } | Wake::TenantChanged { .. } => {}
                 },
-                Some(ended) = self.actors.join_next() => self.ended(ended),
+                Some(ended) = self.actors.join_next() => {
+                    self.ended(ended);
+                    if !self.leaving.is_empty() {
+                        self.let_go().await;
+                    }
+                }
             }
         }
         self.drain().await
     }
 
-    /// Stops actors whose tenant was lost or taken anew. Returns whether there are new tenants to look at.
+    /// Stops actors whose tenant was lost, taken anew, or should be another pod's. Returns whether there are new tenants to
+    /// look at.
     fn reconcile(&mut self) -> bool {
-        let now = self.ownership.borrow_and_update().epochs.clone();
+        let (now, surplus) = {
+            let current = self.ownership.borrow_and_update();
+            (current.epochs.clone(), current.surplus.clone())
+        };
+        let stays = self
+            .leaving
+            .extract_if(|tenant, owned| now.get(tenant) != Some(&owned.epoch) || !surplus.contains(tenant));
+        self.unswept.extend(stays.map(|(tenant, _)| tenant));
+        let room = LEAVING_AT_ONCE.saturating_sub(self.leaving.len());
+        let next = surplus
+            .iter()
+            .filter(|t| !self.leaving.contains_key(t))
+            .take(room);
+        let next: Vec<_> = next
+            .filter_map(|t| {
+                let epoch = *now.get(t)?;
+                Some((*t, OwnedTenant { tenant: *t, epoch }))
+            })
+            .collect();
+        if !next.is_empty() {
+            tracing::info!(tenants.leaving = next.len(), "handing tenants over to other pods");
+        }
+        self.leaving.extend(next);
         for running in self.running.values() {
-            if now.get(&running.owned.tenant) != Some(&running.owned.epoch) {
+            let tenant = running.owned.tenant;
+            if now.get(&tenant) != Some(&running.owned.epoch) || self.leaving.contains_key(&tenant) {
                 running.stop.cancel();
             }
         }
         let before = std::mem::replace(&mut self.owned, now);
-        self.owned
+        let taken = self
+            .owned
             .iter()
-            .any(|(tenant, epoch)| before.get(tenant) != Some(epoch))
+            .filter(|(tenant, epoch)| before.get(*tenant) != Some(*epoch));
+        let taken: Vec<_> = taken.map(|(tenant, _)| *tenant).collect();
+        self.unswept.extend(&taken);
+        self.unswept.retain(|t| self.owned.contains_key(t));
+        self.deps.tenants.keep_only(&self.owned);
+        !taken.is_empty()
+    }
+
+    /// Lets go of tenants on their way whose last actor has ended.
+    async fn let_go(&mut self) {
+        let ready = self
+            .leaving
+            .iter()
+            .filter(|(t, _)| !self.actors_of.contains_key(t));
+        let ready: Vec<OwnedTenant> = ready.map(|(_, owned)| *owned).collect();
+        for owned in ready {
+            // Where it fails, the next tick tries again.
+            if self.keeper.release(owned).await.is_ok() {
+                metrics::counter!("ccm_connector_tenants_handed_over_total").increment(1);
+                self.leaving.remove(&owned.tenant);
+            }
+        }
     }
 
     async fn poll(&mut self) {
@@ -124,8 +199,29 @@ impl Pool {
         if tenants.is_empty() {
             return;
         }
-        match self.deps.db.batch().conversations_to_serve(&tenants).await {
+        let now = Instant::now();
+        let all = self.swept_at.is_none_or(|at| at + SWEEP <= now);
+        let swept: Vec<TenantId> = match all {
+            true => tenants.clone(),
+            false => self
+                .unswept
+                .iter()
+                .filter(|t| self.owned.contains_key(t))
+                .copied()
+                .collect(),
+        };
+        let found = self
+            .deps
+            .db
+            .batch()
+            .conversations_to_serve(&tenants, &swept)
+            .await;
+        match found {
             Ok(found) => {
+                if all {
+                    self.swept_at = Some(now);
+                }
+                self.unswept.clear();
                 metrics::gauge!("ccm_connector_conversations_waiting")
                     .set(found.iter().filter(|f| f.newest_seq > 0).count() as f64);
                 for work in found {
@@ -135,7 +231,14 @@ impl Pool {
             // Said once by the heartbeats and on the health page.
             Err(_) => metrics::counter!("ccm_connector_polls_failed_total").increment(1),
         }
-        let now = Instant::now();
+        let rested = self
+            .cooling
+            .iter()
+            .filter(|(c, cooling)| cooling.until <= now && !self.running.contains_key(c));
+        let rested: Vec<_> = rested.map(|(c, cooling)| (cooling.tenant, *c)).collect();
+        for (tenant, conversation) in rested {
+            self.start(tenant, conversation, 0);
+        }
         self.cooling.retain(|_, c| c.until + COOLING_CAP * 2 > now);
     }
 
@@ -161,7 +264,7 @@ impl Pool {
         let Some(epoch) = self.ownership.borrow().epoch(tenant) else {
             return;
         };
-        if self.fenced.get(&tenant) == Some(&epoch) {
+        if self.fenced.get(&tenant) == Some(&epoch) || self.leaving.contains_key(&tenant) {
             return;
         }
         if self
@@ -195,6 +298,7 @@ impl Pool {
                 told,
             },
         );
+        *self.actors_of.entry(tenant).or_default() += 1;
         metrics::gauge!("ccm_connector_actors").set(self.running.len() as f64);
     }
 
@@ -209,25 +313,42 @@ impl Pool {
             }
         };
         let owned = self.running.remove(&conversation).map(|r| r.owned);
+        if let Some(tenant) = owned.map(|o| o.tenant)
+            && let Some(actors) = self.actors_of.get_mut(&tenant)
+        {
+            *actors -= 1;
+            if *actors == 0 {
+                self.actors_of.remove(&tenant);
+            }
+        }
         metrics::gauge!("ccm_connector_actors").set(self.running.len() as f64);
         match result {
-            Ok(Ended::Done | Ended::HandedOver) => {
+            Ok(ended) => {
                 self.cooling.remove(&conversation);
+                // Where the tenant is ours again by now, the chat wants another actor.
+                if ended == Ended::HandedOver {
+                    self.unswept.extend(owned.map(|o| o.tenant));
+                }
             }
             Err(Failure::Database(DbError::Fenced)) => {
                 self.cooling.remove(&conversation);
                 self.fenced.extend(owned.map(|o| (o.tenant, o.epoch)));
             }
-            Err(e) => self.cool(conversation, &e),
+            Err(e) => {
+                if let Some(owned) = owned {
+                    self.cool(owned.tenant, conversation, &e);
+                }
+            }
         }
     }
 
-    fn cool(&mut self, conversation: ConversationId, error: &Failure) {
+    fn cool(&mut self, tenant: TenantId, conversation: ConversationId, error: &Failure) {
         let failures = self.cooling.get(&conversation).map_or(0, |c| c.failures) + 1;
         let pause = (COOLING_BASE * 2u32.saturating_pow(failures - 1)).min(COOLING_CAP);
         self.cooling.insert(
             conversation,
             Cooling {
+                tenant,
                 failures,
                 until: Instant::now() + pause,
             },

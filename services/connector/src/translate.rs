@@ -2,39 +2,14 @@
 
 use ccm_db::{ActorContext, RoomState};
 use ccm_ewc_proto::{
-    frame::{AuthKey, CustomField, Guid, Intrinsics},
-    session::{Login, Profile},
+    frame::{AuthKey, Guid},
+    session::Login,
 };
 use ccm_model::{Body, MAX_BODY_CHARS};
 use time::OffsetDateTime;
 
-/// What agents see as the customer's name.
-pub(crate) const CUSTOMER_NAME: &str = "SMS Customer";
-
-const DEVICE_TYPE: &str = concat!("CCM/", env!("CARGO_PKG_VERSION"), " (SMS)");
-
-/// Who the customer is, for `requestChat`.
-pub(crate) fn profile(context: &ActorContext) -> Profile {
-    let customer = context.customer_address.as_str();
-    let field = |title: &str, value: &str| CustomField {
-        title: title.into(),
-        value: value.into(),
-    };
-    Profile {
-        device_type: DEVICE_TYPE.into(),
-        intrinsics: Intrinsics {
-            name: CUSTOMER_NAME.into(),
-            phone_number: customer.trim_start_matches('+').into(),
-            skillset: context.skillset.clone(),
-            custom_fields: vec![
-                field("channel", "SMS"),
-                field("from", customer),
-                field("to", context.our_address.as_str()),
-            ],
-            ..Intrinsics::default()
-        },
-    }
-}
+/// What CCM calls itself in `requestChat`.
+pub(crate) const DEVICE_TYPE: &str = concat!("CCM/", env!("CARGO_PKG_VERSION"), " (SMS)");
 
 /// How the session starts: with the stored chat, if there is one.
 pub(crate) fn login(context: &ActorContext) -> Login {

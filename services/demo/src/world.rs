@@ -271,7 +271,7 @@ impl World {
         per_second: f64,
         connects_per_second: f64,
     ) -> Result<Tenant> {
-        let number = format!("+1971712261{n}");
+        let number = format!("+1971712{:04}", 2610 + n);
         let (account, planned, settings, secret) = match kind {
             carrier::Kind::Twilio => (
                 format!("AC{n:032}"),

@@ -4,7 +4,7 @@ use crate::{cli::Command, health, token};
 use anyhow::{Context, Result};
 use ccm_auth::{LookupKey, TokenVerifier};
 use ccm_bus::Bus;
-use ccm_connector::{Connector, SessionConfig};
+use ccm_connector::{Connector, LinkConfig, SessionConfig};
 use ccm_db::{Db, DbConfig, KeyRing, LeaseTimes};
 use ccm_dispatch::{Dispatch, GIVE_UP_AFTER};
 use ccm_ingest::{Batching, Ingest};
@@ -150,6 +150,12 @@ impl Process<'_> {
                     pong_timeout: config.pong_timeout,
                     ack_timeout: Some(config.ack_timeout).filter(|timeout| !timeout.is_zero()),
                     ..SessionConfig::default()
+                },
+                link: LinkConfig {
+                    threshold: config.breaker_failures,
+                    open_cap: config.breaker_cap,
+                    failback_probe: config.failback_probe,
+                    ..LinkConfig::default()
                 },
             },
         };

@@ -3,7 +3,7 @@
 //! This sees every statement as it is really sent, whatever its plan.
 
 use super::open_with;
-use crate::{AgentText, Claim, Db, Fence, Head, IncomingText, LeaseTimes, Outcome, RoomState, Route};
+use crate::{AgentText, Claim, Db, Fence, Head, IncomingText, LeaseTimes, Notice, Outcome, RoomState, Route};
 use ccm_model::{Address, Body, ConversationId, Id, IdSource, MessageId, PodId, TenantId};
 use ccm_testkit::TestDb;
 use sqlx::{Connection, Executor, PgConnection, Row};
@@ -136,7 +136,11 @@ async fn measure(mut meter: Meter) {
     costs!(meter, FEW, db.operator().account_owner(route.account));
     costs!(meter, FEW, db.operator().find_number(route.account, &ours));
     costs!(meter, FEW, db.operator().next_line_due());
-    costs!(meter, OF_THE_TENANT, db.batch().conversations_to_serve(&[tenant]));
+    costs!(
+        meter,
+        OF_THE_TENANT,
+        db.batch().conversations_to_serve(&[tenant], &[tenant])
+    );
 
     let text = || {
         let message: MessageId = ids.next();
@@ -183,14 +187,49 @@ async fn measure(mut meter: Meter) {
     costs!(
         meter,
         FEW,
-        rows.chat_ended(f, conversation, Some(chat), "left", now())
+        rows.chat_ended(f, conversation, Some(chat), "left", None, now())
     );
     costs!(
         meter,
         FEW,
-        rows.chat_opened(f, conversation, link, ids.next(), "1", "key", now())
+        rows.chat_opened(
+            f,
+            conversation,
+            &crate::NewChat {
+                id: ids.next(),
+                link,
+                guid: "1",
+                key: "key",
+                skillset: "WC_Default_Skillset",
+                lost_counts_until: None
+            },
+            now()
+        )
     );
     costs!(meter, FEW, rows.actor_context(conversation));
+    costs!(meter, FEW, rows.last_words(conversation, chat));
+    costs!(meter, FEW, rows.previous_chat(conversation));
+    costs!(meter, OF_THE_TENANT, rows.counted_chats(now()));
+    costs!(meter, FEW, rows.set_waits(f, conversation, Some("agent"), now()));
+    costs!(
+        meter,
+        FEW,
+        rows.set_told(f, chat, &serde_json::json!({"comfort": 1}))
+    );
+    costs!(meter, FEW, rows.texts_beyond(conversation, 500, 20));
+    let notice = || Notice {
+        message: ids.next(),
+        kind: "waiting",
+        body: Body::new("please wait").unwrap(),
+        chat: Some(chat),
+        told: None,
+    };
+    costs!(meter, FEW, rows.say(f, conversation, &notice(), now()));
+    costs!(meter, FEW, rows.chat_settings());
+    costs!(meter, FEW, rows.link_states());
+    costs!(meter, FEW, rows.link_events(link, None, 20));
+    costs!(meter, FEW, rows.windows_of_link(link, now()));
+    costs!(meter, FEW, db.batch().maintenance_windows(&[tenant], now()));
 
     let hold = Duration::from_secs(300);
     let claim = async |n: i64| -> Result<Vec<Claim>, crate::DbError> {

@@ -21,7 +21,7 @@ async fn close(rig: &Rig, tenant: Tenant, conversation: ConversationId) {
         db.text_delivered(&fence, text.message, now()).await.unwrap();
     }
     assert!(
-        db.chat_ended(&fence, conversation, None, "test", now())
+        db.chat_ended(&fence, conversation, None, "test", None, now())
             .await
             .unwrap()
     );

@@ -37,7 +37,7 @@ async fn no_text_is_left_in_a_closed_conversation() {
                 jitter().await;
                 let db = rig.db.tenant(tenant.id);
                 let closed = db
-                    .chat_ended(&fence, conversation, Some(chat), "the agent left", now())
+                    .chat_ended(&fence, conversation, Some(chat), "the agent left", None, now())
                     .await
                     .unwrap();
                 let Accepted::New { conversation: to, .. } = text.await.unwrap() else {
@@ -57,7 +57,12 @@ async fn no_text_is_left_in_a_closed_conversation() {
         rig.count("SELECT count(*) FROM inbox").await,
         (LANES * ROUNDS) as i64
     );
-    let served = rig.db.batch().conversations_to_serve(&[tenant.id]).await.unwrap();
+    let served = rig
+        .db
+        .batch()
+        .conversations_to_serve(&[tenant.id], &[tenant.id])
+        .await
+        .unwrap();
     assert_eq!(served.len(), LANES * ROUNDS, "every one of them gets an actor");
     let (ended_first, text_first) = (ended_first.load(Relaxed), text_first.load(Relaxed));
     assert!(
@@ -80,7 +85,7 @@ async fn a_chat_ends_with_its_conversation_only_when_nothing_waits() {
     let (conversation, chat) = rig.chat(tenant, &fence, 1).await;
     let (_, waiting) = rig.text(tenant, 1).await;
     assert!(
-        !db.chat_ended(&fence, conversation, Some(chat), "left", now())
+        !db.chat_ended(&fence, conversation, Some(chat), "left", None, now())
             .await
             .unwrap()
     );
@@ -88,7 +93,12 @@ async fn a_chat_ends_with_its_conversation_only_when_nothing_waits() {
         db.actor_context(conversation).await.unwrap().chat.is_none(),
         "the chat is over all the same"
     );
-    let to_serve = rig.db.batch().conversations_to_serve(&[tenant.id]).await.unwrap();
+    let to_serve = rig
+        .db
+        .batch()
+        .conversations_to_serve(&[tenant.id], &[tenant.id])
+        .await
+        .unwrap();
     assert_eq!(to_serve.len(), 1);
     assert_eq!(
         (to_serve[0].conversation, to_serve[0].newest_seq),
@@ -99,18 +109,22 @@ async fn a_chat_ends_with_its_conversation_only_when_nothing_waits() {
         .await
         .unwrap();
     assert!(
-        db.chat_ended(&fence, conversation, None, "nothing waits", now())
+        db.chat_ended(&fence, conversation, None, "nothing waits", None, now())
             .await
             .unwrap()
     );
     assert!(
-        !db.chat_ended(&fence, conversation, None, "again", now())
+        !db.chat_ended(&fence, conversation, None, "again", None, now())
             .await
             .unwrap(),
         "closed already"
     );
     assert_eq!(
-        rig.db.batch().conversations_to_serve(&[tenant.id]).await.unwrap(),
+        rig.db
+            .batch()
+            .conversations_to_serve(&[tenant.id], &[tenant.id])
+            .await
+            .unwrap(),
         []
     );
 

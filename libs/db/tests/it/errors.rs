@@ -71,7 +71,7 @@ async fn nul_in_what_the_far_side_says_does_not_stop_a_text() {
     let stored = &db.messages(&row, 1, 1).await.unwrap()[0];
     assert_eq!(stored.author.as_deref(), Some("Agent\u{fffd}Smith"));
     assert_eq!(stored.error_detail.as_deref(), Some("<html>\u{fffd}"));
-    db.chat_ended(&fence, conversation, Some(chat), "left\0", now())
+    db.chat_ended(&fence, conversation, Some(chat), "left\0", None, now())
         .await
         .unwrap();
 }

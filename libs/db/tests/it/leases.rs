@@ -297,12 +297,24 @@ async fn every_write_of_a_connector_is_fenced() {
         let (f, at) = (&fence, now());
         let before = rig.everything().await;
         let refused = [
-            db.chat_opened(f, conversation, tenant.link, IDS.next(), "1", "key", at)
-                .await,
+            db.chat_opened(
+                f,
+                conversation,
+                &ccm_db::NewChat {
+                    id: IDS.next(),
+                    link: tenant.link,
+                    guid: "1",
+                    key: "key",
+                    skillset: "WC_Default_Skillset",
+                    lost_counts_until: None,
+                },
+                at,
+            )
+            .await,
             db.chat_rekeyed(f, chat, "key").await,
             db.set_room(f, chat, RoomState::Live).await,
             db.agent_said(f, conversation, chat, &agent_text(), at).await,
-            db.chat_ended(f, conversation, Some(chat), "left", at)
+            db.chat_ended(f, conversation, Some(chat), "left", None, at)
                 .await
                 .map(drop),
             db.text_sending(f, waiting, chat, at).await.map(drop),
@@ -345,7 +357,7 @@ async fn every_write_of_a_connector_is_fenced() {
     assert_eq!((resumed.id, resumed.room), (chat, RoomState::Live));
     db.text_delivered(f, waiting, at).await.unwrap();
     assert!(
-        db.chat_ended(f, conversation, Some(chat), "left", at)
+        db.chat_ended(f, conversation, Some(chat), "left", None, at)
             .await
             .unwrap()
     );

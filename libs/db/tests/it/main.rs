@@ -9,6 +9,7 @@ mod accept;
 mod closing;
 mod errors;
 mod leases;
+mod links;
 mod migrations;
 mod outage;
 mod outbox;

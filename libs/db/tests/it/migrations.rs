@@ -327,7 +327,7 @@ async fn use_everything(
     assert!(
         !rig.db
             .batch()
-            .conversations_to_serve(&[tenant.id])
+            .conversations_to_serve(&[tenant.id], &[tenant.id])
             .await
             .unwrap()
             .is_empty()

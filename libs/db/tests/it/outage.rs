@@ -42,6 +42,7 @@ async fn route(db: &Db) -> Route {
         ca_pem: None,
         swap_angle_brackets: true,
         connects_per_second: 1.0,
+        reach: Default::default(),
     })
     .await
     .unwrap();

@@ -413,9 +413,21 @@ async fn what_cannot_be_answered_is_stored_as_failed() {
     let db = rig.db.tenant(tenant.id);
     let row = &db.conversations(None, None, 1).await.unwrap()[0];
     let chat = IDS.next();
-    db.chat_opened(&fence, row.id, tenant.link, chat, "1", "key", now())
-        .await
-        .unwrap();
+    db.chat_opened(
+        &fence,
+        row.id,
+        &ccm_db::NewChat {
+            id: chat,
+            link: tenant.link,
+            guid: "1",
+            key: "key",
+            skillset: "WC_Default_Skillset",
+            lost_counts_until: None,
+        },
+        now(),
+    )
+    .await
+    .unwrap();
     let message = rig.say(&fence, row.id, chat).await;
     assert_eq!(stored(&rig, message).await.0, MessageState::Failed);
     assert_eq!(lines(&rig).await, 0);

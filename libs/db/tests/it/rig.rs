@@ -112,6 +112,7 @@ impl Rig {
             ca_pem: None,
             swap_angle_brackets: true,
             connects_per_second: 10.0,
+            reach: Default::default(),
         })
         .await
         .unwrap();
@@ -161,9 +162,21 @@ impl Rig {
     pub async fn chat(&self, tenant: Tenant, fence: &Fence, customer: u32) -> (ConversationId, ChatId) {
         let (conversation, message) = self.text(tenant, customer).await;
         let (db, chat) = (self.db.tenant(tenant.id), IDS.next());
-        db.chat_opened(fence, conversation, tenant.link, chat, "4711", "key", now())
-            .await
-            .unwrap();
+        db.chat_opened(
+            fence,
+            conversation,
+            &ccm_db::NewChat {
+                id: chat,
+                link: tenant.link,
+                guid: "4711",
+                key: "key",
+                skillset: "WC_Default_Skillset",
+                lost_counts_until: None,
+            },
+            now(),
+        )
+        .await
+        .unwrap();
         db.text_delivered(fence, message, now()).await.unwrap();
         (conversation, chat)
     }

@@ -39,6 +39,11 @@ async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
     })
     .await
     .unwrap();
+    db.put_chat_settings(&ccm_model::ChatSettings::default(), None)
+        .await
+        .unwrap();
+    let link = crate::links::watched(&rig.db, tenant, &fence).await;
+    assert_eq!(link, tenant.link);
     rig.run(&format!(
         "INSERT INTO timer (id, tenant_id, kind, due_at) VALUES (gen_random_uuid(), '{}', 'test', now())",
         tenant.id

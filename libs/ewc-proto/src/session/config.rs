@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::frame::{AuthKey, Guid, Intrinsics};
 
-/// The pace and patience of a session. Shared by all chats of a tenant.
+/// The pace and patience of a session. Shared by all chats of a tenant; small, so that a tenant's own is made from the
+/// common one: `Config { observer_opens_chat: true, ..(*common).clone() }`.
 ///
 /// Each default says where it comes from; "ours" means that no source gives one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +60,9 @@ pub struct Config {
     /// Whether anybody in the room opens the chat for texts (Avaya's 7.x reference client), or only an active participant.
     /// Default false.
     pub observer_opens_chat: bool,
+    /// Whether a supervisor who barged in takes texts and is shown to the customer. Default true (the later generation
+    /// leaves it to the customer of Avaya).
+    pub barge_in_opens_chat: bool,
 }
 
 impl Default for Config {
@@ -85,6 +89,7 @@ impl Default for Config {
             typing_every: Duration::from_secs(10),
             probe_after_resume: Some(Duration::from_secs(30)),
             observer_opens_chat: false,
+            barge_in_opens_chat: true,
         }
     }
 }

@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Instant;
 
 use crate::frame::{
-    AaccError, AgentId, AuthKey, ComfortGroup, FrameError, Guid, OnHoldUrls, Private, QueueStatus,
+    AaccError, AgentId, AuthKey, ComfortGroup, FrameError, Guid, OnHoldUrls, ParticipantType, Private,
+    QueueStatus,
 };
 
 /// What the driver must do, in order.
@@ -48,14 +49,26 @@ pub enum Event {
     SessionExpired,
     /// The room opened for texts, or closed. Comes before the `Joined`/`Left` that caused it.
     AgentPresent(bool),
-    /// Somebody came in, an observing supervisor too (`AgentPresent` tells whether that opens the room).
+    /// Somebody came in (`AgentPresent` tells whether that opens the room). Comes a second time, with `shown`, when a
+    /// supervisor who observed barges in.
     Joined {
         agent: Option<AgentId>,
         display_name: Private,
+        role: ParticipantType,
+        /// The customer may know of them; false for an observing supervisor.
+        shown: bool,
     },
     Left {
         agent: Option<AgentId>,
+        /// Empty if AACC never said it.
         display_name: Private,
+        /// The customer may have known of them.
+        shown: bool,
+        reason: Option<LeaveReason>,
+        /// How many are still in who open the room.
+        remaining: usize,
+        /// The chat is over: `Closed` follows.
+        end: bool,
     },
     /// `send_text` will be taken now.
     ReadyForText,
@@ -86,6 +99,7 @@ pub enum Event {
         /// Milliseconds since 1970, UTC.
         timestamp_ms: Option<i64>,
         sender: Sender,
+        moment: Moment,
         /// It came over a resumed socket, so it can be a repeat.
         after_resume: bool,
     },
@@ -99,6 +113,13 @@ pub enum Event {
         message: Option<Private>,
         timestamp_ms: Option<i64>,
         after_resume: bool,
+    },
+    /// An agent offers a file (later generation); nothing is known of how to fetch it.
+    FileTransfer {
+        /// The agent's.
+        name: Private,
+        file: Private,
+        uuid: String,
     },
     QueueStatus(QueueStatus),
     /// What this skillset plays to a waiting customer. AACC does not play it.
@@ -138,6 +159,45 @@ pub enum Sender {
     Customer,
     /// The frame does not say; in a replay it may be either side.
     Unknown,
+}
+
+/// When in the chat words came: what can be told of whether an agent wrote them. `text::split_label` and
+/// `text::system_notice` tell more. Of no meaning in a replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Moment {
+    /// Nobody is known to be in who takes texts: AACC's own words, most likely.
+    NobodyIn,
+    /// The first words since somebody came into the empty room: the skillset's welcome message, if it has one.
+    FirstWords,
+    Later,
+}
+
+/// Why somebody left, in the words of the later generation; 7.x gives no reason.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum LeaveReason {
+    Transfer,
+    Requeue,
+    Escalate,
+    TransferToUser,
+    Other(String),
+}
+
+impl LeaveReason {
+    /// Case and the kind of separator do not matter.
+    pub fn read(reason: &str) -> Self {
+        let plain: String = reason
+            .chars()
+            .filter(|c| c.is_alphanumeric())
+            .flat_map(char::to_lowercase)
+            .collect();
+        match plain.as_str() {
+            "transfer" => Self::Transfer,
+            "requeue" => Self::Requeue,
+            "escalate" => Self::Escalate,
+            "transfertouser" => Self::TransferToUser,
+            _ => Self::Other(reason.to_owned()),
+        }
+    }
 }
 
 /// Why a text is a dead letter.

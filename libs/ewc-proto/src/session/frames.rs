@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use super::event::{CloseReason, Event, Loss, Refusal, Sender};
+use super::event::{CloseReason, Event, LeaveReason, Loss, Moment, Refusal, Sender};
 use super::line::Verdict;
+use super::room::Arrival;
 use super::{CLOSE_NORMAL, Identity, Session, State};
 use crate::frame::{
     AaccError, AgentMessage, AuthKey, ChatAccepted, ErrorKind, NewParticipant, ParticipantLeave, SenderType,
@@ -48,9 +49,10 @@ impl Session {
             ServerFrame::RouteCancel => self.tell(Event::RouteCancelled),
             ServerFrame::Error(error) => self.error(error, now),
             ServerFrame::Ping | ServerFrame::Pong | ServerFrame::NewChatAcknowledgement { .. } => {}
-            ServerFrame::AgentFileTransfer(_) => self.tell(Event::UnknownMethod {
-                kind: "notification".into(),
-                method: "newAgentFileTransfer".into(),
+            ServerFrame::AgentFileTransfer(t) => self.tell(Event::FileTransfer {
+                name: t.agent_name,
+                file: t.name,
+                uuid: t.uuid,
             }),
             ServerFrame::Unknown { kind, method } => self.tell(Event::UnknownMethod { kind, method }),
         }
@@ -105,23 +107,36 @@ impl Session {
 
     fn joined(&mut self, joined: NewParticipant) {
         let was_open = self.room.is_open();
-        let (agent, display_name) = (joined.agent_id.clone(), joined.display_name.clone());
-        let is_new = self.room.enter(joined);
+        let arrivals = self.room.enter(joined, &self.config);
         self.room_changed(was_open);
-        if is_new {
+        self.arrived(arrivals);
+    }
+
+    fn arrived(&mut self, arrivals: Vec<Arrival>) {
+        for one in arrivals {
             self.line.release();
-            self.tell(Event::Joined { agent, display_name });
+            self.tell(Event::Joined {
+                agent: one.agent,
+                display_name: one.display_name,
+                role: one.role,
+                shown: one.shown,
+            });
         }
     }
 
     fn left(&mut self, mut left: ParticipantLeave) {
         let was_open = self.room.is_open();
-        let display_name = self.room.leave(&mut left);
+        let departure = self.room.leave(&mut left, &self.config);
         self.room_changed(was_open);
         self.tell(Event::Left {
             agent: left.agent_id,
-            display_name,
+            display_name: departure.display_name,
+            shown: departure.shown,
+            reason: left.leave_reason.as_deref().map(LeaveReason::read),
+            remaining: self.room.openers(&self.config),
+            end: left.end_chat_flag,
         });
+        self.arrived(departure.arrivals);
         if left.end_chat_flag {
             let reason = match self.state {
                 State::Leaving { .. } => CloseReason::ClosedByCustomer,
@@ -149,11 +164,18 @@ impl Session {
             None if after_resume => Sender::Unknown,
             None => Sender::Agent,
         };
+        let first = self.room.take_first_words();
+        let moment = match self.room.is_open() {
+            false => Moment::NobodyIn,
+            true if first => Moment::FirstWords,
+            true => Moment::Later,
+        };
         self.tell(Event::AgentText {
             name: m.display_name,
             text: m.message,
             timestamp_ms: m.timestamp_ms,
             sender,
+            moment,
             after_resume,
         });
     }

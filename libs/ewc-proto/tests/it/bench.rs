@@ -229,15 +229,26 @@ pub fn lost(code: Option<u16>) -> Event {
 }
 
 pub fn here(id: &str) -> Event {
+    came(id, ParticipantType::Active, true)
+}
+
+pub fn came(id: &str, role: ParticipantType, shown: bool) -> Event {
     Event::Joined {
         agent: Some(AgentId::string(id)),
         display_name: format!("Agent {id}").into(),
+        role,
+        shown,
     }
 }
 
-pub fn gone(id: &str) -> Event {
+/// An agent is gone, `remaining` are in who take texts.
+pub fn gone(id: &str, remaining: usize, end: bool) -> Event {
     Event::Left {
         agent: Some(AgentId::string(id)),
         display_name: format!("Agent {id}").into(),
+        shown: true,
+        reason: None,
+        remaining,
+        end,
     }
 }

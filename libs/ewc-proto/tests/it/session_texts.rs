@@ -34,6 +34,31 @@ fn one_text_is_in_flight_and_the_next_goes_on_its_acknowledgement() {
 }
 
 #[test]
+fn an_overdue_acknowledgement_does_not_spin_a_session_that_leaves() {
+    let mut b = Bench::live(Config {
+        ping_every: 100 * S,
+        ..Config::default()
+    });
+    b.send_text(1);
+    b.wait(14 * S);
+    b.session.leave(b.now);
+    b.wait(2 * S);
+    assert_eq!(
+        b.session.next_timeout(),
+        Some(b.now + 3 * S),
+        "the end of the leave"
+    );
+    b.tick(3 * S);
+    assert_eq!(
+        b.events(),
+        [
+            Event::TextInDoubt { token: 1 },
+            Event::Closed(CloseReason::ClosedByCustomer)
+        ]
+    );
+}
+
+#[test]
 fn acknowledgements_count_anew_on_each_socket() {
     for late_acknowledgement in [false, true] {
         let mut b = Bench::live(Config::default());

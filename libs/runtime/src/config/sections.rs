@@ -300,6 +300,14 @@ pub struct ConnectorConfig {
     /// A text without its acknowledgement for this long: the link is broken. Zero: none is waited for.
     #[serde(rename = "ack_timeout_ms", deserialize_with = "millis")]
     pub ack_timeout: Duration,
+    /// So many chats of one link in a row that did not get in, and nobody dials it for a while.
+    pub breaker_failures: u32,
+    /// The while at the most.
+    #[serde(rename = "breaker_cap_ms", deserialize_with = "millis")]
+    pub breaker_cap: Duration,
+    /// How often the primary of a pair is looked at while dials go to the secondary.
+    #[serde(rename = "failback_probe_ms", deserialize_with = "millis")]
+    pub failback_probe: Duration,
     #[serde(deserialize_with = "optional")]
     pod_name: Option<String>,
 }

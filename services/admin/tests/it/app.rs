@@ -32,6 +32,7 @@ pub struct Answer {
     pub status: StatusCode,
     pub content_type: String,
     pub cache_control: String,
+    pub etag: String,
     pub json: Value,
 }
 
@@ -141,6 +142,7 @@ impl App {
             status: parts.status,
             content_type: header(header::CONTENT_TYPE),
             cache_control: header(header::CACHE_CONTROL),
+            etag: header(header::ETAG),
             json: serde_json::from_str(&text).unwrap_or(Value::Null),
         }
     }
@@ -173,6 +175,18 @@ impl App {
     /// As an engineer.
     pub async fn post(&self, path: &str, body: Value) -> Answer {
         self.send(Method::POST, path, Some(&self.engineer()), Some(&body))
+            .await
+    }
+
+    /// As an engineer.
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PUT, path, Some(&self.engineer()), Some(&body))
+            .await
+    }
+
+    /// As an engineer.
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, Some(&self.engineer()), None)
             .await
     }
 

@@ -77,6 +77,35 @@ async fn a_conversation_reads_back() {
     }
 }
 
+/// As the connector writes it (`ccm_connector::waits`).
+#[tokio::test]
+async fn what_waits_waits_visibly() {
+    let app = App::start().await;
+    let tenant = app.tenant("acme").await;
+    let id = app.text(&tenant, CUSTOMER, "hello").await;
+    let read = async || {
+        let one = app.get(&of(&tenant, &format!("/{id}"))).await.ok();
+        assert_eq!(app.get(&of(&tenant, "")).await.ok()["items"][0], one);
+        (one["waits_for"].clone(), one["waits_since"].clone())
+    };
+    assert_eq!(read().await, (Value::Null, Value::Null));
+    for reason in [
+        "agent",
+        "link",
+        "maintenance",
+        "settings",
+        "customer_limit",
+        "skillset_limit",
+    ] {
+        app.database
+            .superuser_sql(&format!(
+                "update conversation set waits_for = '{reason}', waits_since = '2026-03-01 12:00Z'"
+            ))
+            .unwrap();
+        assert_eq!(read().await, (json!(reason), json!("2026-03-01T12:00:00Z")));
+    }
+}
+
 /// Numbers are what people text with, so they are withheld with the texts; so are the provider's words, which repeat both.
 #[tokio::test]
 async fn support_sees_that_there_were_texts_and_not_what_they_said() {

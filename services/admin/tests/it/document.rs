@@ -1,8 +1,8 @@
 //! The API's document: fresh, sound, and true.
 
-use crate::app::App;
+use crate::{app::App, link_watch};
 use axum::http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, path::Path};
 
 fn document() -> Value {
@@ -66,7 +66,7 @@ fn the_document_is_sound() {
         (&jwt["type"], &jwt["scheme"], &jwt["bearerFormat"]),
         (&"http".into(), &"bearer".into(), &"JWT".into())
     );
-    assert_eq!(document["security"], serde_json::json!([{"jwt": []}]));
+    assert_eq!(document["security"], json!([{"jwt": []}]));
 
     let mut names = BTreeSet::new();
     for (path, method, operation) in operations(&document) {
@@ -100,19 +100,27 @@ fn the_document_is_sound() {
         if path.contains("{tenant}") {
             statuses.push("404");
         }
-        let success = if method == "post" {
-            statuses.extend(["409", "413", "415", "422"]);
+        if ["post", "put"].contains(&method) {
+            statuses.extend(["413", "415", "422"]);
             assert_eq!(operation["requestBody"]["required"], true, "{case}");
-            "201"
-        } else {
-            "200"
+            let can_be_there = !path.ends_with("/chat-settings") && !path.ends_with("/maintenance-windows");
+            statuses.extend(can_be_there.then_some("409"));
+        }
+        if case == "put /v1/tenants/{tenant}/chat-settings" {
+            statuses.push("412");
+        }
+        let success = match method {
+            "post" => "201",
+            "delete" => "204",
+            _ => "200",
         };
         let responses = operation["responses"].as_object().unwrap();
         assert_eq!(responses.len(), statuses.len() + 1, "{case}");
-        assert!(
-            responses[success]["content"]["application/json"]["schema"].is_object(),
-            "{case}"
-        );
+        let answer = &responses[success]["content"];
+        match method {
+            "delete" => assert!(answer.is_null(), "{case}"),
+            _ => assert!(answer["application/json"]["schema"].is_object(), "{case}"),
+        }
         for status in statuses {
             let schema = &responses[status]["content"]["application/problem+json"]["schema"]["$ref"];
             assert_eq!(schema, "#/components/schemas/Problem", "{case}: {status}");
@@ -120,6 +128,10 @@ fn the_document_is_sound() {
     }
     for (path, query) in [
         ("/v1/tenants", vec!["limit", "cursor"]),
+        (
+            "/v1/tenants/{tenant}/links/{link}/events",
+            vec!["limit", "cursor"],
+        ),
         (
             "/v1/tenants/{tenant}/conversations",
             vec!["customer", "limit", "cursor"],
@@ -144,9 +156,11 @@ fn the_document_is_sound() {
 async fn the_examples_can_be_sent() {
     let app = App::start().await;
     let tenant = app.bare_tenant("a-tenant").await;
+    let link = json!({"name": "main", "url": "wss://aacc"});
+    let link = app.post(&format!("/v1/tenants/{tenant}/links"), link).await.ok();
     let document = document();
     for (path, method, operation) in operations(&document) {
-        if method != "post" {
+        if !["post", "put"].contains(&method) {
             continue;
         }
         let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
@@ -155,10 +169,14 @@ async fn the_examples_can_be_sent() {
             .unwrap();
         let example = schema["example"].clone();
         assert!(example.is_object(), "{path} has no example");
-        let answer = app
-            .post(&path.replace("{tenant}", &tenant.to_string()), example)
-            .await;
-        if answer.status != 201 {
+        let sent = path
+            .replace("{tenant}", &tenant.to_string())
+            .replace("{link}", link["id"].as_str().unwrap());
+        let answer = match method {
+            "post" => app.post(&sent, example).await,
+            _ => app.put(&sent, example).await,
+        };
+        if !answer.status.is_success() {
             let field = answer.problem(422);
             assert!(
                 ["ca_pem", "link_id", "account_id"].contains(&field),
@@ -176,15 +194,31 @@ async fn answers_are_as_documented() {
     let tenant = app.tenant("acme").await;
     app.post(
         &format!("/v1/tenants/{}/auth-keys", tenant.id),
-        serde_json::json!({"name": "x"}),
+        json!({"name": "x"}),
     )
     .await
     .ok();
+    app.post(
+        &format!(
+            "/v1/tenants/{}/links/{}/maintenance-windows",
+            tenant.id, tenant.link
+        ),
+        json!({"begins_at": "2099-03-01T22:00:00Z", "ends_at": "2099-03-02T02:00:00Z", "reason": "patch"}),
+    )
+    .await
+    .ok();
+    link_watch::happened(&app, &tenant, "link_down");
     let conversation = app.text(&tenant, "+353861234567", "hello").await;
     let document = document();
     for (schema, path) in [
         ("Tenant", String::new()),
         ("Link", "/links".to_owned()),
+        ("LinkState", format!("/links/{}/state", tenant.link)),
+        ("LinkEvent", format!("/links/{}/events", tenant.link)),
+        (
+            "MaintenanceWindow",
+            format!("/links/{}/maintenance-windows", tenant.link),
+        ),
         ("Skillset", "/skillsets".to_owned()),
         ("Account", "/accounts".to_owned()),
         ("Number", "/numbers".to_owned()),

@@ -211,6 +211,31 @@ async fn other_pods_are_woken_by_everything_that_is_made() {
 }
 
 #[tokio::test]
+async fn other_pods_are_woken_by_what_changes_and_goes() {
+    let app = App::start().await;
+    let tenant = app.tenant("acme").await;
+    let base = format!("/v1/tenants/{}", tenant.id);
+    let windows = format!("{base}/links/{}/maintenance-windows", tenant.link);
+    let mut heard = app.deps.bus.subscribe(&[Topic::Tenants]);
+    assert_eq!(next(&mut heard).await, Wake::LookAgain);
+    let changed = Wake::TenantChanged { tenant: tenant.id };
+
+    app.put(&format!("{base}/chat-settings"), json!({})).await.ok();
+    assert_eq!(next(&mut heard).await, changed, "settings");
+    let link = json!({"name": "main", "url": "wss://other"});
+    app.put(&format!("{base}/links/{}", tenant.link), link).await.ok();
+    assert_eq!(next(&mut heard).await, changed, "a link");
+    let window =
+        json!({"begins_at": "2099-03-01T22:00:00Z", "ends_at": "2099-03-02T02:00:00Z", "reason": "patch"});
+    let window = app.post(&windows, window).await.ok();
+    assert_eq!(next(&mut heard).await, changed, "a window");
+    app.delete(&format!("{windows}/{}", window["id"].as_str().unwrap()))
+        .await
+        .ok();
+    assert_eq!(next(&mut heard).await, changed, "a window that is gone");
+}
+
+#[tokio::test]
 async fn tenants_come_in_pages() {
     let app = App::start().await;
     let mut made = Vec::new();

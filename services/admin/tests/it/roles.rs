@@ -15,8 +15,28 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     ("post", "/v1/tenants", &[PlatformAdmin, Engineer]),
     ("get", "/v1/tenants", &[PlatformAdmin, Engineer, Support]),
     ("get", "/v1/tenants/{tenant}", READERS),
+    ("get", "/v1/tenants/{tenant}/chat-settings", READERS),
+    ("put", "/v1/tenants/{tenant}/chat-settings", WRITERS),
     ("post", "/v1/tenants/{tenant}/links", WRITERS),
     ("get", "/v1/tenants/{tenant}/links", READERS),
+    ("put", "/v1/tenants/{tenant}/links/{link}", WRITERS),
+    ("get", "/v1/tenants/{tenant}/links/{link}/state", READERS),
+    ("get", "/v1/tenants/{tenant}/links/{link}/events", READERS),
+    (
+        "post",
+        "/v1/tenants/{tenant}/links/{link}/maintenance-windows",
+        WRITERS,
+    ),
+    (
+        "get",
+        "/v1/tenants/{tenant}/links/{link}/maintenance-windows",
+        READERS,
+    ),
+    (
+        "delete",
+        "/v1/tenants/{tenant}/links/{link}/maintenance-windows/{window}",
+        WRITERS,
+    ),
     ("post", "/v1/tenants/{tenant}/skillsets", WRITERS),
     ("get", "/v1/tenants/{tenant}/skillsets", READERS),
     ("post", "/v1/tenants/{tenant}/accounts", WRITERS),
@@ -43,7 +63,9 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
     let name = format!("n-{n}");
     match path.rsplit('/').next().unwrap() {
         "tenants" => json!({"slug": name, "name": name}),
-        "links" => json!({"name": name, "url": "wss://aacc"}),
+        "chat-settings" => json!({"language": "de"}),
+        "links" | "{link}" => json!({"name": name, "url": "wss://aacc"}),
+        "maintenance-windows" => window(),
         "skillsets" => json!({"name": name, "link_id": tenant.link}),
         "accounts" => json!({"name": name, "kind": "http", "settings": {"send_url": "https://x/"},
                              "secret": {"signing_secret": AUTH_TOKEN}}),
@@ -52,6 +74,20 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
         "auth-keys" => json!({"name": name}),
         other => panic!("no body for {other}"),
     }
+}
+
+fn window() -> Value {
+    json!({"begins_at": "2099-03-01T22:00:00Z", "ends_at": "2099-03-02T02:00:00Z", "reason": "patch"})
+}
+
+/// A window that can be taken back once.
+async fn planned(app: &App, tenant: &Tenant) -> String {
+    let path = format!(
+        "/v1/tenants/{}/links/{}/maintenance-windows",
+        tenant.id, tenant.link
+    );
+    let made = app.post(&path, window()).await.ok();
+    made["id"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -68,7 +104,13 @@ async fn every_endpoint_and_every_role() {
                 .replace("{tenant}", &tenant.id.to_string())
                 .replace("{conversation}", &conversation.to_string());
             let send = async |token: Option<&str>, n: usize| {
-                let body = (*method == "post").then(|| body(template, tenant, n));
+                let mut path = path.replace("{link}", &tenant.link);
+                if path.contains("{window}") {
+                    path = path.replace("{window}", &planned(&app, tenant).await);
+                }
+                let body = ["post", "put"]
+                    .contains(method)
+                    .then(|| body(template, tenant, n));
                 let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
                 app.send(method, &path, token, body.as_ref()).await
             };
@@ -81,7 +123,11 @@ async fn every_endpoint_and_every_role() {
                 let answer = send(Some(&token), n).await;
                 let case = format!("{role} {method} {path} (own: {mine})");
                 if allowed.contains(role) && mine {
-                    let success = if *method == "post" { 201 } else { 200 };
+                    let success = match *method {
+                        "post" => 201,
+                        "delete" => 204,
+                        _ => 200,
+                    };
                     assert_eq!(answer.status, success, "{case}: {}", answer.json);
                 } else {
                     assert_eq!(answer.status, 403, "{case}");

@@ -45,6 +45,16 @@ async fn each_refusal_names_its_field() {
         ("links", "swap_angle_brackets", json!("yes"), 400),
         ("links", "connects_per_second", json!(0), 422),
         ("links", "connects_per_second", json!(1e40), 422),
+        ("links", "server_name", json!("wss://aacc"), 422),
+        ("links", "addresses", json!(["aacc.example.com"]), 400),
+        ("links", "addresses", json!(vec!["192.0.2.1"; 17]), 422),
+        ("links", "addresses", json!(["192.0.2.1", "0.0.0.0"]), 422),
+        ("links", "secondary_url", json!("ws://aacc2"), 422),
+        ("links", "secondary_url", json!("wss://aacc"), 422),
+        ("links", "client_certificate_pem", json!(7), 400),
+        ("links", "client_key_pem", json!(1234567890123456u64), 400),
+        ("links", "proxy_url", json!("https://proxy:3128"), 422),
+        ("links", "proxy_url", json!("http://***@proxy:3128"), 422),
         ("skillsets", "name", json!(" WC_Default_Skillset"), 422),
         ("skillsets", "name", json!("WC_Default_Skillset"), 409),
         ("skillsets", "link_id", json!("main"), 400),
@@ -76,7 +86,7 @@ async fn each_refusal_names_its_field() {
             format!("{base}/{what}")
         };
         let answer = app.post(&path, body).await;
-        let named = answer.problem(*status).split('.').next().unwrap();
+        let named = answer.problem(*status).split(['.', '[']).next().unwrap();
         assert_eq!(named, *field, "{what} {value}: {}", answer.json);
     }
     assert!(
@@ -204,6 +214,7 @@ async fn a_tenant_that_is_not_there_is_not_found() {
         "/numbers",
         "/auth-keys",
         "/conversations",
+        "/chat-settings",
     ] {
         app.get(&format!("/v1/tenants/{nobody}{path}")).await.problem(404);
     }

@@ -1,13 +1,12 @@
 //! Redis to EWC: what is published is written as a `newMessage` to one of the open chats, in turn. Nothing is stored, nothing
 //! waits for an acknowledgement, a broken socket is not mended.
 
-use super::api::CHANNEL;
+use super::{api::CHANNEL, tls};
 use anyhow::{Context, Result, bail};
 use deadpool_redis::redis;
 use futures::{SinkExt, StreamExt};
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
-use std::sync::Arc;
 use tokio::{net::TcpStream, sync::mpsc};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_tungstenite::{
@@ -22,12 +21,7 @@ pub const READY: &str = "ready";
 
 /// Opens `chats` chats at the EWC server on `port` of localhost, waits until an agent is in each, and forwards.
 pub async fn run(port: u16, ca_pem: &str, redis_url: &str, chats: usize) -> Result<()> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes())?)?;
-    let tls = rustls::ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let tls = TlsConnector::from(Arc::new(tls));
+    let tls = tls(ca_pem)?;
     let mut lines = Vec::with_capacity(chats);
     for n in 0..chats {
         let socket = open(&tls, port, n)

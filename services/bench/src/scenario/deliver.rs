@@ -1,25 +1,23 @@
 //! A text in, a `newMessage` frame at AACC's side out, over wss. Every chat is open and has an agent, who only reads.
 //! Latency is from a text's moment to the frame's arrival at `aacc-sim`, on the same machine's clock.
 
-use super::{BareApi, Load, Number, Programs, SKILLSET, Sum, Target, ccm, make_tenants, tell, texts};
+use super::{
+    BareApi, Load, Number, Programs, Sum, Target,
+    aacc::{Aacc, agents_who_only_read},
+    ccm, make_tenants, tell, texts, write,
+};
 use crate::{
     bare::connector,
     load::Answered,
     process::Child,
-    report::{Latency, Report, Tally},
+    report::{Report, Tally},
     store::Store,
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use ccm_model::Clock;
 use ccm_testkit::{PgOptions, Stack};
-use serde::Deserialize;
-use serde_json::json;
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 use tokio::time::{Instant, sleep};
-use url::Url;
 
 const SCENARIO: &str = "deliver";
 const TENANTS: usize = 2;
@@ -52,12 +50,12 @@ pub async fn run(programs: &Programs, size: &Size, clock: &Clock, report: &mut R
     let script = write(stack.dir(), "agents.json", &agents_who_only_read())?;
     let redis = stack.redis().url();
 
-    let bare_aacc = Aacc::start("aacc-sim-bare", programs, &script, stack.dir()).await?;
+    let bare_aacc = Aacc::start("aacc-sim-bare", programs, &script, stack.dir(), false).await?;
     let ca = write(stack.dir(), "bare-ca.pem", &bare_aacc.ca_pem)?;
     let bare = BareApi::start(programs, &mut stack, Some(&redis)).await?;
     let bare_connector = bare_connector(programs, &stack, &bare_aacc, &ca, &redis, size.chats).await?;
 
-    let ccm_aacc = Aacc::start("aacc-sim-ccm", programs, &script, stack.dir()).await?;
+    let ccm_aacc = Aacc::start("aacc-sim-ccm", programs, &script, stack.dir(), false).await?;
     let numbers = make_tenants(
         &stack,
         TENANTS,
@@ -178,72 +176,6 @@ impl Line {
     }
 }
 
-/// An `aacc-sim` in a process of its own.
-struct Aacc {
-    chat_url: String,
-    ca_pem: String,
-    stats_url: String,
-    http: reqwest::Client,
-    _child: Child,
-}
-
-/// What its statistics are read for.
-#[derive(Deserialize)]
-struct Stats {
-    count: u64,
-    #[serde(flatten)]
-    latency: Latency,
-}
-
-impl Aacc {
-    async fn start(name: &'static str, programs: &Programs, script: &Path, dir: &Path) -> Result<Self> {
-        let script = script.display().to_string();
-        let free_port = "127.0.0.1:0";
-        let args = [
-            "--no-record",
-            "--listen",
-            free_port,
-            "--control",
-            free_port,
-            "--script",
-            &script,
-        ];
-        let mut child = Child::start(name, &programs.aacc_sim, args, &[], dir)?;
-        let chat_url = child.says("chat ").await?;
-        let control = child.says("control ").await?;
-        let control = Url::parse(&control)?;
-        let http = reqwest::Client::new();
-        let ca_pem = http.get(control.join("/control/ca.pem")?).send().await?;
-        Ok(Self {
-            chat_url,
-            ca_pem: ca_pem.error_for_status()?.text().await?,
-            stats_url: control.join("/control/stats")?.into(),
-            http,
-            _child: child,
-        })
-    }
-
-    async fn stats(&self) -> Result<Stats> {
-        let answer = self.http.get(&self.stats_url).send().await?.error_for_status()?;
-        answer.json().await.context("aacc-sim's statistics")
-    }
-
-    async fn reset(&self) -> Result<()> {
-        let url = format!("{}/reset", self.stats_url);
-        self.http.post(url).send().await?.error_for_status()?;
-        Ok(())
-    }
-}
-
-/// Agents who take every chat at once and say nothing.
-fn agents_who_only_read() -> String {
-    let script = json!({
-        "aacc": { "any_skillset": { "max_chats": null } },
-        "agents": [{ "skillset": SKILLSET, "chats_per_agent": null, "replies": [] }],
-    });
-    script.to_string()
-}
-
 async fn bare_connector(
     programs: &Programs,
     stack: &Stack,
@@ -252,10 +184,11 @@ async fn bare_connector(
     redis: &str,
     chats: u64,
 ) -> Result<Child> {
-    let port = Url::parse(&aacc.chat_url)?
-        .port()
-        .context("aacc-sim's address has no port")?;
-    let (port, ca, chats) = (port.to_string(), ca.display().to_string(), chats.to_string());
+    let (port, ca, chats) = (
+        aacc.port()?.to_string(),
+        ca.display().to_string(),
+        chats.to_string(),
+    );
     let args = [
         "bare-connector",
         "--port",
@@ -282,10 +215,4 @@ async fn acknowledged(store: &mut Store) -> Result<()> {
             _ => sleep(LOOK_AGAIN).await,
         }
     }
-}
-
-fn write(dir: &Path, name: &str, content: &str) -> Result<PathBuf> {
-    let file = dir.join(name);
-    std::fs::write(&file, content).with_context(|| format!("writing {}", file.display()))?;
-    Ok(file)
 }

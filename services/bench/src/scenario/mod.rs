@@ -1,6 +1,8 @@
 //! What is measured: ccm and its baseline in turn, both in processes of their own, on the same Postgres server.
 
+mod aacc;
 pub mod accept;
+pub mod chats;
 pub mod deliver;
 
 use crate::{
@@ -19,6 +21,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 use url::Url;
 
@@ -52,36 +55,38 @@ impl Programs {
     }
 }
 
-/// How much is measured.
+/// How much is measured of each scenario.
 pub struct Size {
-    pub accept: accept::Size,
-    pub deliver: deliver::Size,
+    pub accept: Option<accept::Size>,
+    pub deliver: Option<deliver::Size>,
+    pub chats: chats::Size,
 }
 
 impl Size {
-    /// Some seconds.
+    /// A minute.
     pub fn short() -> Self {
         Self {
-            accept: accept::Size {
+            accept: Some(accept::Size {
                 tenants: 2,
                 numbers: 2,
                 warm_up: 20,
                 loads: vec![Load::rate(100.0, 100), Load::most(8, 300)],
                 rounds: 1,
-            },
-            deliver: deliver::Size {
+            }),
+            deliver: Some(deliver::Size {
                 chats: 10,
                 warm_up: 20,
                 loads: vec![Load::rate(30.0, 60)],
                 rounds: 1,
-            },
+            }),
+            chats: chats::Size::short(),
         }
     }
 
-    /// Some minutes.
+    /// Half an hour, most of it pings.
     pub fn long() -> Self {
         Self {
-            accept: accept::Size {
+            accept: Some(accept::Size {
                 tenants: 4,
                 numbers: 5,
                 warm_up: 2_000,
@@ -91,13 +96,23 @@ impl Size {
                     Load::most(64, 10_000),
                 ],
                 rounds: 3,
-            },
-            deliver: deliver::Size {
+            }),
+            deliver: Some(deliver::Size {
                 chats: 50,
                 warm_up: 1_000,
                 loads: vec![Load::rate(100.0, 1_000), Load::rate(300.0, 3_000)],
                 rounds: 3,
-            },
+            }),
+            chats: chats::Size::of(vec![5_000, 10_000], Duration::from_secs(600)),
+        }
+    }
+
+    /// Only the live chats.
+    pub fn only(chats: chats::Size) -> Self {
+        Self {
+            accept: None,
+            deliver: None,
+            chats,
         }
     }
 }
@@ -108,6 +123,7 @@ pub struct Load {
     rate: Option<f64>,
     connections: u64,
     texts: u64,
+    tries: u32,
 }
 
 impl Load {
@@ -117,6 +133,7 @@ impl Load {
             rate: Some(per_s),
             connections: 64,
             texts,
+            tries: 1,
         }
     }
 
@@ -126,6 +143,15 @@ impl Load {
             rate: None,
             connections,
             texts,
+            tries: 1,
+        }
+    }
+
+    /// The same, and a text that is not taken is posted again, as providers do.
+    fn all(connections: u64, texts: u64) -> Self {
+        Self {
+            tries: 10,
+            ..Self::most(connections, texts)
         }
     }
 }
@@ -170,6 +196,7 @@ impl Target {
             connections: load.connections,
             texts: load.texts,
             rate: load.rate,
+            tries: load.tries,
             first: self.posted,
             request: self.request.clone(),
         };
@@ -355,6 +382,13 @@ fn ccm(stack: &Stack, roles: &[&str], numbers: Vec<Number>, customers: Option<u6
     let pids = roles.iter().map(|role| pid(stack, role)).collect::<Result<_>>()?;
     let to = numbers[0].to;
     Ok(Target::new(CCM, to, texts(numbers, customers), pids))
+}
+
+/// A file of the run.
+fn write(dir: &Path, name: &str, content: &str) -> Result<PathBuf> {
+    let file = dir.join(name);
+    std::fs::write(&file, content).with_context(|| format!("writing {}", file.display()))?;
+    Ok(file)
 }
 
 fn tell(step: &str) {

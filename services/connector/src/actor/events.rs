@@ -1,12 +1,12 @@
 //! What a chat's events do: to the line, to the store, to the phone.
 
-use super::{Actor, DATABASE_PAUSE};
-use crate::translate;
+use super::{Actor, persist, start::Start};
+use crate::{policy::Phone, translate};
 use ccm_bus::Wake;
-use ccm_db::{ActorContext, AgentText, DbError, PendingText, RoomState};
+use ccm_db::{AgentText, DbError, NewChat, PendingText, RoomState};
 use ccm_ewc_proto::{
     heard::{Fingerprint, Replay},
-    session::{self, CloseReason, Event, Sender},
+    session::{self, CloseReason, Event, Moment, Sender},
     text,
 };
 use ccm_model::{ChatId, MessageId};
@@ -14,21 +14,34 @@ use ccm_runtime::trace;
 use tokio::time::Instant;
 use tracing::Instrument;
 
+/// Words out of the chat, as they came.
+struct Heard<'a> {
+    name: &'a str,
+    raw: &'a str,
+    timestamp_ms: Option<i64>,
+    after_resume: bool,
+    moment: Moment,
+}
+
 impl Actor {
     /// What happened in the chat. `Some`: it is over.
     pub(super) async fn take(
         &mut self,
         event: Event,
-        context: &ActorContext,
+        start: &mut Start,
     ) -> Result<Option<CloseReason>, DbError> {
+        let now = Instant::now();
         match event {
             Event::ChatOpened { guid, key } => {
                 self.logged_in = true;
-                self.opened(&translate::stored_guid(&guid), key.expose(), context)
-                    .await?
+                self.opened(&translate::stored_guid(&guid), key.expose(), start)
+                    .await?;
+                start.policy.opened(now);
+                start.policy.logged_in(now);
             }
             Event::Resumed { rekeyed } => {
                 self.logged_in = true;
+                start.policy.logged_in(now);
                 metrics::counter!("ccm_connector_resumes_total").increment(1);
                 if let (Some(chat), Some(key)) = (self.chat, rekeyed) {
                     let fence = self.fence;
@@ -37,10 +50,16 @@ impl Actor {
             }
             Event::SessionExpired => {
                 metrics::counter!("ccm_connector_sessions_expired_total").increment(1);
-                self.replay = Replay::default();
+                self.replay = Some(Replay::default());
             }
-            Event::AgentPresent(present) => self.room(present).await?,
-            Event::TextDelivered { .. } => self.delivered().await?,
+            Event::AgentPresent(present) => {
+                start.policy.room(present, now);
+                self.room(present).await?;
+            }
+            Event::TextDelivered { .. } => {
+                start.policy.customer_spoke(now);
+                self.delivered().await?;
+            }
             Event::TextHeld { .. } => self.held().await?,
             Event::TextInDoubt { .. } => {
                 metrics::counter!("ccm_connector_texts_in_doubt_total").increment(1);
@@ -53,11 +72,19 @@ impl Actor {
                 timestamp_ms,
                 sender,
                 after_resume,
+                moment,
             } => {
                 let own = sender == Sender::Customer
-                    || (after_resume && sender == Sender::Unknown && *name == *translate::CUSTOMER_NAME);
+                    || (after_resume && sender == Sender::Unknown && *name == *start.name);
                 if !own {
-                    self.agent_wrote(&name, &text, timestamp_ms).await?;
+                    let heard = Heard {
+                        name: &name,
+                        raw: &text,
+                        timestamp_ms,
+                        after_resume,
+                        moment,
+                    };
+                    self.agent_wrote(&heard, start).await?;
                 }
             }
             Event::PagePush {
@@ -65,14 +92,34 @@ impl Actor {
                 url,
                 message,
                 timestamp_ms,
-                ..
+                after_resume,
             } => {
                 let text = match message {
                     Some(words) if !words.trim().is_empty() => format!("{} {}", &*words, &*url),
                     _ => url.to_string(),
                 };
-                self.agent_wrote(&name, &text, timestamp_ms).await?;
+                let heard = Heard {
+                    name: &name,
+                    raw: &text,
+                    timestamp_ms,
+                    after_resume,
+                    moment: Moment::Later,
+                };
+                self.agent_wrote(&heard, start).await?;
             }
+            Event::FileTransfer { name, file, .. } => {
+                metrics::counter!("ccm_connector_files_offered_total").increment(1);
+                start.policy.file_offered(&name, &file);
+            }
+            Event::OnHold { comfort_groups, urls } => start.policy.on_hold(&comfort_groups, &urls, now),
+            Event::QueueStatus(status) => start.policy.queue_status(&status, now),
+            Event::RouteCancelled => start.policy.no_agents(),
+            Event::Left {
+                reason,
+                remaining,
+                end,
+                ..
+            } => start.policy.left(reason.as_ref(), remaining, end, now),
             Event::LinkLost { why } => {
                 metrics::counter!("ccm_connector_links_lost_total", "why" => loss_label(&why)).increment(1);
                 if std::mem::take(&mut self.logged_in) {
@@ -80,10 +127,8 @@ impl Actor {
                 } else {
                     tracing::debug!(conversation.id = %self.conversation, why = ?why, "login failed; trying again");
                 }
-                // Now, for nobody says that AACC answers the login before it sends the transcript.
-                if let Some(chat) = self.chat {
-                    self.load_replay(chat).await?;
-                }
+                // What is stored by now can come again; it is read when something does.
+                self.replay = None;
             }
             Event::ConnectFailed { attempt } => {
                 metrics::counter!("ccm_connector_connect_failures_total").increment(1);
@@ -100,19 +145,14 @@ impl Actor {
                 }
             }
             Event::Maintenance => {
-                tracing::info!(link.id = %context.link.id, conversation.id = %self.conversation, "AACC shuts down for maintenance; texts are held");
+                start.policy.maintenance();
+                tracing::info!(link.id = %start.reach.row.id, conversation.id = %self.conversation, "AACC shuts down for maintenance; texts are held");
             }
             Event::Closed(reason) => {
                 self.put_back();
                 return Ok(Some(reason));
             }
-            Event::ReadyForText
-            | Event::Joined { .. }
-            | Event::Left { .. }
-            | Event::AgentTyping { .. }
-            | Event::QueueStatus(_)
-            | Event::OnHold { .. }
-            | Event::RouteCancelled => {}
+            Event::ReadyForText | Event::Joined { .. } | Event::AgentTyping { .. } => {}
         }
         Ok(None)
     }
@@ -125,21 +165,27 @@ impl Actor {
         }
     }
 
-    async fn opened(&mut self, guid: &str, key: &str, context: &ActorContext) -> Result<(), DbError> {
+    async fn opened(&mut self, guid: &str, key: &str, start: &Start) -> Result<(), DbError> {
         let row: ChatId = self.deps.ids.next();
-        let (fence, conversation, link) = (self.fence, self.conversation, context.link.id);
+        let (fence, conversation, link) = (self.fence, self.conversation, start.reach.row.id);
         let at = self.now();
-        persist!(self, |db| db.chat_opened(
-            &fence,
-            conversation,
+        let lost = self
+            .chat
+            .map(|_| at + time::Duration::seconds(start.settings.limits.left_behind_s.into()));
+        if let (Some(until), Some(place)) = (lost, &self.place) {
+            place.leave_behind(until);
+        }
+        let chat = NewChat {
+            id: row,
             link,
-            row,
             guid,
             key,
-            at
-        ))?;
+            skillset: &start.skillset,
+            lost_counts_until: lost,
+        };
+        persist!(self, |db| db.chat_opened(&fence, conversation, &chat, at))?;
         self.chat = Some(row);
-        self.replay = Replay::default();
+        self.replay = Some(Replay::default());
         metrics::counter!("ccm_connector_chats_opened_total").increment(1);
         Ok(())
     }
@@ -160,6 +206,7 @@ impl Actor {
             return Ok(());
         };
         self.fruitful = true;
+        self.note = None;
         let (fence, at) = (self.fence, self.now());
         persist!(self, |db| db.text_delivered(&fence, text.message, at))?;
         metrics::counter!("ccm_connector_texts_delivered_total").increment(1);
@@ -210,13 +257,37 @@ impl Actor {
         Ok(())
     }
 
-    /// Stores what an agent wrote and hands it to dispatch; a repeat from a replayed transcript is left out.
-    async fn agent_wrote(&mut self, name: &str, raw: &str, timestamp_ms: Option<i64>) -> Result<(), DbError> {
-        let print = Fingerprint::of(timestamp_ms, name, raw);
-        if self.replay.is_repeat(print) {
-            metrics::counter!("ccm_connector_replayed_texts_total").increment(1);
+    async fn is_repeat(&mut self, print: Fingerprint) -> Result<bool, DbError> {
+        if self.replay.is_none() {
+            let (conversation, chat) = (self.conversation, self.chat);
+            let heard = match chat {
+                Some(chat) => persist!(self, |db| db.heard(conversation, chat))?,
+                None => Vec::new(),
+            };
+            let heard = heard
+                .into_iter()
+                .map(|(print, times)| (Fingerprint::from_bytes(print), times));
+            self.replay = Some(Replay::new(heard));
+        }
+        Ok(self.replay.as_mut().is_some_and(|replay| replay.is_repeat(print)))
+    }
+
+    /// Stores what an agent wrote and hands it to dispatch; a repeat from a replayed transcript is left out, and so is what
+    /// the tenant does not want on the phone.
+    async fn agent_wrote(&mut self, heard: &Heard<'_>, start: &mut Start) -> Result<(), DbError> {
+        let print = Fingerprint::of(heard.timestamp_ms, heard.name, heard.raw);
+        if heard.after_resume && self.is_repeat(print).await? {
+            metrics::counter!("ccm_connector_agent_texts_repeated_total").increment(1);
             return Ok(());
         }
+        let readable = text::from_agent(heard.raw);
+        let Phone::Text(words) = start
+            .policy
+            .words(heard.name, &readable, heard.moment, Instant::now())
+        else {
+            metrics::counter!("ccm_connector_system_texts_total").increment(1);
+            return Ok(());
+        };
         let Some(chat) = self.chat else {
             metrics::counter!("ccm_connector_agent_texts_without_chat_total").increment(1);
             tracing::error!(conversation.id = %self.conversation, "AACC sent a text before it gave a chat; it is dropped");
@@ -224,15 +295,15 @@ impl Actor {
         };
         self.fruitful = true;
         let span = tracing::info_span!("connector.agent_text", conversation.id = %self.conversation);
-        let bodies = translate::bodies(&text::from_agent(raw));
+        let bodies = translate::bodies(&words);
         let last = bodies.len().saturating_sub(1);
         for (n, body) in bodies.into_iter().enumerate() {
             let text = AgentText {
                 message: self.deps.ids.next::<MessageId>(),
-                author: name.replace('\0', ""),
+                author: heard.name.replace('\0', ""),
                 body,
                 heard: (n == last).then(|| *print.as_bytes()),
-                written_at: translate::written_at(timestamp_ms),
+                written_at: translate::written_at(heard.timestamp_ms),
                 trace: span.in_scope(trace::current_traceparent),
             };
             let (fence, conversation, at) = (self.fence, self.conversation, self.now());

@@ -6,7 +6,9 @@
 #![allow(clippy::disallowed_methods)]
 
 mod agents;
+mod chats;
 mod faults;
+mod links;
 mod ownership;
 mod rig;
 mod settings;

@@ -1,6 +1,6 @@
 //! Who speaks for a tenant, and how it changes hands.
 
-use crate::rig::{IDS, PATIENCE, Rig, agent, open_chat, received, sim};
+use crate::rig::{IDS, PATIENCE, Rig, agent, open_chat, received, sim, until};
 use ccm_aacc_sim::{Link, NewConnections, Tls};
 use ccm_model::{MessageState, PodId};
 use std::time::Duration;
@@ -153,4 +153,54 @@ async fn a_pod_that_loses_a_tenant_falls_silent() {
     assert_eq!(received(&sim), ["1", "2"]);
     assert!(all.iter().all(|m| m.resends == 0));
     assert_eq!((sim.chats().len(), sim.chats()[0].resumes), (1, 1));
+}
+
+/// A pod that comes gets the tenants that rendezvous hashing gives it, and no other: their chats go on there under the same
+/// guid, the others' sockets are not touched.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_that_comes_gets_its_share() {
+    let (rig, sim) = (Rig::new().await, sim(Tls::Plain).await);
+    let first = rig.pod();
+    let mut chats = Vec::new();
+    for n in 1..=10 {
+        let tenant = rig.tenant(n, &sim, None).await;
+        let conversation = rig.text(tenant, n, "1").await;
+        let chat = sim
+            .wait_for_chat(|c| c.received == 0 && c.agents.is_empty(), PATIENCE)
+            .await
+            .unwrap();
+        sim.join(chat.guid, agent()).unwrap();
+        rig.until_state(tenant, conversation, MessageState::Delivered, 1)
+            .await;
+        chats.push((n, tenant, conversation));
+    }
+    let owners = || {
+        let all = rig.sql("SELECT coalesce(string_agg(tenant_id::text || pod_id::text, ',' ORDER BY tenant_id), '') FROM lease");
+        all.split(',').map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = owners();
+    let second = rig.pod();
+    until("the tenants are shared", async || {
+        let pods = rig.sql("SELECT count(DISTINCT pod_id) FROM lease WHERE pod_id IS NOT NULL");
+        let free = rig.sql("SELECT count(*) FROM lease WHERE pod_id IS NULL");
+        (pods == "2" && free == "0").then_some(())
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let after = owners();
+    let moved = before.iter().filter(|o| !after.contains(o)).count();
+    assert!((1..10).contains(&moved), "{moved} of 10 moved");
+    for (n, tenant, conversation) in &chats {
+        rig.text(*tenant, *n, "2").await;
+        let all = rig
+            .until_state(*tenant, *conversation, MessageState::Delivered, 2)
+            .await;
+        assert!(all.iter().all(|m| m.resends == 0), "nothing was in doubt");
+    }
+    let chats = sim.chats();
+    assert_eq!(chats.len(), 10, "every chat goes on under its guid");
+    let resumed = chats.iter().filter(|c| c.resumes > 0).count();
+    assert_eq!(resumed, moved, "who stays is not touched");
+    assert!(sim.violations().is_empty(), "{:?}", sim.violations());
+    drop((first, second));
 }

@@ -2,7 +2,7 @@
 
 use ccm_aacc_sim::{Agent, ChatState, ChatView, Config, Sim, Tls};
 use ccm_bus::Bus;
-use ccm_connector::{Connector, SessionConfig, Settings};
+use ccm_connector::{Connector, LinkConfig, SessionConfig, Settings};
 use ccm_db::{
     Accepted, Db, DbConfig, IncomingText, KeyRing, LeaseTimes, MessageRow, NewAccount, NewLink, NewNumber,
     NewSkillset, Route, Scheme,
@@ -120,6 +120,7 @@ impl Rig {
             ca_pem,
             swap_angle_brackets: true,
             connects_per_second: 100.0,
+            reach: Default::default(),
         })
         .await
         .unwrap();
@@ -149,6 +150,31 @@ impl Rig {
                 account,
             },
             ours,
+        }
+    }
+
+    /// Another number of a tenant, to the same skillset.
+    pub async fn number_of(&self, tenant: Tenant, n: u32) -> Tenant {
+        let (number, ours) = (IDS.next(), 91_000 + n);
+        let db = self.db.tenant(tenant.id);
+        let skillset = db.skillsets().await.unwrap()[0].id;
+        db.create_number(NewNumber {
+            id: number,
+            address: &canary::number(ours).parse().unwrap(),
+            account: tenant.route.account,
+            skillset,
+            per_second: 100.0,
+        })
+        .await
+        .unwrap();
+        let route = Route {
+            number,
+            ..tenant.route
+        };
+        Tenant {
+            route,
+            ours,
+            ..tenant
         }
     }
 
@@ -254,6 +280,11 @@ impl Pod {
                     backoff_base: Duration::from_millis(50),
                     backoff_cap: Duration::from_millis(500),
                     ..session
+                },
+                link: LinkConfig {
+                    open_base: Duration::from_millis(100),
+                    open_cap: Duration::from_millis(1000),
+                    ..LinkConfig::default()
                 },
             },
         };

@@ -80,9 +80,7 @@ async fn a_text_waits_and_is_answered(browser: &Browser) -> Result<()> {
     browser
         .see(DESK, "[Agent]Welcome to the Avaya Contact Center.")
         .await?;
-    browser
-        .see(PHONE, "[Agent] Welcome to the Avaya Contact Center.")
-        .await?;
+    browser.see(PHONE, "Welcome to the Avaya Contact Center.").await?;
     browser.see(DESK, "[Customer]Is a ‹ b? ‹b›now‹/b›").await?;
     browser.see(".tick[aria-label='the agent has it']", "✓✓").await?;
     browser.see("#journey-mo .done", "acknowledged after").await?;

@@ -139,6 +139,7 @@ impl Rig {
             ca_pem: None,
             swap_angle_brackets: true,
             connects_per_second: 10.0,
+            reach: Default::default(),
         })
         .await
         .unwrap();
@@ -195,17 +196,17 @@ impl Rig {
             panic!("a text with an id of its own is new");
         };
         let (db, chat) = (self.db.tenant(tenant.id), IDS.next());
-        db.chat_opened(
-            &tenant.fence,
-            conversation,
-            tenant.link,
-            chat,
-            "4711",
-            "key",
-            now(),
-        )
-        .await
-        .unwrap();
+        let new = ccm_db::NewChat {
+            id: chat,
+            link: tenant.link,
+            guid: "4711",
+            key: "key",
+            skillset: "WC_Default_Skillset",
+            lost_counts_until: None,
+        };
+        db.chat_opened(&tenant.fence, conversation, &new, now())
+            .await
+            .unwrap();
         db.text_delivered(&tenant.fence, message, now()).await.unwrap();
         Chat {
             tenant,

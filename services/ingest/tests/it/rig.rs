@@ -103,6 +103,7 @@ impl Rig {
             ca_pem: None,
             swap_angle_brackets: true,
             connects_per_second: 10.0,
+            reach: Default::default(),
         })
         .await
         .unwrap();

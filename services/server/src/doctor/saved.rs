@@ -3,8 +3,8 @@
 use super::DoctorRequest;
 use crate::roles;
 use anyhow::{Context, Result, bail};
-use ccm_db::{Db, LinkRow, Scheme};
-use ccm_doctor::{Plan, Target};
+use ccm_db::{Db, LinkRow};
+use ccm_doctor::Plan;
 use ccm_model::TenantId;
 use ccm_runtime::Config;
 
@@ -24,9 +24,12 @@ pub async fn plan(request: &DoctorRequest, tenant: &str, config: &Config) -> Res
             .filter(|row| row.link == link.id);
         skillsets = of_link.map(|row| row.name).collect();
     }
+    let secrets = rows.link_secrets(link.id).await?;
+    let (primary, secondary) = ccm_connector::targets(&link, &secrets);
     Ok(Plan {
         ping_every: config.connector.ping,
-        ..request.plan_for(target(&link), skillsets)
+        secondary,
+        ..request.plan_for(primary, skillsets)
     })
 }
 
@@ -65,18 +68,5 @@ fn choose(links: Vec<LinkRow>, name: Option<&str>, tenant: &str) -> Result<LinkR
         (Some(link), None) => Ok(link),
         (None, _) => bail!("tenant {tenant} has no such link; it has: {names}"),
         (Some(_), Some(_)) => bail!("tenant {tenant} has several links; name one with --link: {names}"),
-    }
-}
-
-/// A saved link, ready to dial.
-fn target(row: &LinkRow) -> Target {
-    let target = match row.scheme {
-        Scheme::Wss => Target::wss(&row.host, row.port),
-        Scheme::Ws => Target::ws(&row.host, row.port),
-    };
-    Target {
-        path: row.path.clone(),
-        ca_pem: row.ca_pem.clone(),
-        ..target
     }
 }

@@ -6,6 +6,8 @@ mod cuts;
 mod doctor;
 mod kills;
 mod play;
+mod pods;
+mod recovery;
 mod redaction;
 mod shutdown;
 mod soak;

@@ -1,0 +1,214 @@
+//! Texts to the phone: an agent's, and the tenant's notices.
+
+use crate::{DbError, Fence, TenantDb, storable::storable};
+use ccm_model::{Address, Body, ChatId, ConversationId, Id, MessageId, Origin, TraceParent};
+use serde_json::Value;
+use sqlx::{Postgres, Row, Transaction};
+use time::OffsetDateTime;
+
+/// What an agent wrote, to be stored and sent to the phone.
+#[derive(Debug, Clone)]
+pub struct AgentText {
+    pub message: MessageId,
+    pub author: String,
+    pub body: Body,
+    /// Fingerprint of timestamp, name and text. `None` on all but the last part of a text that had to be cut.
+    pub heard: Option<[u8; 32]>,
+    /// As AACC says.
+    pub written_at: Option<OffsetDateTime>,
+    pub trace: Option<TraceParent>,
+}
+
+/// The tenant's words for something that happened, to be sent to the phone.
+#[derive(Debug, Clone)]
+pub struct Notice {
+    pub message: MessageId,
+    /// Which notice it is; stands as the text's author.
+    pub kind: &'static str,
+    pub body: Body,
+    pub chat: Option<ChatId>,
+    /// What the chat's customer has been told by now, stored with it.
+    pub told: Option<Value>,
+}
+
+/// What became of a notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    Stored,
+    /// The customer's last text from us says the same: it was left out.
+    Repeated,
+}
+
+struct Mt<'a> {
+    message: MessageId,
+    conversation: ConversationId,
+    chat: Option<ChatId>,
+    origin: Origin,
+    author: &'a str,
+    body: &'a Body,
+    heard: Option<&'a [u8; 32]>,
+    written_at: Option<OffsetDateTime>,
+    trace: Option<&'a TraceParent>,
+}
+
+impl TenantDb<'_> {
+    /// Stores an agent's text and puts it in the line to the phone, in one transaction. A customer who cannot be answered
+    /// (an alphanumeric sender) gets nothing: the text is stored as failed.
+    ///
+    /// Can be called again with the same message id when it is not known whether a call was committed.
+    pub async fn agent_said(
+        &self,
+        fence: &Fence,
+        conversation: ConversationId,
+        chat: ChatId,
+        text: &AgentText,
+        at: OffsetDateTime,
+    ) -> Result<(), DbError> {
+        let mut tx = self.fenced(fence).await?;
+        let mt = Mt {
+            message: text.message,
+            conversation,
+            chat: Some(chat),
+            origin: Origin::Agent,
+            author: &text.author,
+            body: &text.body,
+            heard: text.heard.as_ref(),
+            written_at: text.written_at,
+            trace: text.trace.as_ref(),
+        };
+        if self.put_in_line(&mut tx, &mt, at).await? {
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// Stores a notice and puts it in the line to the phone, unless the last text from us says the same: nobody is told
+    /// a thing twice in a row.
+    ///
+    /// Can be called again with the same message id when it is not known whether a call was committed.
+    pub async fn say(
+        &self,
+        fence: &Fence,
+        conversation: ConversationId,
+        notice: &Notice,
+        at: OffsetDateTime,
+    ) -> Result<Said, DbError> {
+        let mut tx = self.fenced(fence).await?;
+        sqlx::query("SELECT 1 FROM conversation WHERE tenant_id = $1 AND id = $2 FOR UPDATE")
+            .bind(self.tenant.uuid())
+            .bind(conversation.uuid())
+            .execute(&mut *tx)
+            .await?;
+        if let (Some(chat), Some(told)) = (notice.chat, &notice.told) {
+            sqlx::query("UPDATE chat SET told = $3 WHERE tenant_id = $1 AND id = $2")
+                .bind(self.tenant.uuid())
+                .bind(chat.uuid())
+                .bind(told)
+                .execute(&mut *tx)
+                .await?;
+        }
+        let last = sqlx::query(
+            "SELECT origin, author, body FROM message
+             WHERE tenant_id = $1 AND conversation_id = $2 AND direction = 'mt' ORDER BY seq DESC LIMIT 1",
+        )
+        .bind(self.tenant.uuid())
+        .bind(conversation.uuid())
+        .fetch_optional(&mut *tx)
+        .await?;
+        if let Some(last) = last
+            && last.try_get::<&str, _>("origin")? == Origin::System.as_str()
+            && last.try_get::<Option<&str>, _>("author")? == Some(notice.kind)
+            && last.try_get::<&str, _>("body")? == notice.body.as_str()
+        {
+            tx.commit().await?;
+            return Ok(Said::Repeated);
+        }
+        let mt = Mt {
+            message: notice.message,
+            conversation,
+            chat: notice.chat,
+            origin: Origin::System,
+            author: notice.kind,
+            body: &notice.body,
+            heard: None,
+            written_at: None,
+            trace: None,
+        };
+        if self.put_in_line(&mut tx, &mt, at).await? {
+            tx.commit().await?;
+        }
+        Ok(Said::Stored)
+    }
+
+    /// False when it was stored by an earlier call whose answer was lost; the transaction is to be rolled back then.
+    async fn put_in_line(
+        &self,
+        tx: &mut Transaction<'static, Postgres>,
+        mt: &Mt<'_>,
+        at: OffsetDateTime,
+    ) -> Result<bool, DbError> {
+        let row = sqlx::query(
+            "UPDATE conversation SET next_seq = next_seq + 1, last_activity_at = $3
+             WHERE tenant_id = $1 AND id = $2 RETURNING next_seq - 1 AS seq, customer_address",
+        )
+        .bind(self.tenant.uuid())
+        .bind(mt.conversation.uuid())
+        .bind(at)
+        .fetch_optional(&mut **tx)
+        .await?
+        .ok_or(DbError::NotFound("conversation"))?;
+        let seq: i64 = row.try_get("seq")?;
+        let customer: Address = row.try_get::<&str, _>("customer_address")?.parse()?;
+        let answerable = customer.can_be_answered();
+        let stored = sqlx::query(
+            "INSERT INTO message (id, tenant_id, conversation_id, chat_id, seq, direction, origin, author, body, state,
+                                  error_code, error_detail, trace_parent, heard, written_at, created_at, updated_at)
+             VALUES ($1, $2, $3, $4, $5, 'mt', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)",
+        )
+        .bind(mt.message.uuid())
+        .bind(self.tenant.uuid())
+        .bind(mt.conversation.uuid())
+        .bind(mt.chat.map(Id::uuid))
+        .bind(seq)
+        .bind(mt.origin.as_str())
+        .bind(storable(mt.author))
+        .bind(mt.body.as_str())
+        .bind(if answerable { "queued" } else { "failed" })
+        .bind((!answerable).then_some("ccm:unanswerable"))
+        .bind((!answerable).then_some("the customer's address is a sender name, which cannot receive texts"))
+        .bind(mt.trace.map(TraceParent::as_str))
+        .bind(mt.heard.map(|h| &h[..]))
+        .bind(mt.written_at)
+        .bind(at)
+        .execute(&mut **tx)
+        .await;
+        match stored.map_err(DbError::from) {
+            Ok(_) => {}
+            Err(DbError::Conflict { missing: false, .. }) => return Ok(false),
+            Err(e) => return Err(e),
+        }
+        if !answerable {
+            return Ok(true);
+        }
+        // The no-op update locks the line, so that dispatch cannot drop it as empty at the same moment.
+        sqlx::query(
+            "INSERT INTO outbox_line (conversation_id, tenant_id, due_at) VALUES ($1, $2, now())
+             ON CONFLICT (conversation_id) DO UPDATE SET due_at = outbox_line.due_at",
+        )
+        .bind(mt.conversation.uuid())
+        .bind(self.tenant.uuid())
+        .execute(&mut **tx)
+        .await?;
+        sqlx::query(
+            "INSERT INTO outbox (message_id, tenant_id, conversation_id, seq, created_at) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(mt.message.uuid())
+        .bind(self.tenant.uuid())
+        .bind(mt.conversation.uuid())
+        .bind(seq)
+        .bind(at)
+        .execute(&mut **tx)
+        .await?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,212 @@
+//! Who the customer is, in AACC's words: intrinsics and custom fields, as the tenant maps them.
+
+use ccm_db::{ActorContext, PreviousChat};
+use ccm_ewc_proto::frame::{CustomField, Intrinsics};
+use ccm_model::Address;
+use phonenumber::Mode;
+use serde_json::Value;
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// Characters of the first text that agents see before they accept.
+const FIRST_TEXT_CHARS: usize = 200;
+
+/// A number in the three parts that AACC's forms have.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct NumberParts {
+    /// `+353`; empty for what is no full number.
+    pub country: String,
+    pub area: String,
+    pub number: String,
+}
+
+impl NumberParts {
+    /// Splits a number as it is written in international format: the first group after the country is the area.
+    pub fn of(address: &Address) -> Self {
+        let Address::E164(full) = address else {
+            return Self {
+                number: address.as_str().to_owned(),
+                ..Self::default()
+            };
+        };
+        let whole = || Self {
+            number: full.trim_start_matches('+').to_owned(),
+            ..Self::default()
+        };
+        let Ok(parsed) = phonenumber::parse(None, full) else {
+            return whole();
+        };
+        let written = parsed.format().mode(Mode::International).to_string();
+        let mut groups = written
+            .split([' ', '-', '(', ')', '/', '.'])
+            .filter(|g| !g.is_empty());
+        let Some(country) = groups.next().filter(|c| c.starts_with('+')) else {
+            return whole();
+        };
+        let groups: Vec<&str> = groups.collect();
+        let (area, number) = match groups.split_first() {
+            Some((area, rest)) if !rest.is_empty() => (*area, rest.concat()),
+            _ => ("", groups.concat()),
+        };
+        Self {
+            country: country.to_owned(),
+            area: area.to_owned(),
+            number,
+        }
+    }
+}
+
+/// What the templates of a tenant's fields can name.
+pub(crate) struct Known<'a> {
+    pub context: &'a ActorContext,
+    /// The text that opens the chat.
+    pub first_text: Option<&'a str>,
+    pub previous: Option<&'a PreviousChat>,
+    pub now: OffsetDateTime,
+}
+
+impl Known<'_> {
+    /// AACC's intrinsics for this customer.
+    pub fn intrinsics(&self) -> Intrinsics {
+        let parts = NumberParts::of(&self.context.customer_address);
+        let view = &self.context.settings.customer;
+        let name = self.about("name");
+        let custom_fields = view.fields.iter().filter_map(|field| {
+            let value = fill(&field.value, |word| self.word(word, &parts));
+            (!value.trim().is_empty()).then(|| CustomField {
+                title: field.title.clone(),
+                value: value.into(),
+            })
+        });
+        let custom_fields = custom_fields.collect();
+        Intrinsics {
+            name: if name.is_empty() { view.name.clone() } else { name }.into(),
+            email: self.about("email").into(),
+            skillset: self.context.skillset.clone(),
+            country: parts.country,
+            area: parts.area.into(),
+            phone_number: parts.number.into(),
+            custom_fields,
+        }
+    }
+
+    /// What is said in front of the first text of a chat that goes on from an earlier one.
+    pub fn reopen_note(&self) -> Option<String> {
+        let settings = &self.context.settings;
+        let words = settings
+            .life
+            .reopen_note
+            .as_ref()?
+            .in_language(&self.language())?;
+        self.recent()?;
+        let parts = NumberParts::default();
+        Some(fill(words, |word| self.word(word, &parts)))
+    }
+
+    /// The customer's own language, where known, else the tenant's.
+    pub fn language(&self) -> String {
+        let own = self.about("language");
+        if own.is_empty() {
+            self.context.settings.language.clone()
+        } else {
+            own
+        }
+    }
+
+    fn recent(&self) -> Option<&PreviousChat> {
+        let within = Duration::seconds(self.context.settings.life.reopen_within_s.into());
+        self.previous.filter(|p| self.now - p.ended_at <= within)
+    }
+
+    fn about(&self, key: &str) -> String {
+        match &self.context.about[key] {
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            other => other.to_string(),
+        }
+    }
+
+    fn word(&self, word: &str, parts: &NumberParts) -> Option<String> {
+        Some(match word {
+            "channel" => "SMS".to_owned(),
+            "customer" => self.context.customer_address.as_str().to_owned(),
+            "ours" => self.context.our_address.as_str().to_owned(),
+            "country" => parts.country.clone(),
+            "area" => parts.area.clone(),
+            "number" => parts.number.clone(),
+            "language" => self.language(),
+            "name" | "email" | "context" => self.about(word),
+            "first_text" => self.first_text.map(beginning).unwrap_or_default(),
+            "last_agent" => self.recent().and_then(|p| p.agent.clone()).unwrap_or_default(),
+            "last_ended" => self
+                .recent()
+                .and_then(|p| p.ended_at.replace_nanosecond(0).ok()?.format(&Rfc3339).ok())
+                .unwrap_or_default(),
+            _ => return None,
+        })
+    }
+}
+
+fn beginning(text: &str) -> String {
+    text.chars().take(FIRST_TEXT_CHARS).collect()
+}
+
+/// Fills a template's `{words}` in one pass, so that a text which looks like one stays as it is. Unknown ones stay.
+pub(crate) fn fill(template: &str, word: impl Fn(&str) -> Option<String>) -> String {
+    let mut filled = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some(open) = rest.find('{') {
+        filled.push_str(&rest[..open]);
+        rest = &rest[open..];
+        let known = rest
+            .find('}')
+            .and_then(|close| Some((word(&rest[1..close])?, close)));
+        let (text, used) = match &known {
+            Some((text, close)) => (text.as_str(), close + 1),
+            None => ("{", 1),
+        };
+        filled.push_str(text);
+        rest = &rest[used..];
+    }
+    filled.push_str(rest);
+    filled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(number: &str) -> (String, String, String) {
+        let parts = NumberParts::of(&number.parse().unwrap());
+        (parts.country, parts.area, parts.number)
+    }
+
+    #[test]
+    fn numbers_are_split_as_their_countries_write_them() {
+        for (number, country, area, rest) in [
+            ("+14697206211", "+1", "469", "7206211"),
+            ("+353871234567", "+353", "87", "1234567"),
+            ("+35312345678", "+353", "1", "2345678"),
+            ("+442071234567", "+44", "20", "71234567"),
+            ("+493012345678", "+49", "30", "12345678"),
+            ("72345", "", "", "72345"),
+        ] {
+            assert_eq!(
+                parts(number),
+                (country.into(), area.into(), rest.into()),
+                "{number}"
+            );
+        }
+        let nowhere = parts("+999123456789");
+        assert_eq!(
+            format!("{}{}{}", nowhere.0, nowhere.1, nowhere.2).trim_start_matches('+'),
+            "999123456789",
+            "no digit is lost of a number that no country has"
+        );
+    }
+
+    #[test]
+    fn templates_are_filled_once() {
+        let word = |w: &str| (w == "a").then(|| "{b}".to_owned());
+        assert_eq!(fill("{a} {b} {", word), "{b} {b} {");
+    }
+}

@@ -1,0 +1,121 @@
+//! What this pod knows of the tenants that it serves: shared by all of a tenant's chats, so that ten thousand chats do not
+//! hold ten thousand copies.
+
+use crate::{
+    admission::Admission,
+    links::{Links, Reach},
+};
+use ccm_db::{Db, DbError, LinkRow, OwnedTenant};
+use ccm_ewc_proto::session;
+use ccm_model::{ChatSettings, TenantId};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+use time::OffsetDateTime;
+use tokio::sync::OnceCell;
+
+/// The tenants of a pod.
+pub(crate) struct Tenants {
+    pub links: Links,
+    settings: Mutex<HashMap<TenantId, Arc<ChatSettings>>>,
+    admissions: Mutex<HashMap<TenantId, Counted>>,
+    /// By whether an observing supervisor opens a chat, and whether one who barges in does.
+    sessions: [[Arc<session::Config>; 2]; 2],
+}
+
+/// The count of one ownership, by its epoch; begun by the first who asks.
+type Counted = (i64, Arc<OnceCell<Arc<Admission>>>);
+
+impl Tenants {
+    pub fn new(session: &session::Config, links: Links) -> Self {
+        let config = |observer_opens_chat, barge_in_opens_chat| {
+            Arc::new(session::Config {
+                observer_opens_chat,
+                barge_in_opens_chat,
+                ..session.clone()
+            })
+        };
+        let by_barging = |observer| [config(observer, false), config(observer, true)];
+        Self {
+            links,
+            settings: Mutex::default(),
+            admissions: Mutex::default(),
+            sessions: [by_barging(false), by_barging(true)],
+        }
+    }
+
+    /// One copy of a tenant's settings.
+    pub fn settings(&self, tenant: TenantId, read: ChatSettings) -> Arc<ChatSettings> {
+        let mut known = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.get(&tenant) {
+            Some(same) if **same == read => same.clone(),
+            _ => {
+                let shared = Arc::new(read);
+                known.insert(tenant, shared.clone());
+                shared
+            }
+        }
+    }
+
+    /// The pace and patience of a tenant's sessions.
+    pub fn session(&self, settings: &ChatSettings) -> Arc<session::Config> {
+        let supervisors = &settings.supervisors;
+        self.sessions[usize::from(supervisors.observer_opens_chat)]
+            [usize::from(supervisors.barge_in_opens_chat)]
+        .clone()
+    }
+
+    /// The tenant's count of chats, begun anew with each ownership.
+    pub async fn admission(
+        &self,
+        db: &Db,
+        owned: OwnedTenant,
+        now: OffsetDateTime,
+    ) -> Result<Arc<Admission>, DbError> {
+        let cell = {
+            let mut known = self.admissions.lock().unwrap_or_else(PoisonError::into_inner);
+            let entry = known.entry(owned.tenant).or_default();
+            if entry.0 != owned.epoch {
+                *entry = (owned.epoch, Arc::default());
+            }
+            entry.1.clone()
+        };
+        cell.get_or_try_init(|| async {
+            let counted = db.tenant(owned.tenant).counted_chats(now).await?;
+            Ok(Arc::new(Admission::new(counted)))
+        })
+        .await
+        .cloned()
+    }
+
+    /// Lets in who waits for what AACC has given up meanwhile.
+    pub fn look_again(&self, now: OffsetDateTime) {
+        let known = self.admissions.lock().unwrap_or_else(PoisonError::into_inner);
+        for admission in known.values().filter_map(|(_, cell)| cell.get()) {
+            admission.look_again(now);
+        }
+    }
+
+    /// The link as it is configured now; `None` when its settings cannot be used.
+    pub async fn reach(
+        &self,
+        db: &Db,
+        tenant: TenantId,
+        row: LinkRow,
+    ) -> Result<Option<Arc<Reach>>, DbError> {
+        self.links.reach(db, tenant, row).await
+    }
+
+    /// Forgets tenants that are another pod's now.
+    pub fn keep_only(&self, owned: &HashMap<TenantId, i64>) {
+        let lock = PoisonError::into_inner;
+        self.settings
+            .lock()
+            .unwrap_or_else(lock)
+            .retain(|t, _| owned.contains_key(t));
+        let mut admissions = self.admissions.lock().unwrap_or_else(PoisonError::into_inner);
+        admissions.retain(|t, _| owned.contains_key(t));
+        self.links.keep_only(owned);
+    }
+}

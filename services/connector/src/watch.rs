@@ -1,0 +1,364 @@
+//! How the links of this pod's tenants do: kept in the database for people to see, with an event for each change; and planned
+//! absences, which hold a link's dials.
+
+use crate::{
+    actor::Deps,
+    lease::Ownership,
+    links::{Reach, Unusable},
+};
+use ccm_db::{DbError, Fence, LinkEventRow, LinkStateRow, MaintenanceWindow, OwnedTenant};
+use ccm_ewc_client::{LinkState, LinkStatus, Which};
+use ccm_model::{LinkId, PodId};
+use serde_json::{Value, json};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use time::OffsetDateTime;
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+const LOOK: Duration = Duration::from_secs(1);
+/// How often a state that has not changed is written all the same: its figures have.
+const REFRESH: Duration = Duration::from_secs(30);
+/// How often the settings of links that do not work are read.
+const REREAD: Duration = Duration::from_secs(3);
+/// How often planned absences are read. They may be planned at short notice.
+const WINDOWS: Duration = Duration::from_secs(5);
+
+/// Watches the links of one pod.
+pub(crate) struct Watcher {
+    deps: Arc<Deps>,
+    pod: PodId,
+    ownership: watch::Receiver<Ownership>,
+    windows: Vec<MaintenanceWindow>,
+    windows_at: Option<Instant>,
+    reread_at: Option<Instant>,
+    seen: HashMap<LinkId, Seen>,
+}
+
+/// A link as it was written down last.
+struct Seen {
+    epoch: i64,
+    state: &'static str,
+    endpoint: Which,
+    since: OffsetDateTime,
+    held: bool,
+    written_at: Instant,
+}
+
+impl Watcher {
+    pub fn new(deps: Arc<Deps>, pod: PodId, ownership: watch::Receiver<Ownership>) -> Self {
+        Self {
+            deps,
+            pod,
+            ownership,
+            windows: Vec::new(),
+            windows_at: None,
+            reread_at: None,
+            seen: HashMap::new(),
+        }
+    }
+
+    /// Watches until it is dropped. What cannot be written down now is at the next look.
+    pub async fn run(mut self) {
+        let mut ticks = interval(LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let _ = self.look().await;
+        }
+    }
+
+    async fn look(&mut self) -> Result<(), DbError> {
+        let epochs = self.ownership.borrow().epochs.clone();
+        let now = self.deps.ids.clock().now();
+        if self.windows_at.is_none_or(|at| at.elapsed() >= WINDOWS) && !epochs.is_empty() {
+            let tenants: Vec<_> = epochs.keys().copied().collect();
+            self.windows = self.deps.db.batch().maintenance_windows(&tenants, now).await?;
+            self.windows_at = Some(Instant::now());
+        }
+        let pod = self.pod;
+        let fence = |tenant| {
+            let epoch = *epochs.get(&tenant)?;
+            let owned = OwnedTenant { tenant, epoch };
+            Some(Fence { pod, owned })
+        };
+        let (usable, unusable) = self.deps.tenants.links.all();
+        self.seen.retain(|link, _| {
+            usable.iter().any(|(_, r)| r.row.id == *link) || unusable.iter().any(|u| u.link == *link)
+        });
+        let mut soonest: Option<OffsetDateTime> = None;
+        let reread = self.reread_at.is_none_or(|at| at.elapsed() >= REREAD);
+        for (tenant, reach) in usable {
+            let Some(fence) = fence(tenant) else { continue };
+            let status = reach.status();
+            if reread && status.health.state != LinkState::Up {
+                self.reread(&fence, &reach).await?;
+            }
+            let until = status.health.certificate.as_ref().map(|c| c.not_after);
+            soonest = soonest.into_iter().chain(until).min();
+            self.link(&fence, &reach, &status, now).await?;
+        }
+        if reread {
+            self.reread_at = Some(Instant::now());
+        }
+        if let Some(until) = soonest {
+            metrics::gauge!("ccm_connector_certificate_days_left")
+                .set((until - now).as_seconds_f64() / 86_400.0);
+        }
+        for link in unusable {
+            if let Some(fence) = fence(link.tenant) {
+                self.unusable(&fence, &link, now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A link that does not work may have been mended in the settings: then nobody waits for the old ones.
+    async fn reread(&self, fence: &Fence, reach: &Reach) -> Result<(), DbError> {
+        let rows = self.deps.db.tenant(fence.owned.tenant).links().await?;
+        let now = rows.iter().find(|row| row.id == reach.row.id);
+        if now.is_some_and(|row| *row != reach.row) {
+            reach.is_outdated();
+        }
+        Ok(())
+    }
+
+    async fn link(
+        &mut self,
+        fence: &Fence,
+        reach: &Reach,
+        status: &LinkStatus,
+        now: OffsetDateTime,
+    ) -> Result<(), DbError> {
+        let id = reach.row.id;
+        let window = self
+            .windows
+            .iter()
+            .find(|w| w.link == id && w.begins_at <= now && now < w.ends_at)
+            .cloned();
+        let held = window.is_some();
+        reach.hold(held);
+        let state = state_name(&status.health.state);
+        let (error, remedy) = match &status.health.state {
+            LinkState::Down { why, remedy, .. } => (Some(why.clone()), Some((*remedy).to_owned())),
+            _ => (None, None),
+        };
+        let before = self.seen.get(&id).filter(|s| s.epoch == fence.owned.epoch);
+        let fresh =
+            before.is_none_or(|s| s.state != state || s.endpoint != status.health.active || s.held != held);
+        if !fresh && before.is_some_and(|s| s.written_at.elapsed() < REFRESH) {
+            return Ok(());
+        }
+        let since = before.filter(|s| s.state == state).map_or(now, |s| s.since);
+        if let Some(before) = before {
+            let down_s = (now - before.since).whole_seconds();
+            let went = (is_up(before.state), is_up(state));
+            if went == (Some(true), Some(false)) {
+                tracing::warn!(link.id = %id, error, remedy, muted = held, "the link is down; texts are held");
+                self.event(
+                    fence,
+                    id,
+                    "link_down",
+                    held,
+                    json!({"error": error, "remedy": remedy}),
+                    None,
+                )
+                .await?;
+            }
+            if went == (Some(false), Some(true)) {
+                tracing::info!(link.id = %id, down_s, "the link works again");
+                self.event(fence, id, "link_up", held, json!({"down_s": down_s}), None)
+                    .await?;
+            }
+            if before.endpoint != status.health.active {
+                let kind = match status.health.active {
+                    Which::Primary => "failback",
+                    Which::Secondary => "failover",
+                };
+                tracing::warn!(link.id = %id, kind, "the link goes over its other address");
+                self.event(fence, id, kind, held, json!({}), None).await?;
+            }
+        } else if is_up(state) == Some(false) {
+            tracing::warn!(link.id = %id, error, remedy, muted = held, "the link is down; texts are held");
+            self.event(
+                fence,
+                id,
+                "link_down",
+                held,
+                json!({"error": error, "remedy": remedy}),
+                None,
+            )
+            .await?;
+        }
+        if let Some(window) = &window
+            && before.is_none_or(|s| !s.held)
+        {
+            let detail = json!({"reason": window.reason, "window": window.id});
+            self.event(
+                fence,
+                id,
+                "maintenance_began",
+                true,
+                detail,
+                Some(window.begins_at),
+            )
+            .await?;
+        }
+        if !held && before.is_some_and(|s| s.held) {
+            self.event(fence, id, "maintenance_ended", true, json!({}), None)
+                .await?;
+        }
+        if let Some(certificate) = &status.health.certificate {
+            self.certificate(fence, id, certificate.not_after, now).await?;
+        }
+        let row = LinkStateRow {
+            link: id,
+            state: state.into(),
+            since,
+            endpoint: match status.health.active {
+                Which::Primary => "primary".into(),
+                Which::Secondary => "secondary".into(),
+            },
+            error,
+            remedy,
+            chats: i32::try_from(status.sockets).unwrap_or(i32::MAX),
+            waiting: i32::try_from(status.waiting).unwrap_or(i32::MAX),
+            certificate_until: status.health.certificate.as_ref().map(|c| c.not_after),
+            updated_at: now,
+        };
+        self.deps
+            .db
+            .tenant(fence.owned.tenant)
+            .put_link_state(fence, &row)
+            .await?;
+        self.seen.insert(
+            id,
+            Seen {
+                epoch: fence.owned.epoch,
+                state,
+                endpoint: status.health.active,
+                since,
+                held,
+                written_at: Instant::now(),
+            },
+        );
+        Ok(())
+    }
+
+    async fn unusable(&mut self, fence: &Fence, link: &Unusable, now: OffsetDateTime) -> Result<(), DbError> {
+        let known = self.seen.get(&link.link);
+        if known.is_some_and(|s| s.state == "unusable" && s.written_at.elapsed() < REFRESH) {
+            return Ok(());
+        }
+        let row = LinkStateRow {
+            link: link.link,
+            state: "unusable".into(),
+            since: known.filter(|s| s.state == "unusable").map_or(now, |s| s.since),
+            endpoint: "primary".into(),
+            error: Some(link.error.clone()),
+            remedy: Some(link.remedy.into()),
+            chats: 0,
+            waiting: 0,
+            certificate_until: None,
+            updated_at: now,
+        };
+        if known.is_none_or(|s| s.state != "unusable") {
+            let detail = json!({"error": row.error, "remedy": row.remedy});
+            self.event(fence, link.link, "link_down", false, detail, None)
+                .await?;
+        }
+        self.deps
+            .db
+            .tenant(fence.owned.tenant)
+            .put_link_state(fence, &row)
+            .await?;
+        self.seen.insert(
+            link.link,
+            Seen {
+                epoch: fence.owned.epoch,
+                state: "unusable",
+                endpoint: Which::Primary,
+                since: row.since,
+                held: false,
+                written_at: Instant::now(),
+            },
+        );
+        Ok(())
+    }
+
+    /// A month before the end, then each week, in the last three days each day.
+    async fn certificate(
+        &self,
+        fence: &Fence,
+        link: LinkId,
+        until: OffsetDateTime,
+        now: OffsetDateTime,
+    ) -> Result<(), DbError> {
+        let days = (until - now).whole_days();
+        if days > 30 {
+            return Ok(());
+        }
+        let pause = time::Duration::days(if days <= 3 { 1 } else { 7 });
+        let detail = json!({"days_left": days, "until": until.unix_timestamp()});
+        let new = self
+            .event(
+                fence,
+                link,
+                "certificate_expires",
+                false,
+                detail,
+                Some(now - pause),
+            )
+            .await?;
+        if new {
+            tracing::warn!(link.id = %link, days_left = days, "the certificate of AACC or its reverse proxy expires");
+        }
+        Ok(())
+    }
+
+    async fn event(
+        &self,
+        fence: &Fence,
+        link: LinkId,
+        kind: &str,
+        muted: bool,
+        detail: Value,
+        once_since: Option<OffsetDateTime>,
+    ) -> Result<bool, DbError> {
+        let event = LinkEventRow {
+            id: self.deps.ids.next::<ccm_model::MessageId>().0,
+            link,
+            kind: kind.into(),
+            at: self.deps.ids.clock().now(),
+            muted,
+            detail,
+        };
+        let db = self.deps.db.tenant(fence.owned.tenant);
+        let new = db.link_event(fence, &event, once_since).await?;
+        if new {
+            metrics::counter!("ccm_connector_link_events_total", "kind" => kind.to_owned(), "muted" => muted.to_string())
+                .increment(1);
+        }
+        Ok(new)
+    }
+}
+
+/// Whether a state is one of a link that works; `None` where that is not known.
+fn is_up(state: &str) -> Option<bool> {
+    match state {
+        "up" => Some(true),
+        "down" | "half_open" | "unusable" => Some(false),
+        _ => None,
+    }
+}
+
+fn state_name(state: &LinkState) -> &'static str {
+    match state {
+        LinkState::Unknown => "unknown",
+        LinkState::Up => "up",
+        LinkState::Down { .. } => "down",
+        LinkState::HalfOpen { .. } => "half_open",
+        LinkState::Held => "held",
+    }
+}
