@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ccm_aacc_sim::{Agent, ChatState, Settings, Sim, Transcript};
+use ccm_aacc_sim::{Agent, ChatState, Settings, Sim, Skillset, Transcript};
 use ccm_doctor::{Cause, Doctor, Outcome, Plan, StepKind, SyntheticChat};
 use ccm_model::Clock;
 use tokio::time::timeout;
@@ -48,7 +48,10 @@ async fn a_chat_that_does_not_survive_its_socket() {
 #[tokio::test]
 async fn a_chat_that_is_refused() {
     let sim = wss_with(Settings {
-        chats_per_customer: Some(0),
+        any_skillset: Skillset {
+            max_chats: Some(0),
+            ..Skillset::default()
+        },
         ..Settings::default()
     })
     .await;
