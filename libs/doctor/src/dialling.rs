@@ -29,6 +29,9 @@ pub(crate) async fn tcp(patient: &Patient<'_>, addresses: &[SocketAddr]) -> Stag
     match patient.dialer.connect(addresses, patient.dialer.deadline()).await {
         Ok(connection) => {
             let mut seen = Seen::passed().fact("connected to", connection.address);
+            if let Some(from) = connection.local_address() {
+                seen = seen.fact("from this machine's", from.ip());
+            }
             if let Some(tunnel) = &connection.tunnel {
                 seen = seen.fact("carried on to", tunnel);
             }

@@ -72,6 +72,13 @@ pub struct Connection {
     pub tunnel: Option<String>,
 }
 
+impl Connection {
+    /// Where we dial from, as this machine sees it: behind address translation the peer sees another one.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.tcp.local_addr().ok()
+    }
+}
+
 /// What [`Dialer::secure`] made of a connection, and what it saw in doing so.
 #[derive(Debug)]
 pub struct Secured {

@@ -96,6 +96,7 @@ async fn the_evidence_is_what_was_seen() {
         value(StepKind::Tcp, "connected to").unwrap(),
         sim.ewc_addr().to_string()
     );
+    assert_eq!(value(StepKind::Tcp, "from this machine's").unwrap(), "127.0.0.1");
     assert!(value(StepKind::Ping, "round trip").is_some());
     assert!(
         value(StepKind::Queue, "WC_Default_Skillset")
