@@ -64,7 +64,7 @@ const CASES: &[Case] = &[
     case(
         "conversations_to_serve",
         chats::TO_SERVE,
-        "ARRAY[$tenant, $other]",
+        "ARRAY[$tenant, $other], ARRAY[$tenant, $other]",
         &["inbox_tenant_id_conversation_id_seq_key", "chat_open_of_tenant"],
     ),
     case(
