@@ -129,7 +129,7 @@ async fn a_doctor_who_cannot_begin_says_why() {
             &["wss://aacc.example.com", "--tenant", "acme"],
             "cannot be used with",
         ),
-        (&["--tenant", "acme"], "database"),
+        (&["--tenant", "acme"], "is not set"),
     ] {
         let output = doctor(args).await;
         assert_eq!(output.status.code(), Some(2), "{args:?}");
