@@ -156,7 +156,7 @@ impl Aacc {
 /// Agents who take every chat at once and say nothing by themselves; chats that wait long for their socket.
 pub(super) fn agents_who_only_read() -> String {
     let script = json!({
-        "aacc": { "any_skillset": { "max_chats": null }, "survive_for_ms": 600_000 },
+        "aacc": { "any_skillset": { "max_chats": null }, "survive_for_ms": 600_000, "force_idle_after_ms": 0 },
         "agents": [{ "skillset": SKILLSET, "chats_per_agent": null, "replies": [] }],
     });
     script.to_string()

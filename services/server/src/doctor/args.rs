@@ -106,7 +106,12 @@ impl DoctorRequest {
             .secondary
             .as_deref()
             .map(|url| self.target(url))
-            .transpose()?;
+            .transpose()?
+            // Pinned addresses are the primary's.
+            .map(|secondary| Target {
+                addresses: Vec::new(),
+                ..secondary
+            });
         Ok(Plan {
             secondary,
             ..self.plan_for(primary, self.skillset.clone())

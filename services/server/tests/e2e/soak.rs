@@ -31,6 +31,11 @@ async fn long_soak_with_faults_from_a_seed() {
     let mut world = world()
         .tenants([Kind::Twilio, Kind::Http])
         .agents([agent])
+        // Nobody texts for minutes here and there.
+        .aacc(ccm_aacc_sim::Settings {
+            force_idle_after: Duration::ZERO,
+            ..ccm_aacc_sim::Settings::default()
+        })
         .stack(|stack| {
             stack
                 .env("RUST_LOG", "info")
