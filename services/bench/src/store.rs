@@ -43,10 +43,12 @@ impl Store {
         Ok(self.count("SELECT count(*), count(*) FROM inbox").await?.rows)
     }
 
-    /// What agents said, in the product's database.
+    /// What agents said, in the product's database; notices are AACC's or our own.
     pub async fn ccm_agent_texts(&mut self) -> Result<Stored> {
-        self.count("SELECT count(*), count(DISTINCT body) FROM message WHERE direction = 'mt'")
-            .await
+        self.count(
+            "SELECT count(*), count(DISTINCT body) FROM message WHERE direction = 'mt' AND origin = 'agent'",
+        )
+        .await
     }
 
     /// How often texts were sent to AACC again although it may have had them.

@@ -111,6 +111,12 @@ impl AdminClient {
             .await
     }
 
+    /// PUTs to a path below `/v1`.
+    pub async fn put(&self, path: &str, body: &Value) -> Result<Value> {
+        self.send(self.http.put(format!("{}/v1{path}", self.base)).json(body), path)
+            .await
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder, path: &str) -> Result<Value> {
         let answer = request
             .bearer_auth(&self.token)
