@@ -3,7 +3,8 @@
 use super::Stack;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use std::process::Command;
+use std::{process::Command, time::Duration};
+use tokio::time::sleep;
 
 /// What a tenant is to be made of.
 #[derive(Debug, Clone)]
@@ -99,10 +100,20 @@ impl AdminClient {
         &self.base
     }
 
-    /// GETs a path below `/v1`; anything but 2xx is an error with the answer in it.
+    /// GETs a path below `/v1`; anything but 2xx is an error with the answer in it. Asks again, a few times, where the answer
+    /// says so (503): after a restart of Postgres the first request may meet a connection that is gone.
     pub async fn get(&self, path: &str) -> Result<Value> {
-        self.send(self.http.get(format!("{}/v1{path}", self.base)), path)
-            .await
+        let mut tries = 0;
+        loop {
+            let asked = self.send(self.http.get(format!("{}/v1{path}", self.base)), path);
+            match asked.await {
+                Err(e) if tries < 10 && e.to_string().contains(": 503 ") => {
+                    tries += 1;
+                    sleep(Duration::from_millis(300)).await;
+                }
+                answered => return answered,
+            }
+        }
     }
 
     /// POSTs to a path below `/v1`.
