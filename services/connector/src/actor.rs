@@ -256,9 +256,9 @@ impl Actor {
             }
             let owned_until = self.owned_until();
             if owned_until.is_some() && deadline.is_none() {
-                self.read_line().await?;
+                // Boxed, as all that asks the database: such a future is larger than all the rest of a chat.
                 if leaving.is_none() {
-                    leaving = self.work(&mut chat, start).await?;
+                    leaving = Box::pin(self.work(&mut chat, start)).await?;
                 }
                 let waits = !self.line.is_empty() || self.in_flight.is_some() || self.more;
                 if self.chat.is_none() && !waits && leaving.is_none() {
@@ -277,7 +277,7 @@ impl Actor {
                 // Without a lease the chat stands still: another pod may be speaking for it already.
                 event = chat.next(), if owned_until.is_some() => {
                     let failed = matches!(event, Event::ConnectFailed { .. } | Event::LinkLost { .. });
-                    match self.take(event, start).await? {
+                    match Box::pin(self.take(event, start)).await? {
                         Some(CloseReason::Detached) => return Ok(Left::HandedOver),
                         Some(reason) => return Ok(Left::Ended(reason, leaving)),
                         None => {}
@@ -319,6 +319,7 @@ impl Actor {
 
     /// Everything that can be done now without hearing from AACC.
     async fn work(&mut self, chat: &mut Chat, start: &mut Start) -> Result<Option<Why>, DbError> {
+        self.read_line().await?;
         while let Some(deed) = start.policy.poll(Instant::now()) {
             match deed {
                 Deed::Say { kind, text } => self.say(&start.policy, kind, &text).await?,

@@ -322,7 +322,7 @@ async fn what_is_held_has_bounds() {
     sim.set_faults(|f| f.new_connections = ccm_aacc_sim::NewConnections::Refuse);
     rig.decides(tenant, |s| {
         s.hold.most_texts = 2;
-        s.hold.longest_s = 6;
+        s.hold.longest_s = 12;
         s.notices.not_delivered = words("Please call us");
     })
     .await;
