@@ -150,23 +150,18 @@ impl Watcher {
         if !fresh && before.is_some_and(|s| s.written_at.elapsed() < REFRESH) {
             return Ok(());
         }
-        let since = before.filter(|s| s.state == state).map_or(now, |s| s.since);
+        let was_up = before.and_then(|s| is_up(s.state));
+        // Down and half open take turns: since when it is down is what people ask.
+        let same = |s: &&Seen| s.state == state || (was_up, is_up(state)) == (Some(false), Some(false));
+        let since = before.filter(same).map_or(now, |s| s.since);
+        if is_up(state) == Some(false) && was_up != Some(false) {
+            tracing::warn!(link.id = %id, error, remedy, muted = held, "the link is down; texts are held");
+            let detail = json!({"error": error, "remedy": remedy});
+            self.event(fence, id, "link_down", held, detail, None).await?;
+        }
         if let Some(before) = before {
-            let down_s = (now - before.since).whole_seconds();
-            let went = (is_up(before.state), is_up(state));
-            if went == (Some(true), Some(false)) {
-                tracing::warn!(link.id = %id, error, remedy, muted = held, "the link is down; texts are held");
-                self.event(
-                    fence,
-                    id,
-                    "link_down",
-                    held,
-                    json!({"error": error, "remedy": remedy}),
-                    None,
-                )
-                .await?;
-            }
-            if went == (Some(false), Some(true)) {
+            if (was_up, is_up(state)) == (Some(false), Some(true)) {
+                let down_s = (now - before.since).whole_seconds();
                 tracing::info!(link.id = %id, down_s, "the link works again");
                 self.event(fence, id, "link_up", held, json!({"down_s": down_s}), None)
                     .await?;
@@ -179,17 +174,6 @@ impl Watcher {
                 tracing::warn!(link.id = %id, kind, "the link goes over its other address");
                 self.event(fence, id, kind, held, json!({}), None).await?;
             }
-        } else if is_up(state) == Some(false) {
-            tracing::warn!(link.id = %id, error, remedy, muted = held, "the link is down; texts are held");
-            self.event(
-                fence,
-                id,
-                "link_down",
-                held,
-                json!({"error": error, "remedy": remedy}),
-                None,
-            )
-            .await?;
         }
         if let Some(window) = &window
             && before.is_none_or(|s| !s.held)
