@@ -69,7 +69,7 @@ impl Known<'_> {
     pub fn intrinsics(&self) -> Intrinsics {
         let parts = NumberParts::of(&self.context.customer_address);
         let view = &self.context.settings.customer;
-        let name = self.about("name");
+        let name = about(self.context, "name");
         let custom_fields = view.fields.iter().filter_map(|field| {
             let value = fill(&field.value, |word| self.word(word, &parts));
             (!value.trim().is_empty()).then(|| CustomField {
@@ -80,7 +80,7 @@ impl Known<'_> {
         let custom_fields = custom_fields.collect();
         Intrinsics {
             name: if name.is_empty() { view.name.clone() } else { name }.into(),
-            email: self.about("email").into(),
+            email: about(self.context, "email").into(),
             skillset: self.context.skillset.clone(),
             country: parts.country,
             area: parts.area.into(),
@@ -96,33 +96,15 @@ impl Known<'_> {
             .life
             .reopen_note
             .as_ref()?
-            .in_language(&self.language())?;
+            .in_language(&language(self.context))?;
         self.recent()?;
         let parts = NumberParts::default();
         Some(fill(words, |word| self.word(word, &parts)))
     }
 
-    /// The customer's own language, where known, else the tenant's.
-    pub fn language(&self) -> String {
-        let own = self.about("language");
-        if own.is_empty() {
-            self.context.settings.language.clone()
-        } else {
-            own
-        }
-    }
-
     fn recent(&self) -> Option<&PreviousChat> {
         let within = Duration::seconds(self.context.settings.life.reopen_within_s.into());
         self.previous.filter(|p| self.now - p.ended_at <= within)
-    }
-
-    fn about(&self, key: &str) -> String {
-        match &self.context.about[key] {
-            Value::String(text) => text.clone(),
-            Value::Null => String::new(),
-            other => other.to_string(),
-        }
     }
 
     fn word(&self, word: &str, parts: &NumberParts) -> Option<String> {
@@ -133,8 +115,8 @@ impl Known<'_> {
             "country" => parts.country.clone(),
             "area" => parts.area.clone(),
             "number" => parts.number.clone(),
-            "language" => self.language(),
-            "name" | "email" | "context" => self.about(word),
+            "language" => language(self.context),
+            "name" | "email" | "context" => about(self.context, word),
             "first_text" => self.first_text.map(beginning).unwrap_or_default(),
             "last_agent" => self.recent().and_then(|p| p.agent.clone()).unwrap_or_default(),
             "last_ended" => self
@@ -143,6 +125,24 @@ impl Known<'_> {
                 .unwrap_or_default(),
             _ => return None,
         })
+    }
+}
+
+/// The customer's own language, where known, else the tenant's.
+pub(crate) fn language(context: &ActorContext) -> String {
+    let own = about(context, "language");
+    if own.is_empty() {
+        context.settings.language.clone()
+    } else {
+        own
+    }
+}
+
+fn about(context: &ActorContext, key: &str) -> String {
+    match &context.about[key] {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
     }
 }
 

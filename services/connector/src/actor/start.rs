@@ -3,7 +3,7 @@
 use super::{Actor, SETTINGS_LOOK, persist};
 use crate::{
     admission::Full,
-    customer::Known,
+    customer::{self, Known},
     links::Reach,
     policy::{History, Policy, Told},
     translate,
@@ -100,15 +100,7 @@ impl Actor {
 
     async fn policy(&self, context: &ActorContext, settings: Arc<ChatSettings>) -> Result<Policy, DbError> {
         let now = Instant::now();
-        let known = |about: &ActorContext| {
-            let own = about.about["language"].as_str().unwrap_or_default();
-            if own.is_empty() {
-                settings.language.clone()
-            } else {
-                own.to_owned()
-            }
-        };
-        let language = known(context);
+        let language = customer::language(context);
         let Some(chat) = &context.chat else {
             return Ok(Policy::new(
                 settings,
