@@ -8,6 +8,8 @@ mod body;
 pub mod chat_settings;
 mod clock;
 mod ids;
+pub mod settings;
+pub mod sms_settings;
 mod state;
 mod trace;
 
@@ -19,5 +21,8 @@ pub use ids::{
     AccountId, AuthKeyId, ChatId, ConversationId, Id, LinkId, MessageId, NumberId, PodId, SkillsetId,
     TenantId,
 };
-pub use state::{ChatState, ConversationState, Direction, MessageState, Origin, ProviderKind, UnknownState};
+pub use sms_settings::SmsSettings;
+pub use state::{
+    ChatState, ConversationState, Direction, MessageState, Origin, ProviderKind, Report, UnknownState,
+};
 pub use trace::TraceParent;

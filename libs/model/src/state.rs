@@ -85,6 +85,24 @@ states! {
         Unknown = "unknown",
     }
 
+    /// What a provider's receipt says of a text of ours, in the order in which one overrules another: receipts come late, twice
+    /// and out of order.
+    Report {
+        Queued = "queued",
+        Sending = "sending",
+        Sent = "sent",
+        /// The network does not know.
+        Unknown = "unknown",
+        /// Not delivered within its validity.
+        Expired = "expired",
+        /// The phone cannot be reached.
+        Undeliverable = "undeliverable",
+        /// The provider or a carrier refused it.
+        Failed = "failed",
+        /// The phone has it, whatever was said before.
+        Delivered = "delivered",
+    }
+
     /// A conversation is open from its first text until its last chat has ended and nothing waits.
     ConversationState {
         Open = "open",
@@ -110,9 +128,48 @@ states! {
     }
 }
 
+impl Report {
+    /// The one of the two that counts, whichever came first.
+    pub fn and(self, other: Self) -> Self {
+        if (other as u8) > (self as u8) { other } else { self }
+    }
+
+    /// Whether it says that the phone does not have the text.
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::Expired | Self::Undeliverable | Self::Failed)
+    }
+
+    /// The state of a text that the provider has taken.
+    pub fn state(self) -> MessageState {
+        match self {
+            Self::Queued | Self::Sending | Self::Sent => MessageState::Sent,
+            Self::Unknown => MessageState::Unknown,
+            Self::Expired => MessageState::Expired,
+            Self::Undeliverable => MessageState::Undeliverable,
+            Self::Failed => MessageState::Failed,
+            Self::Delivered => MessageState::Delivered,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn receipts_in_any_order_come_to_the_same(picks in proptest::collection::vec(0..Report::ALL.len(), 1..8), turn in 0usize..8) {
+            let mut reports: Vec<Report> = picks.iter().map(|n| Report::ALL[*n]).collect();
+            let first = reports.iter().copied().reduce(Report::and);
+            let turn = turn % reports.len();
+            reports.rotate_left(turn);
+            reports.push(reports[0]);
+            prop_assert_eq!(reports.iter().copied().reduce(Report::and), first);
+            let delivered = reports.contains(&Report::Delivered);
+            prop_assert_eq!(first.unwrap().state() == MessageState::Delivered, delivered);
+        }
+    }
 
     #[test]
     fn names_read_back() {

@@ -1,5 +1,5 @@
 use ::http::{HeaderMap, StatusCode};
-use ccm_model::{Address, AddressError, Body, BodyError};
+use ccm_model::{Address, AddressError, Body, BodyError, Report};
 use time::OffsetDateTime;
 
 /// The largest webhook body that is read, in bytes: several times what 1,600 four-byte characters need when they are
@@ -12,6 +12,7 @@ pub struct Inbound<'a> {
     pub url: &'a str,
     pub headers: &'a HeaderMap,
     pub body: &'a [u8],
+    pub check: Check,
     pub now: OffsetDateTime,
 }
 
@@ -34,7 +35,55 @@ pub enum Event {
         segments: Option<u16>,
         /// How many pictures and the like came with it. They are not fetched.
         media: u16,
+        /// Which part of a longer text it is.
+        part: Option<Part>,
     },
+    /// A receipt: what became of a text of ours.
+    Receipt {
+        /// The provider's id of the text, as the answer to the send had it.
+        provider_id: String,
+        report: Report,
+        /// The provider's name of the failure.
+        code: Option<String>,
+        /// When it happened, as the provider says.
+        at: Option<OffsetDateTime>,
+    },
+}
+
+/// A part of a concatenated text (3GPP TS 23.040 section 9.2.3.24.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// The same in all parts; phones use the numbers again.
+    pub reference: u16,
+    /// 2 to 255.
+    pub parts: u8,
+    /// 1 to `parts`.
+    pub part: u8,
+}
+
+/// What a signature that does not fit means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// The request is refused.
+    Enforce,
+    /// The request is taken and the mismatch told, while an account is being set up.
+    Report,
+}
+
+impl Check {
+    pub(crate) fn apply(
+        self,
+        checked: Result<(), ReceiveError>,
+    ) -> Result<Option<ReceiveError>, ReceiveError> {
+        match (self, checked) {
+            (_, Ok(())) => Ok(None),
+            (
+                Self::Report,
+                Err(mismatch @ (ReceiveError::BadSignature { .. } | ReceiveError::Stale { .. })),
+            ) => Ok(Some(mismatch)),
+            (_, Err(e)) => Err(e),
+        }
+    }
 }
 
 /// A webhook's content, and what the provider is to be answered once the events are stored.
@@ -42,6 +91,8 @@ pub enum Event {
 pub struct Received {
     /// Empty for a request that is in order and says nothing that is of interest here.
     pub events: Vec<Event>,
+    /// What is wrong with its signature, where that was to be overlooked ([`Check::Report`]).
+    pub mismatch: Option<ReceiveError>,
     pub answer: Answer,
 }
 

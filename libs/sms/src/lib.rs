@@ -18,7 +18,7 @@ mod twilio;
 
 pub use account::AccountError;
 pub use call::client;
-pub use inbound::{Answer, Event, Inbound, MAX_WEBHOOK_BYTES, ReceiveError, Received};
+pub use inbound::{Answer, Check, Event, Inbound, MAX_WEBHOOK_BYTES, Part, ReceiveError, Received};
 pub use outbound::{Class, Outbound, SendError, Sent};
 
 use ccm_model::ProviderKind;

@@ -14,6 +14,8 @@ pub struct Outbound<'a> {
     pub body: &'a Body,
     /// 1 for the first attempt.
     pub attempt: u32,
+    /// Where the provider is to post receipts, for one that is told so with each text.
+    pub receipts_to: Option<&'a str>,
     pub now: OffsetDateTime,
 }
 

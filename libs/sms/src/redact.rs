@@ -120,6 +120,7 @@ mod tests {
             to: &to,
             body: &body,
             attempt: 1,
+            receipts_to: None,
             now: OffsetDateTime::UNIX_EPOCH,
         })
     }

@@ -12,7 +12,7 @@ use axum::{
     http::{HeaderMap, HeaderName, header},
 };
 use ccm_db::TenantDb;
-use ccm_model::{ChatSettings, chat_settings::SettingRefused};
+use ccm_model::{ChatSettings, settings::SettingRefused};
 use ccm_web::{Document, Json, Problem, TenantScope, may};
 use time::OffsetDateTime;
 

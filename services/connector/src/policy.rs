@@ -11,7 +11,10 @@ use ccm_ewc_proto::{
     session::{CloseReason, LeaveReason, Moment},
     text,
 };
-use ccm_model::chat_settings::{ChatSettings, ComfortMode, LabelPolicy, SystemMeaning, Words};
+use ccm_model::{
+    chat_settings::{ChatSettings, ComfortMode, LabelPolicy, SystemMeaning},
+    settings::Words,
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::time::Instant;

@@ -198,6 +198,7 @@ impl Worker {
             to: &sending.to,
             body: &sending.body,
             attempt: u32::try_from(sending.attempt).unwrap_or(u32::MAX),
+            receipts_to: None,
             now: self.now(),
         };
         let asked = Instant::now();

@@ -18,7 +18,7 @@ use axum::{
 use ccm_db::{Accepted, IncomingText, Route};
 use ccm_model::{AccountId, IdSource, ProviderKind};
 use ccm_runtime::trace;
-use ccm_sms::{Answer, Event, Inbound};
+use ccm_sms::{Answer, Check, Event, Inbound};
 use ccm_web::{Bytes, Path};
 use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
@@ -104,6 +104,7 @@ impl Webhooks {
             url: &format!("{}{path}", self.public_base_url),
             headers,
             body,
+            check: Check::Enforce,
             now,
         };
         let received = ccm_sms::receive(account, &inbound)?;

@@ -7,7 +7,7 @@ mod signature;
 pub use send::send;
 
 use crate::{
-    AccountError, Answer, Event, Inbound, ReceiveError, Received,
+    AccountError, Answer, Event, Inbound, Part, ReceiveError, Received,
     account::Fields,
     inbound::{address, body, provider_id},
 };
@@ -70,9 +70,11 @@ impl Account {
     }
 }
 
-/// Reads the webhook of an incoming text.
+/// Reads the webhook of an incoming text or of a receipt.
 pub fn receive(account: &Account, inbound: &Inbound<'_>) -> Result<Received, ReceiveError> {
-    signature::check(account.secrets(), inbound)?;
+    let mismatch = inbound
+        .check
+        .apply(signature::check(account.secrets(), inbound))?;
     let json: Map<String, Value> = serde_json::from_slice(inbound.body)
         .map_err(|_| ReceiveError::malformed("body", "must be a JSON object in UTF-8"))?;
     let text = |name: &'static str| match json.get(name) {
@@ -80,25 +82,41 @@ pub fn receive(account: &Account, inbound: &Inbound<'_>) -> Result<Received, Rec
         Some(_) => Err(ReceiveError::malformed(name, "must be a string")),
         None => Err(ReceiveError::malformed(name, "is missing")),
     };
-    let sent_at = match json.get("sent_at") {
-        None | Some(Value::Null) => None,
-        Some(value) => Some(
-            value
-                .as_str()
-                .and_then(|raw| OffsetDateTime::parse(raw, &Rfc3339).ok())
-                .ok_or_else(|| {
-                    ReceiveError::malformed("sent_at", "must be a time like 2026-11-23T08:00:00Z")
-                })?,
-        ),
+    let time = |name: &'static str| match json.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => value
+            .as_str()
+            .and_then(|raw| OffsetDateTime::parse(raw, &Rfc3339).ok())
+            .map(Some)
+            .ok_or_else(|| ReceiveError::malformed(name, "must be a time like 2026-11-23T08:00:00Z")),
     };
-    let event = Event::Text {
-        provider_id: provider_id("id", text("id")?)?,
-        from: address("from", text("from")?)?,
-        to: address("to", text("to")?)?,
-        body: body("text", text("text")?.to_owned())?,
-        sent_at,
-        segments: None,
-        media: 0,
+    let provider_id = provider_id("id", text("id")?)?;
+    let event = match json.get("type").map(|kind| kind.as_str()) {
+        None | Some(Some("text")) => Event::Text {
+            provider_id,
+            from: address("from", text("from")?)?,
+            to: address("to", text("to")?)?,
+            body: body("text", text("text")?.to_owned())?,
+            sent_at: time("sent_at")?,
+            segments: None,
+            media: 0,
+            part: part(&json)?,
+        },
+        Some(Some("receipt")) => Event::Receipt {
+            provider_id,
+            report: text("status")?.parse().map_err(|_| {
+                ReceiveError::malformed(
+                    "status",
+                    "must be queued, sending, sent, delivered, failed, undeliverable, expired or unknown",
+                )
+            })?,
+            code: match json.get("code") {
+                None | Some(Value::Null) => None,
+                Some(_) => Some(code(text("code")?)?),
+            },
+            at: time("at")?,
+        },
+        Some(_) => return Err(ReceiveError::malformed("type", "must be text or receipt")),
     };
     let answer = Answer {
         status: StatusCode::ACCEPTED,
@@ -107,7 +125,35 @@ pub fn receive(account: &Account, inbound: &Inbound<'_>) -> Result<Received, Rec
     };
     Ok(Received {
         events: vec![event],
+        mismatch,
         answer,
+    })
+}
+
+/// A failure's name, held to what an id is held to: it is stored and shown.
+fn code(raw: &str) -> Result<String, ReceiveError> {
+    provider_id("code", raw)
+}
+
+fn part(json: &Map<String, Value>) -> Result<Option<Part>, ReceiveError> {
+    let concat = match json.get("concat") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(concat) => concat,
+    };
+    let number = |name: &str| concat.get(name).and_then(Value::as_u64);
+    let read = || {
+        let part = Part {
+            reference: number("reference")?.try_into().ok()?,
+            parts: number("parts")?.try_into().ok()?,
+            part: number("part")?.try_into().ok()?,
+        };
+        (part.parts >= 2 && (1..=part.parts).contains(&part.part)).then_some(part)
+    };
+    read().map(Some).ok_or_else(|| {
+        ReceiveError::malformed(
+            "concat",
+            "must have reference (0 to 65535), parts (2 to 255) and part (1 to parts)",
+        )
     })
 }
 

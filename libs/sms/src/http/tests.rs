@@ -1,7 +1,8 @@
 use super::*;
-use crate::{Account as AnyAccount, Outbound, receive as receive_any};
+use crate::{Account as AnyAccount, Check, Outbound, receive as receive_any};
 use ::http::HeaderMap;
 use ccm_model::ProviderKind;
+use ccm_model::Report;
 use proptest::prelude::*;
 use serde_json::json;
 use time::macros::datetime;
@@ -36,6 +37,7 @@ fn take(headers: &HeaderMap, body: &[u8]) -> Result<Received, ReceiveError> {
             url: "https://ccm.example/x",
             headers,
             body,
+            check: Check::Enforce,
             now: NOW,
         },
     )
@@ -65,6 +67,7 @@ fn the_documented_example_is_taken() {
             sent_at: Some(datetime!(2026-11-23 07:59:58 UTC)),
             segments: None,
             media: 0,
+            part: None,
         }]
     );
 }
@@ -271,6 +274,7 @@ fn printing_what_is_sent_shows_neither_text_nor_number() {
         to: &to,
         body: &body,
         attempt: 1,
+        receipts_to: None,
         now: NOW,
     };
     let shown = format!("{out:?}");
@@ -278,4 +282,68 @@ fn printing_what_is_sent_shows_neither_text_nor_number() {
         !shown.contains("CANARY") && !shown.contains("5550123") && !shown.contains("72345"),
         "{shown}"
     );
+}
+
+#[test]
+fn a_receipt_is_told_apart_from_a_text() {
+    let receipt = |status: &str| json!({"type": "receipt", "id": "mt-1", "status": status, "code": "30003", "at": "2026-11-23T07:59:58Z"});
+    for report in Report::ALL {
+        assert_eq!(
+            take_json(&receipt(report.as_str())).unwrap().events,
+            [Event::Receipt {
+                provider_id: "mt-1".to_owned(),
+                report: *report,
+                code: Some("30003".to_owned()),
+                at: Some(datetime!(2026-11-23 07:59:58 UTC)),
+            }]
+        );
+    }
+    for (wrong, field) in [
+        (receipt("gone"), "status"),
+        (json!({"type": "letter", "id": "1"}), "type"),
+        (
+            json!({"type": "receipt", "id": "mt-1", "status": "sent", "code": "a b"}),
+            "code",
+        ),
+        (
+            json!({"type": "receipt", "id": "mt-1", "status": "sent", "at": "noon"}),
+            "at",
+        ),
+    ] {
+        assert!(
+            matches!(take_json(&wrong), Err(ReceiveError::Malformed { field: f, .. }) if f == field),
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
+fn a_part_says_which_one_it_is() {
+    let text =
+        |concat: Value| json!({"id": "1", "from": "+15550100", "to": "72345", "text": "x", "concat": concat});
+    let events = take_json(&text(json!({"reference": 65535, "parts": 3, "part": 3})))
+        .unwrap()
+        .events;
+    let expected = Part {
+        reference: 65535,
+        parts: 3,
+        part: 3,
+    };
+    assert!(matches!(events[0], Event::Text { part: Some(part), .. } if part == expected));
+    for wrong in [
+        json!({"reference": 1, "parts": 1, "part": 1}),
+        json!({"reference": 1, "parts": 3, "part": 4}),
+        json!({"reference": 1, "parts": 3, "part": 0}),
+        json!({"reference": 65536, "parts": 3, "part": 1}),
+        json!({"parts": 3, "part": 1}),
+        json!("1/3"),
+    ] {
+        assert!(
+            matches!(
+                take_json(&text(wrong.clone())),
+                Err(ReceiveError::Malformed { field: "concat", .. })
+            ),
+            "{wrong}"
+        );
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Sources: <https://www.twilio.com/docs/messaging/guides/webhook-request> (the webhook's parameters),
 //! <https://www.twilio.com/docs/usage/security#validating-requests> (its signature),
+//! <https://www.twilio.com/docs/messaging/guides/track-outbound-message-status> (receipts),
 //! <https://www.twilio.com/docs/messaging/api/message-resource> (sending),
 //! <https://www.twilio.com/docs/api/errors> (error codes).
 
@@ -14,9 +15,10 @@ pub use send::send;
 use crate::{
     AccountError, Answer, Event, Inbound, ReceiveError, Received,
     account::Fields,
-    inbound::{address, body, provider_id},
+    inbound::{address, body, is_id, provider_id},
 };
 use ::http::StatusCode;
+use ccm_model::Report;
 use secrecy::SecretString;
 use serde_json::Value;
 use std::time::Duration;
@@ -102,10 +104,12 @@ fn is_sid(raw: &str, prefix: &str) -> bool {
     raw.len() == 34 && raw.starts_with(prefix) && raw.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
-/// Reads the webhook of an incoming text: a `POST` of `application/x-www-form-urlencoded` with an `X-Twilio-Signature`.
+/// Reads the webhook of an incoming text or of a text's status: a `POST` of `application/x-www-form-urlencoded` with an `X-Twilio-Signature`.
 pub fn receive(account: &Account, inbound: &Inbound<'_>) -> Result<Received, ReceiveError> {
     let form: Vec<(String, String)> = form_urlencoded::parse(inbound.body).into_owned().collect();
-    signature::check(account.tokens(), inbound, &form)?;
+    let mismatch = inbound
+        .check
+        .apply(signature::check(account.tokens(), inbound, &form))?;
     let field = |name: &str| {
         form.iter()
             .find(|(key, _)| key == name)
@@ -118,27 +122,49 @@ pub fn receive(account: &Account, inbound: &Inbound<'_>) -> Result<Received, Rec
     if required("AccountSid")? != account.sid {
         return Err(ReceiveError::WrongAccount { field: "AccountSid" });
     }
-    // A status callback about a text of ours has the same fields and could be taken for one; incoming ones are "received".
+    let (id_field, id) = match field("MessageSid") {
+        Some(id) => ("MessageSid", id),
+        None => ("SmsSid", required("SmsSid")?),
+    };
+    let provider_id = provider_id(id_field, id)?;
     let status = field("MessageStatus").or(field("SmsStatus"));
-    let mut events = Vec::new();
-    if status.is_none_or(|status| matches!(status, "received" | "receiving")) {
-        let (id_field, id) = match field("MessageSid") {
-            Some(id) => ("MessageSid", id),
-            None => ("SmsSid", required("SmsSid")?),
-        };
-        events.push(Event::Text {
-            provider_id: provider_id(id_field, id)?,
+    let event = match status {
+        None | Some("received" | "receiving") => Some(Event::Text {
+            provider_id,
             from: address("From", required("From")?)?,
             to: address("To", required("To")?)?,
             body: body("Body", field("Body").unwrap_or_default().to_owned())?,
             sent_at: None,
             segments: field("NumSegments").and_then(|n| n.parse().ok()),
             media: field("NumMedia").and_then(|n| n.parse().ok()).unwrap_or(0),
-        });
-    }
+            part: None,
+        }),
+        Some(status) => report(status).map(|report| Event::Receipt {
+            provider_id,
+            report,
+            code: field("ErrorCode").filter(|code| is_id(code)).map(str::to_owned),
+            at: None,
+        }),
+    };
     Ok(Received {
-        events,
+        events: event.into_iter().collect(),
+        mismatch,
         answer: EMPTY_TWIML,
+    })
+}
+
+/// <https://www.twilio.com/docs/messaging/api/message-resource#message-status-values>. One that this does not know says
+/// nothing.
+fn report(status: &str) -> Option<Report> {
+    Some(match status {
+        "accepted" | "scheduled" | "queued" => Report::Queued,
+        "sending" => Report::Sending,
+        "sent" => Report::Sent,
+        // "read" is WhatsApp's and RCS's.
+        "delivered" | "read" | "partially_delivered" => Report::Delivered,
+        "undelivered" => Report::Undeliverable,
+        "failed" | "canceled" => Report::Failed,
+        _ => return None,
     })
 }
 

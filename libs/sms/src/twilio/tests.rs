@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Account as AnyAccount, receive as receive_any};
+use crate::{Account as AnyAccount, Check, receive as receive_any};
 use ::http::HeaderMap;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ccm_model::{Address, Body, ProviderKind};
@@ -47,6 +47,7 @@ fn take_as(account: &AnyAccount, url: &str, signature: &str, body: &[u8]) -> Res
             url,
             headers: &headers,
             body,
+            check: Check::Enforce,
             now: OffsetDateTime::UNIX_EPOCH,
         },
     )
@@ -154,6 +155,7 @@ fn an_incoming_text_is_read() {
                 sent_at: None,
                 segments: Some(2),
                 media: 0,
+                part: None,
             }]
         );
     }
@@ -167,9 +169,12 @@ fn spaces_may_come_as_plus_or_percent_20() {
     assert!(plus.contains("a+b%2Bc"));
     for body in [plus.clone(), plus.replace("a+b%2Bc", "a%20b%2bc")] {
         let account = account(json!({ "auth_token": "12345" }));
-        let Event::Text { body, .. } = &take_as(&account, URL, &signature, body.as_bytes())
+        let events = take_as(&account, URL, &signature, body.as_bytes())
             .unwrap()
-            .events[0];
+            .events;
+        let Event::Text { body, .. } = &events[0] else {
+            panic!("{events:?}")
+        };
         assert_eq!(body.as_str(), "a b+c");
     }
 }
@@ -252,6 +257,7 @@ fn what_is_not_signed_for_us_is_refused() {
         url: URL,
         headers: &HeaderMap::new(),
         body: &body,
+        check: Check::Enforce,
         now: OffsetDateTime::UNIX_EPOCH,
     };
     assert!(
@@ -330,7 +336,71 @@ fn a_picture_is_counted_and_a_status_callback_is_no_text() {
         .map(|(k, v)| (k, if k == "SmsStatus" { "delivered" } else { v }))
         .chain([("MessageStatus", "delivered")])
         .collect();
-    assert_eq!(take(&form).unwrap().events, []);
+    assert_eq!(
+        take(&form).unwrap().events,
+        [Event::Receipt {
+            provider_id: MESSAGE.to_owned(),
+            report: Report::Delivered,
+            code: None,
+            at: None,
+        }]
+    );
+}
+
+#[test]
+fn a_status_callback_is_a_receipt() {
+    for (status, code, expected) in [
+        ("queued", None, Some(Report::Queued)),
+        ("sending", None, Some(Report::Sending)),
+        ("sent", None, Some(Report::Sent)),
+        ("undelivered", Some("30003"), Some(Report::Undeliverable)),
+        ("failed", Some("30008"), Some(Report::Failed)),
+        ("canceled", None, Some(Report::Failed)),
+        ("read", None, Some(Report::Delivered)),
+        ("something new", None, None),
+    ] {
+        let mut form = vec![
+            ("AccountSid", SID),
+            ("MessageSid", MESSAGE),
+            ("MessageStatus", status),
+        ];
+        form.extend(code.map(|code| ("ErrorCode", code)));
+        let events = take(&form).unwrap().events;
+        let expected = expected.map(|report| Event::Receipt {
+            provider_id: MESSAGE.to_owned(),
+            report,
+            code: code.map(str::to_owned),
+            at: None,
+        });
+        assert_eq!(events, Vec::from_iter(expected), "{status}");
+    }
+}
+
+#[test]
+fn a_mismatch_is_overlooked_only_where_that_is_wanted() {
+    let body = encode(&incoming("+14155550100", "+14155550199", "hi"));
+    let mut headers = HeaderMap::new();
+    headers.insert("x-twilio-signature", "bm9uZQ==".parse().unwrap());
+    let take = |check| {
+        let inbound = Inbound {
+            url: URL,
+            headers: &headers,
+            body: &body,
+            check,
+            now: OffsetDateTime::UNIX_EPOCH,
+        };
+        receive_any(&account(json!({ "auth_token": "0123456789abcdef" })), &inbound)
+    };
+    let received = take(Check::Report).unwrap();
+    assert!(matches!(
+        received.mismatch,
+        Some(ReceiveError::BadSignature { .. })
+    ));
+    assert_eq!(received.events.len(), 1);
+    assert!(matches!(
+        take(Check::Enforce),
+        Err(ReceiveError::BadSignature { .. })
+    ));
 }
 
 #[test]

@@ -44,6 +44,7 @@ impl Text {
             to: &self.to,
             body: &self.body,
             attempt: 2,
+            receipts_to: None,
             now: datetime!(2026-11-23 08:00:00 UTC),
         }
     }

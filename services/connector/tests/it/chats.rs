@@ -3,8 +3,7 @@
 use crate::rig::{PATIENCE, Rig, Tenant, agent, from_agent, open_chat, received, sim, sim_with, until};
 use ccm_aacc_sim::{Agent, ChatState, ComfortGroup, Config, Role, Settings, Sim, Skillset, Tls};
 use ccm_model::{
-    ChatSettings, ConversationId, Direction, MessageState,
-    chat_settings::{ComfortMode, Words},
+    ChatSettings, ConversationId, Direction, MessageState, chat_settings::ComfortMode, settings::Words,
 };
 use std::time::Duration;
 use tokio::time::sleep;

@@ -3,7 +3,7 @@
 use crate::rig::{Rig, Tenant, agent, open_chat, received, sim, until};
 use ccm_aacc_sim::{Break, ChatState, NewConnections, Sim, Target, Tls};
 use ccm_db::{HostPort, LinkStateRow, MaintenanceWindow, NewLink, NewReach, Scheme};
-use ccm_model::{ChatSettings, MessageState, chat_settings::Words};
+use ccm_model::{ChatSettings, MessageState, settings::Words};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::sleep;
