@@ -1,10 +1,10 @@
 use crate::{
-    Batch, DbError, LinkRow, OwnedTenant, TenantDb, chat_settings,
+    Batch, DbError, LinkRow, OwnedTenant, TenantDb, documents,
     links::{self, link_columns},
     seal::Place,
     storable::storable,
 };
-use ccm_model::{Address, ChatId, ChatSettings, ConversationId, Id, LinkId, PodId, TenantId};
+use ccm_model::{Address, ChatId, ChatSettings, ConversationId, Id, LinkId, PodId, SmsSettings, TenantId};
 use serde_json::Value;
 use sqlx::{Postgres, Row, Transaction};
 use time::OffsetDateTime;
@@ -97,6 +97,7 @@ pub struct ActorContext {
     pub waits_for: Option<String>,
     pub link: LinkRow,
     pub settings: ChatSettings,
+    pub sms: SmsSettings,
     pub chat: Option<ChatResume>,
 }
 
@@ -215,12 +216,13 @@ impl TenantDb<'_> {
         let row = sqlx::query(concat!(
             "SELECT ",
             link_columns!("l."),
-            ", c.our_address, c.customer_address, c.about, c.waits_for, s.name AS skillset, t.settings
+            ", c.our_address, c.customer_address, c.about, c.waits_for, s.name AS skillset, t.settings, x.settings AS sms
              FROM conversation c
              JOIN number n ON n.tenant_id = c.tenant_id AND n.id = c.number_id
              JOIN skillset s ON s.tenant_id = n.tenant_id AND s.id = n.skillset_id
              JOIN ewc_link l ON l.tenant_id = s.tenant_id AND l.id = s.link_id
              LEFT JOIN chat_settings t ON t.tenant_id = c.tenant_id
+             LEFT JOIN sms_settings x ON x.tenant_id = c.tenant_id
              WHERE c.tenant_id = $1 AND c.id = $2"
         ))
         .bind(self.tenant.uuid())
@@ -268,10 +270,8 @@ impl TenantDb<'_> {
             about: row.try_get("about")?,
             waits_for: row.try_get("waits_for")?,
             link: links::link(&row)?,
-            settings: match row.try_get::<Option<Value>, _>("settings")? {
-                None => ChatSettings::default(),
-                Some(document) => chat_settings::parse(document)?,
-            },
+            settings: documents::parse_or_default("chat settings", row.try_get("settings")?)?,
+            sms: documents::parse_or_default("SMS settings", row.try_get("sms")?)?,
             chat,
         })
     }

@@ -1,4 +1,4 @@
-use crate::{DbError, Fence, TenantDb, storable::storable};
+use crate::{DbError, Fence, TenantDb, TextKind, storable::storable};
 use ccm_model::{Body, ChatId, ConversationId, Id, MessageId, TraceParent};
 use sqlx::Row;
 use time::OffsetDateTime;
@@ -11,12 +11,13 @@ pub struct PendingText {
     pub body: Body,
     pub trace: Option<TraceParent>,
     pub created_at: OffsetDateTime,
+    pub kind: TextKind,
     /// How often it was sent without its fate being known.
     pub doubts: u32,
 }
 
 pub(crate) const PENDING: &str = "
-SELECT i.message_id, i.seq, m.body, m.trace_parent, m.created_at, m.resends + (i.state = 'sending')::int AS doubts
+SELECT i.message_id, i.seq, i.kind, m.body, m.trace_parent, m.created_at, m.resends + (i.state = 'sending')::int AS doubts
 FROM inbox i JOIN message m ON m.id = i.message_id AND m.tenant_id = i.tenant_id
 WHERE i.tenant_id = $1 AND i.conversation_id = $2 AND i.seq > $3 ORDER BY i.seq LIMIT $4";
 
@@ -47,6 +48,7 @@ impl TenantDb<'_> {
                         .try_get::<Option<&str>, _>("trace_parent")?
                         .and_then(TraceParent::parse),
                     created_at: r.try_get("created_at")?,
+                    kind: TextKind::parse(r.try_get("kind")?),
                     doubts: r.try_get::<i32, _>("doubts")?.unsigned_abs(),
                 })
             })
@@ -165,6 +167,20 @@ impl TenantDb<'_> {
             .await
     }
 
+    /// A note for the agent of a chat that is over: nobody needs it any more.
+    pub async fn note_expired(
+        &self,
+        fence: &Fence,
+        message: MessageId,
+        at: OffsetDateTime,
+    ) -> Result<(), DbError> {
+        let error = Some((
+            "ccm:chat_over",
+            "the chat was over before the agent could read it",
+        ));
+        self.text_left(fence, message, "expired", error, at).await
+    }
+
     async fn text_left(
         &self,
         fence: &Fence,
@@ -196,6 +212,11 @@ impl TenantDb<'_> {
         .bind(at)
         .execute(&mut *tx)
         .await?;
+        if let Some((code, detail)) = error
+            && state == "refused"
+        {
+            self.bury(&mut tx, message, "mo", code, detail, at).await?;
+        }
         tx.commit().await?;
         Ok(())
     }

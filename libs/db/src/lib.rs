@@ -9,9 +9,11 @@
 //! Postgres is the truth and the queue. Nothing here talks to Redis, to a provider or to AACC.
 
 mod accept;
-mod chat_settings;
 mod chats;
+mod consent;
 mod conversations;
+mod dead_letters;
+mod documents;
 mod error;
 mod inbox;
 mod leases;
@@ -20,7 +22,9 @@ mod links;
 mod migrate;
 mod mt;
 mod outbox;
+mod parts;
 mod pool;
+mod receipts;
 mod seal;
 mod settings;
 mod storable;
@@ -28,20 +32,25 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 
-pub use accept::{Accepted, Batch, IncomingText, Route};
+pub use accept::{Accepted, Batch, IncomingText, Refused, Route, TextKind};
 pub use chats::{
     ActorContext, ChatResume, CountedChat, Fence, LastWords, NewChat, PreviousChat, RoomState, ToServe,
 };
+pub use consent::{ConsentChange, ConsentEventRow, ConsentSource, OptOutRow};
 pub use conversations::{ConversationRow, MessageRow};
+pub use dead_letters::{DeadLetterRow, MOST_UNROUTED, Mend, Replay, Replayed, Unrouted};
+pub use documents::Unless;
 pub use error::DbError;
 pub use inbox::PendingText;
 pub use leases::{LeaseTimes, OwnedTenant, PodRow};
 pub use link_watch::{LinkEventRow, LinkStateRow, MaintenanceWindow};
 pub use links::{HostPort, LinkRow, LinkSecrets, NewLink, NewReach, Scheme};
 pub use migrate::{check_migrated, migrate};
-pub use mt::{AgentText, Notice, Said};
+pub use mt::{AUTO_REPLIES, AgentText, Notice, Said};
 pub use outbox::{Claim, Head, Outcome, Sending};
+pub use parts::{DueParts, IncomingPart, Parted, StoredPart};
 pub use pool::{Db, DbConfig, Operator, TenantDb};
+pub use receipts::{Receipt, Receipted};
 pub use seal::{KeyRing, SealError};
 pub use settings::{
     AccountRow, AccountSecret, AuthKeyRow, NewAccount, NewAuthKey, NewNumber, NewSkillset, NumberRow,

@@ -1,10 +1,12 @@
 //! Texts to the phone: an agent's, and the tenant's notices.
 
 use crate::{DbError, Fence, TenantDb, storable::storable};
-use ccm_model::{Address, Body, ChatId, ConversationId, Id, MessageId, Origin, TraceParent};
+use ccm_model::{
+    Address, Body, ChatId, ConversationId, Id, MessageId, Origin, TraceParent, sms_settings::AutoReplies,
+};
 use serde_json::Value;
 use sqlx::{Postgres, Row, Transaction};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 /// What an agent wrote, to be stored and sent to the phone.
 #[derive(Debug, Clone)]
@@ -29,6 +31,8 @@ pub struct Notice {
     pub chat: Option<ChatId>,
     /// What the chat's customer has been told by now, stored with it.
     pub told: Option<Value>,
+    /// Nobody wrote it: how many such texts the customer gets.
+    pub bound: Option<AutoReplies>,
 }
 
 /// What became of a notice.
@@ -37,7 +41,22 @@ pub enum Said {
     Stored,
     /// The customer's last text from us says the same: it was left out.
     Repeated,
+    /// The customer has had so many texts that nobody wrote: it was left out.
+    TooMany,
 }
+
+/// The notices that answer a text without anybody having written them. Two robots would go on for ever.
+pub const AUTO_REPLIES: [&str; 5] = [
+    "stop_reply",
+    "start_reply",
+    "help_reply",
+    "rule_reply",
+    "after_hours",
+];
+
+/// The one text that a customer who has opted out gets: that he has.
+pub(crate) const STOP_REPLY: &str = "stop_reply";
+const OPTED_OUT: &str = "ccm:opted_out";
 
 struct Mt<'a> {
     message: MessageId,
@@ -123,6 +142,22 @@ impl TenantDb<'_> {
             tx.commit().await?;
             return Ok(Said::Repeated);
         }
+        if let Some(bound) = &notice.bound {
+            let had: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM message WHERE tenant_id = $1 AND conversation_id = $2 AND id >= uuid_v7_floor($3)
+                   AND direction = 'mt' AND origin = 'system' AND author = ANY ($4)",
+            )
+            .bind(self.tenant.uuid())
+            .bind(conversation.uuid())
+            .bind(at - Duration::seconds(bound.per_s.into()))
+            .bind(AUTO_REPLIES)
+            .fetch_one(&mut *tx)
+            .await?;
+            if had >= i64::from(bound.most) {
+                tx.commit().await?;
+                return Ok(Said::TooMany);
+            }
+        }
         let mt = Mt {
             message: notice.message,
             conversation,
@@ -140,6 +175,45 @@ impl TenantDb<'_> {
         Ok(Said::Stored)
     }
 
+    /// Puts a text that was given up into its conversation's line once more, as a new one of the same author. False: the customer
+    /// has opted out.
+    pub(crate) async fn say_again(
+        &self,
+        tx: &mut Transaction<'static, Postgres>,
+        of: MessageId,
+        message: MessageId,
+        body: &Body,
+        at: OffsetDateTime,
+    ) -> Result<bool, DbError> {
+        let row = sqlx::query(
+            "SELECT conversation_id, origin, author FROM message WHERE tenant_id = $1 AND id = $2",
+        )
+        .bind(self.tenant.uuid())
+        .bind(of.uuid())
+        .fetch_optional(&mut **tx)
+        .await?
+        .ok_or(DbError::NotFound("message"))?;
+        let mt = Mt {
+            message,
+            conversation: ConversationId(row.try_get("conversation_id")?),
+            chat: None,
+            origin: row.try_get::<&str, _>("origin")?.parse()?,
+            author: row.try_get::<Option<&str>, _>("author")?.unwrap_or_default(),
+            body,
+            heard: None,
+            written_at: None,
+            trace: None,
+        };
+        self.put_in_line(tx, &mt, at).await?;
+        let failed: bool =
+            sqlx::query_scalar("SELECT state = 'failed' FROM message WHERE tenant_id = $1 AND id = $2")
+                .bind(self.tenant.uuid())
+                .bind(message.uuid())
+                .fetch_one(&mut **tx)
+                .await?;
+        Ok(!failed)
+    }
+
     /// False when it was stored by an earlier call whose answer was lost; the transaction is to be rolled back then.
     async fn put_in_line(
         &self,
@@ -149,7 +223,10 @@ impl TenantDb<'_> {
     ) -> Result<bool, DbError> {
         let row = sqlx::query(
             "UPDATE conversation SET next_seq = next_seq + 1, last_activity_at = $3
-             WHERE tenant_id = $1 AND id = $2 RETURNING next_seq - 1 AS seq, customer_address",
+             WHERE tenant_id = $1 AND id = $2
+             RETURNING next_seq - 1 AS seq, customer_address, EXISTS (
+               SELECT 1 FROM opt_out o WHERE o.tenant_id = $1 AND o.our_address = conversation.our_address
+                 AND o.customer_address = conversation.customer_address) AS opted_out",
         )
         .bind(self.tenant.uuid())
         .bind(mt.conversation.uuid())
@@ -159,7 +236,17 @@ impl TenantDb<'_> {
         .ok_or(DbError::NotFound("conversation"))?;
         let seq: i64 = row.try_get("seq")?;
         let customer: Address = row.try_get::<&str, _>("customer_address")?.parse()?;
-        let answerable = customer.can_be_answered();
+        let confirms = mt.origin == Origin::System && mt.author == STOP_REPLY;
+        let refused = if !customer.can_be_answered() {
+            Some((
+                "ccm:unanswerable",
+                "the customer's address is a sender name, which cannot receive texts",
+            ))
+        } else if row.try_get("opted_out")? && !confirms {
+            Some((OPTED_OUT, "the customer has opted out of texts from this address"))
+        } else {
+            None
+        };
         let stored = sqlx::query(
             "INSERT INTO message (id, tenant_id, conversation_id, chat_id, seq, direction, origin, author, body, state,
                                   error_code, error_detail, trace_parent, heard, written_at, created_at, updated_at)
@@ -173,9 +260,9 @@ impl TenantDb<'_> {
         .bind(mt.origin.as_str())
         .bind(storable(mt.author))
         .bind(mt.body.as_str())
-        .bind(if answerable { "queued" } else { "failed" })
-        .bind((!answerable).then_some("ccm:unanswerable"))
-        .bind((!answerable).then_some("the customer's address is a sender name, which cannot receive texts"))
+        .bind(if refused.is_none() { "queued" } else { "failed" })
+        .bind(refused.map(|(code, _)| code))
+        .bind(refused.map(|(_, detail)| detail))
         .bind(mt.trace.map(TraceParent::as_str))
         .bind(mt.heard.map(|h| &h[..]))
         .bind(mt.written_at)
@@ -187,7 +274,8 @@ impl TenantDb<'_> {
             Err(DbError::Conflict { missing: false, .. }) => return Ok(false),
             Err(e) => return Err(e),
         }
-        if !answerable {
+        if let Some((_, reason)) = refused {
+            self.note_failure(tx, mt.message, reason, at).await?;
             return Ok(true);
         }
         // The no-op update locks the line, so that dispatch cannot drop it as empty at the same moment.
