@@ -1,0 +1,3 @@
+//! What an SMS makes of a text. Pure: no IO, no time, no randomness.
+pub mod gsm;
+pub mod udh;
