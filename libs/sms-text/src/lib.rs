@@ -1,3 +1,6 @@
 //! What an SMS makes of a text. Pure: no IO, no time, no randomness.
+mod clusters;
 pub mod gsm;
+pub mod segments;
+pub mod ucs2;
 pub mod udh;
