@@ -3,5 +3,6 @@ mod clusters;
 pub mod gsm;
 pub mod parts;
 pub mod segments;
+pub mod transliterate;
 pub mod ucs2;
 pub mod udh;
