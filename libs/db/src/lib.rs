@@ -50,10 +50,10 @@ pub use mt::{AUTO_REPLIES, AgentText, Notice, Said};
 pub use outbox::{Claim, Head, Outcome, Sending};
 pub use parts::{DueParts, IncomingPart, Parted, StoredPart};
 pub use pool::{Db, DbConfig, Operator, TenantDb};
-pub use receipts::{Receipt, Receipted};
+pub use receipts::{Receipt, Receipted, derived_id};
 pub use seal::{KeyRing, SealError};
 pub use settings::{
-    AccountRow, AccountSecret, AuthKeyRow, NewAccount, NewAuthKey, NewNumber, NewSkillset, NumberRow,
-    SkillsetRow,
+    AccountRow, AccountRules, AccountSecret, AuthKeyRow, NewAccount, NewAuthKey, NewNumber, NewSkillset,
+    NumberRow, SkillsetRow,
 };
 pub use tenants::TenantRow;

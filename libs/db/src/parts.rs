@@ -1,6 +1,6 @@
 //! Long texts that come in parts: in any order, twice, over restarts, or never whole.
 
-use crate::{Accepted, DbError, IncomingText, Operator, Route, TenantDb, accept::accept_in};
+use crate::{Accepted, DbError, IncomingText, Operator, Route, TenantDb, TextKind, accept::accept_in};
 use ccm_model::{AccountId, Address, Body, Id, NumberId, TenantId};
 use sqlx::{Postgres, Row, Transaction};
 use std::time::Duration;
@@ -145,7 +145,12 @@ async fn accept_whole(
 
 impl TenantDb<'_> {
     /// Takes a part. When it is the last one, the whole text is stored as any other is, in the same transaction.
-    pub async fn take_part(&self, new: IncomingPart) -> Result<Parted, DbError> {
+    /// `kind` says what the whole text is, which no part shows.
+    pub async fn take_part(
+        &self,
+        mut new: IncomingPart,
+        kind: impl FnOnce(&str) -> TextKind,
+    ) -> Result<Parted, DbError> {
         let text = &new.text;
         let mut of = DueParts {
             tenant: self.tenant,
@@ -226,6 +231,7 @@ impl TenantDb<'_> {
         }
         let rows = take_all(&mut tx, self.tenant.uuid(), &of).await?;
         let whole: String = rows.iter().map(|r| r.body.as_str()).collect();
+        new.text.kind = kind(&whole);
         let accepted = accept_whole(&mut tx, new.text, &rows, Body::new(whole)?).await?;
         tx.commit().await?;
         Ok(Parted::Whole(accepted))

@@ -193,7 +193,8 @@ impl TenantDb<'_> {
         };
         let body = format!("{} {}", notes.prefix, words.replace("{reason}", reason));
         let conversation = ConversationId(row.try_get("conversation_id")?);
-        self.put_note(tx, note_id(message), conversation, &body, at).await
+        self.put_note(tx, derived_id(message, NOTE), conversation, &body, at)
+            .await
     }
 
     async fn put_note(
@@ -229,10 +230,10 @@ impl TenantDb<'_> {
     }
 }
 
-/// The id of the note about a text: always the same, so that a call whose answer was lost writes no second one, and of the
-/// text's month.
-fn note_id(message: MessageId) -> MessageId {
-    let hash = digest(&SHA256, &[NOTE.as_bytes(), message.uuid().as_bytes()].concat());
+/// The id of a text that follows from another (a note about it, a reply to it): always the same, so that who asks twice writes
+/// one, and of the other's month.
+pub fn derived_id(message: MessageId, what: &str) -> MessageId {
+    let hash = digest(&SHA256, &[what.as_bytes(), message.uuid().as_bytes()].concat());
     let mut bytes = [0; 16];
     bytes[..6].copy_from_slice(&message.uuid().as_bytes()[..6]);
     bytes[6..].copy_from_slice(&hash.as_ref()[..10]);
@@ -249,8 +250,9 @@ mod tests {
     #[test]
     fn a_note_has_one_id_of_its_texts_month() {
         let message = MessageId(Uuid::parse_str("019331f0-7a00-7000-8000-000000000003").unwrap());
-        let note = note_id(message);
-        assert_eq!(note, note_id(message));
+        let note = derived_id(message, NOTE);
+        assert_eq!(note, derived_id(message, NOTE));
+        assert_ne!(note, derived_id(message, "stop_reply"));
         assert_ne!(note, message);
         assert_eq!(note.uuid().get_version_num(), 7);
         assert_eq!(note.uuid().as_bytes()[..6], message.uuid().as_bytes()[..6]);

@@ -14,7 +14,24 @@ pub struct AccountRow {
     pub kind: ProviderKind,
     /// What the provider's adapter reads: addresses, account names. Never a secret.
     pub settings: Value,
+    pub rules: AccountRules,
+    /// Requests with a signature that does not fit, where they are only reported, and when the last one came.
+    pub signature_mismatches: i64,
+    pub signature_mismatch_at: Option<OffsetDateTime>,
     pub created_at: OffsetDateTime,
+}
+
+/// How an account may be used.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AccountRules {
+    /// Segments a second over all of its numbers; `None`: what its numbers allow.
+    pub per_second: Option<f32>,
+    /// Requests whose signature does not fit are taken and counted, not refused.
+    pub report_signatures: bool,
+    /// Scheme, host and port that its provider was told, without a slash at the end; `None`: the platform's.
+    pub webhook_base: Option<String>,
+    /// The same words of the same phone within so many seconds are one text; 0: never. Up to 3600.
+    pub repeat_window_s: u16,
 }
 
 /// An account with what is needed to speak for it. Deliberately without `Debug`.
@@ -93,7 +110,8 @@ pub struct NewAuthKey<'a> {
 // Columns are named everywhere: under `*`, a migration that adds one would break the statements that are prepared.
 macro_rules! account_columns {
     () => {
-        "id, tenant_id, name, kind, settings, created_at"
+        "id, tenant_id, name, kind, settings, per_second, signature_mode, webhook_base, repeat_window_s, \
+         signature_mismatches, signature_mismatch_at, created_at"
     };
 }
 macro_rules! skillset_columns {
@@ -119,6 +137,14 @@ fn account(row: &PgRow) -> Result<AccountRow, DbError> {
         name: row.try_get("name")?,
         kind: row.try_get::<&str, _>("kind")?.parse()?,
         settings: row.try_get("settings")?,
+        rules: AccountRules {
+            per_second: row.try_get("per_second")?,
+            report_signatures: row.try_get::<&str, _>("signature_mode")? == "report",
+            webhook_base: row.try_get("webhook_base")?,
+            repeat_window_s: u16::try_from(row.try_get::<i32, _>("repeat_window_s")?).unwrap_or(0),
+        },
+        signature_mismatches: row.try_get("signature_mismatches")?,
+        signature_mismatch_at: row.try_get("signature_mismatch_at")?,
         created_at: row.try_get("created_at")?,
     })
 }
@@ -225,6 +251,28 @@ impl TenantDb<'_> {
             account: account(&row)?,
             secret,
         })
+    }
+
+    /// Counts requests whose signature did not fit and that were taken all the same.
+    pub async fn signatures_mismatched(
+        &self,
+        account: AccountId,
+        times: i64,
+        at: OffsetDateTime,
+    ) -> Result<(), DbError> {
+        let mut tx = self.begin().await?;
+        sqlx::query(
+            "UPDATE provider_account SET signature_mismatches = signature_mismatches + $3, signature_mismatch_at = $4
+             WHERE tenant_id = $1 AND id = $2",
+        )
+        .bind(self.tenant.uuid())
+        .bind(account.uuid())
+        .bind(times)
+        .bind(at)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Makes a skillset. `Conflict { missing: true }` when the tenant has no such link.

@@ -1,5 +1,6 @@
 //! One conversation's chat with the agent, from its first waiting text to the end of its last EWC chat.
 
+mod consent;
 mod events;
 mod held;
 mod start;
@@ -12,7 +13,7 @@ use crate::{
     waits::{Reason, Waits},
 };
 use ccm_bus::Bus;
-use ccm_db::{Db, DbError, Fence, PendingText};
+use ccm_db::{Db, DbError, Fence, PendingText, TextKind};
 use ccm_ewc_client::Chat;
 use ccm_ewc_proto::{
     heard::Replay,
@@ -110,6 +111,8 @@ pub(crate) struct Actor {
     read_to: i64,
     /// The database may hold texts after that.
     more: bool,
+    /// Keywords up to this sequence have been answered.
+    answered: i64,
     /// Something may have come since the line was counted.
     nudged: bool,
     /// What agents have said before the last resume, to tell a replayed transcript from something new. `None`: not read yet.
@@ -150,6 +153,7 @@ impl Actor {
             in_flight: None,
             read_to: 0,
             more: true,
+            answered: 0,
             nudged: true,
             replay: None,
             note: None,
@@ -320,6 +324,8 @@ impl Actor {
     /// Everything that can be done now without hearing from AACC.
     async fn work(&mut self, chat: &mut Chat, start: &mut Start) -> Result<Option<Why>, DbError> {
         self.read_line().await?;
+        let languages = [start.policy.language(), start.settings.language.as_str()];
+        self.answer_keywords(&start.sms, languages).await?;
         while let Some(deed) = start.policy.poll(Instant::now()) {
             match deed {
                 Deed::Say { kind, text } => self.say(&start.policy, kind, &text).await?,
@@ -335,11 +341,16 @@ impl Actor {
             return Ok(Some(why));
         }
         self.expire_held(&mut start.policy).await?;
+        let present = chat.phase() == Phase::Live;
+        if let Some(why) = self.refused_before_anybody_came(present).await? {
+            chat.leave();
+            return Ok(Some(why));
+        }
         if self.in_flight.is_none()
             && self
                 .line
                 .front()
-                .is_some_and(|t| start.policy.is_keyword(t.body.as_str()))
+                .is_some_and(|t| t.kind == TextKind::Text && start.policy.is_keyword(t.body.as_str()))
         {
             self.keyword_heard().await?;
             chat.leave();
@@ -419,7 +430,8 @@ impl Actor {
         if resend {
             metrics::counter!("ccm_connector_resends_total").increment(1);
         }
-        let body = text::to_agent(pending.body.as_str(), start.reach.row.swap_angle_brackets);
+        let body = consent::for_agent(&pending, &start.sms, &start.settings.language);
+        let body = text::to_agent(&body, start.reach.row.swap_angle_brackets);
         let noted = self.note.as_ref().map(|note| format!("{note}\n{body}"));
         let body = noted.as_deref().unwrap_or(&body);
         if start.settings.customer_typing {

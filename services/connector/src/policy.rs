@@ -47,6 +47,7 @@ pub(crate) enum Why {
     CustomerIdle,
     TooOld,
     Keyword,
+    OptedOut,
     /// The texts that the chat was for are gone: held too long.
     NothingWaits,
 }
@@ -58,6 +59,7 @@ impl Why {
             Self::CustomerIdle => "the customer was silent for the tenant's limit",
             Self::TooOld => "older than the tenant's limit",
             Self::Keyword => "ended by the customer's keyword",
+            Self::OptedOut => "the customer has opted out",
             Self::NothingWaits => "no text waited for it any more",
         }
     }
@@ -339,6 +341,11 @@ impl Policy {
             }
             LabelPolicy::Strip | LabelPolicy::Template => rest.to_owned(),
         })
+    }
+
+    /// The customer's language.
+    pub fn language(&self) -> &str {
+        &self.language
     }
 
     /// Whether a text of the customer is the tenant's word for ending the chat.

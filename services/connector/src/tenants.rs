@@ -7,7 +7,7 @@ use crate::{
 };
 use ccm_db::{Db, DbError, LinkRow, OwnedTenant};
 use ccm_ewc_proto::session;
-use ccm_model::{ChatSettings, TenantId};
+use ccm_model::{ChatSettings, SmsSettings, TenantId};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -15,10 +15,39 @@ use std::{
 use time::OffsetDateTime;
 use tokio::sync::OnceCell;
 
+/// One copy of each tenant's document, which all of its chats hold.
+struct Shared<T>(Mutex<HashMap<TenantId, Arc<T>>>);
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: PartialEq> Shared<T> {
+    fn share(&self, tenant: TenantId, read: T) -> Arc<T> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.get(&tenant) {
+            Some(same) if **same == read => same.clone(),
+            _ => {
+                let shared = Arc::new(read);
+                known.insert(tenant, shared.clone());
+                shared
+            }
+        }
+    }
+
+    fn keep_only(&self, owned: &HashMap<TenantId, i64>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|t, _| owned.contains_key(t));
+    }
+}
+
 /// The tenants of a pod.
 pub(crate) struct Tenants {
     pub links: Links,
-    settings: Mutex<HashMap<TenantId, Arc<ChatSettings>>>,
+    settings: Shared<ChatSettings>,
+    sms_settings: Shared<SmsSettings>,
     admissions: Mutex<HashMap<TenantId, Counted>>,
     /// By whether an observing supervisor opens a chat, and whether one who barges in does.
     sessions: [[Arc<session::Config>; 2]; 2],
@@ -39,7 +68,8 @@ impl Tenants {
         let by_barging = |observer| [config(observer, false), config(observer, true)];
         Self {
             links,
-            settings: Mutex::default(),
+            settings: Shared::default(),
+            sms_settings: Shared::default(),
             admissions: Mutex::default(),
             sessions: [by_barging(false), by_barging(true)],
         }
@@ -47,15 +77,12 @@ impl Tenants {
 
     /// One copy of a tenant's settings.
     pub fn settings(&self, tenant: TenantId, read: ChatSettings) -> Arc<ChatSettings> {
-        let mut known = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        match known.get(&tenant) {
-            Some(same) if **same == read => same.clone(),
-            _ => {
-                let shared = Arc::new(read);
-                known.insert(tenant, shared.clone());
-                shared
-            }
-        }
+        self.settings.share(tenant, read)
+    }
+
+    /// As [`Self::settings`].
+    pub fn sms_settings(&self, tenant: TenantId, read: SmsSettings) -> Arc<SmsSettings> {
+        self.sms_settings.share(tenant, read)
     }
 
     /// The pace and patience of a tenant's sessions.
@@ -109,11 +136,8 @@ impl Tenants {
 
     /// Forgets tenants that are another pod's now.
     pub fn keep_only(&self, owned: &HashMap<TenantId, i64>) {
-        let lock = PoisonError::into_inner;
-        self.settings
-            .lock()
-            .unwrap_or_else(lock)
-            .retain(|t, _| owned.contains_key(t));
+        self.settings.keep_only(owned);
+        self.sms_settings.keep_only(owned);
         let mut admissions = self.admissions.lock().unwrap_or_else(PoisonError::into_inner);
         admissions.retain(|t, _| owned.contains_key(t));
         self.links.keep_only(owned);

@@ -5,8 +5,11 @@
 //! kept here: a process that dies has not answered what it has not stored, and the provider posts it again.
 
 mod batch;
+mod events;
+mod flood;
 mod fresh;
 mod lookup;
+mod parts;
 mod refusal;
 mod webhook;
 
@@ -49,10 +52,16 @@ impl Ingest {
     pub async fn run(self, listener: TcpListener, life: Lifecycle) -> io::Result<()> {
         let settings = self.settings;
         let (batcher, mut workers) = Batcher::start(&self.db, &self.bus, settings.batching);
+        let parts = parts::run(self.db.clone(), self.bus.clone(), self.ids.clone(), life.clone());
         let router = webhook::router(webhook::Webhooks {
-            lookups: lookup::Lookups::new(self.db),
-            batcher,
-            ids: self.ids.clone(),
+            events: events::Events {
+                lookups: lookup::Lookups::new(self.db.clone()),
+                db: self.db,
+                bus: self.bus,
+                ids: self.ids.clone(),
+                batcher,
+                floods: flood::Floods::default(),
+            },
             public_base_url: settings.public_base_url,
             request_timeout: settings.request_timeout,
         });
@@ -62,7 +71,7 @@ impl Ingest {
             timeout: Some(settings.request_timeout + SLOW_SENDER),
         };
         tokio::select! {
-            served = serve(listener, wrap(router, web, self.ids), life) => served?,
+            (served, ()) = async { tokio::join!(serve(listener, wrap(router, web, self.ids), life), parts) } => served?,
             () = workers.died() => return Err(io::Error::other("a worker that stores texts has died")),
         }
         // The last handle went with the router.

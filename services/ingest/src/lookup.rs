@@ -4,9 +4,12 @@
 //! the provider's trouble.
 
 use crate::fresh::Fresh;
-use ccm_db::{Db, DbError};
-use ccm_model::{AccountId, Address, NumberId, ProviderKind, TenantId};
+use ccm_db::{AccountRules, Db, DbError};
+use ccm_model::{
+    AccountId, Address, NumberId, ProviderKind, SmsSettings, TenantId, sms_settings::ConsentSettings,
+};
 use ccm_sms::{Account, AccountError};
+use ccm_sms_text::keyword::{Keyword, Keywords};
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 
@@ -16,9 +19,12 @@ const LASTS: Duration = Duration::from_secs(1);
 const CAPACITY: usize = 20_000;
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// A provider account, ready to check signatures with.
+/// A provider account, ready to check signatures with, and what its tenant wants done with texts.
 pub(crate) struct Owned {
     pub tenant: TenantId,
+    pub rules: AccountRules,
+    pub settings: SmsSettings,
+    pub keywords: Keywords,
     /// As it can be used; or what is wrong with it.
     pub account: Result<Account, AccountError>,
     pub kind: ProviderKind,
@@ -58,12 +64,16 @@ impl Lookups {
             Err(DbError::NotFound(_)) => return Ok(None),
             Err(e) => return Err(e),
         };
+        let (settings, _) = self.db.tenant(tenant).sms_settings().await?;
         let kind = stored.account.kind;
         let account = Account::parse(kind, &stored.account.settings, &stored.secret);
         Ok(Some(Arc::new(Owned {
             tenant,
             account,
             kind,
+            keywords: keywords(&settings.consent),
+            settings,
+            rules: stored.account.rules,
         })))
     }
 
@@ -81,4 +91,22 @@ impl Lookups {
             }
         }
     }
+}
+
+/// What cannot be a keyword was refused when it was set; here it is passed over.
+fn keywords(consent: &ConsentSettings) -> Keywords {
+    let mut keywords = Keywords::default();
+    for (language, words) in &consent.words {
+        let lists = [
+            (Keyword::Stop, &words.stop),
+            (Keyword::Start, &words.start),
+            (Keyword::Help, &words.help),
+        ];
+        for (keyword, list) in lists {
+            for word in list {
+                let _ = keywords.add(language, keyword, word);
+            }
+        }
+    }
+    keywords
 }

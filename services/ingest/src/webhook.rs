@@ -7,7 +7,7 @@
 //! What a provider signs includes the address it was told: `public_base_url` and the path and query as they came in. The
 //! `Host` header is not looked at: behind a proxy it is another.
 
-use crate::{Batcher, lookup::Lookups, refusal::Refusal};
+use crate::{events::Events, lookup::Owned, refusal::Refusal};
 use axum::{
     Router,
     extract::{OriginalUri, State},
@@ -15,10 +15,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use ccm_db::{Accepted, IncomingText, Route};
-use ccm_model::{AccountId, IdSource, ProviderKind};
-use ccm_runtime::trace;
-use ccm_sms::{Answer, Check, Event, Inbound};
+use ccm_db::DbError;
+use ccm_model::{AccountId, ProviderKind};
+use ccm_sms::{Answer, Check, Inbound, ReceiveError};
 use ccm_web::{Bytes, Path};
 use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
@@ -26,9 +25,7 @@ use tokio::time::timeout;
 use tracing::{Instrument, Span, field::Empty};
 
 pub(crate) struct Webhooks {
-    pub lookups: Lookups,
-    pub batcher: Batcher,
-    pub ids: IdSource,
+    pub events: Events,
     pub public_base_url: String,
     pub request_timeout: Duration,
 }
@@ -94,67 +91,53 @@ impl Webhooks {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<Answer, Refusal> {
-        let owned = self.lookups.account(id).await?;
+        let owned = self.events.lookups.account(id).await?;
         let owned = owned.filter(|o| o.kind == kind).ok_or(Refusal::NoAccount)?;
         Span::current().record("tenant.id", tracing::field::display(owned.tenant));
         let account = owned.account.as_ref().map_err(|e| Refusal::Account(*e))?;
-        let now = self.ids.clock().now();
+        let now = self.events.ids.clock().now();
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let inbound = Inbound {
-            url: &format!("{}{path}", self.public_base_url),
+            url: &format!(
+                "{}{path}",
+                owned
+                    .rules
+                    .webhook_base
+                    .as_deref()
+                    .unwrap_or(&self.public_base_url)
+            ),
             headers,
             body,
-            check: Check::Enforce,
+            check: match owned.rules.report_signatures {
+                true => Check::Report,
+                false => Check::Enforce,
+            },
             now,
         };
         let received = ccm_sms::receive(account, &inbound)?;
+        if let Some(mismatch) = &received.mismatch {
+            self.mismatched(&owned, id, mismatch, now).await?;
+        }
         for event in received.events {
-            self.store(kind, id, event, now).await?;
+            self.events.take(&owned, id, event, now).await?;
         }
         Ok(received.answer)
     }
 
-    async fn store(
+    /// Tells of a signature that does not fit, on an account that is being set up.
+    async fn mismatched(
         &self,
-        kind: ProviderKind,
+        owned: &Owned,
         account: AccountId,
-        event: Event,
+        mismatch: &ReceiveError,
         now: OffsetDateTime,
-    ) -> Result<(), Refusal> {
-        let Event::Text {
-            provider_id,
-            from,
-            to,
-            body,
-            sent_at,
-            ..
-        } = event
-        else {
-            return Ok(());
-        };
-        let number = self.lookups.number(account, &to).await?;
-        let (tenant, number) = number.ok_or(Refusal::UnknownNumber)?;
-        let text = IncomingText {
-            message: self.ids.next(),
-            conversation: self.ids.next(),
-            route: Route {
-                tenant,
-                number,
-                account,
-            },
-            provider_id,
-            to,
-            from,
-            body,
-            received_at: now,
-            written_at: sent_at,
-            trace: trace::current_traceparent(),
-        };
-        let name = match self.batcher.accept(text).await? {
-            Accepted::New { .. } => "ccm_ingest_accepted_total",
-            Accepted::Repeated => "ccm_ingest_repeated_total",
-        };
-        metrics::counter!(name, "kind" => kind.as_str()).increment(1);
-        Ok(())
+    ) -> Result<(), DbError> {
+        metrics::counter!("ccm_ingest_signature_mismatches_total", "kind" => owned.kind.as_str())
+            .increment(1);
+        tracing::warn!(
+            "a webhook is taken although its signature does not fit, as its account is set to report only: {mismatch}"
+        );
+        let db = self.events.db.tenant(owned.tenant);
+        db.signatures_mismatched(account, 1, now).await
     }
 }

@@ -149,6 +149,10 @@ async fn measure(mut meter: Meter) {
             conversation: ids.next(),
             route,
             provider_id: format!("SM{message}"),
+            repeat_window: None,
+            kind: crate::TextKind::Text,
+            refused: None,
+            segments: None,
             to: ours.clone(),
             from: customer.clone(),
             body: Body::new("hello").unwrap(),
@@ -223,6 +227,7 @@ async fn measure(mut meter: Meter) {
         body: Body::new("please wait").unwrap(),
         chat: Some(chat),
         told: None,
+        bound: None,
     };
     costs!(meter, FEW, rows.say(f, conversation, &notice(), now()));
     costs!(meter, FEW, rows.chat_settings());

@@ -300,6 +300,7 @@ async fn a_notice_is_not_said_twice_in_a_row() {
         body: Body::new(body).unwrap(),
         chat: Some(chat),
         told: Some(serde_json::json!({"comfort": 1})),
+        bound: None,
     };
     let once = notice("waiting", "please wait");
     for (said, outcome) in [

@@ -1,9 +1,12 @@
 //! What a chat's events do: to the line, to the store, to the phone.
 
 use super::{Actor, persist, start::Start};
-use crate::{policy::Phone, translate};
+use crate::{
+    policy::{Phone, Why},
+    translate,
+};
 use ccm_bus::Wake;
-use ccm_db::{AgentText, DbError, NewChat, PendingText, RoomState};
+use ccm_db::{AgentText, DbError, NewChat, PendingText, RoomState, TextKind};
 use ccm_ewc_proto::{
     heard::{Fingerprint, Replay},
     session::{self, CloseReason, Event, Moment, Sender},
@@ -207,6 +210,9 @@ impl Actor {
         };
         self.fruitful = true;
         self.note = None;
+        if text.kind == TextKind::Stop {
+            self.leaves = Some(Why::OptedOut);
+        }
         let (fence, at) = (self.fence, self.now());
         persist!(self, |db| db.text_delivered(&fence, text.message, at))?;
         metrics::counter!("ccm_connector_texts_delivered_total").increment(1);

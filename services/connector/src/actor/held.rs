@@ -5,8 +5,7 @@ use crate::{
     policy::{Deed, Policy},
     waits::Reason,
 };
-use ccm_bus::Wake;
-use ccm_db::{DbError, Notice, Said};
+use ccm_db::{DbError, Notice};
 use ccm_model::{Body, MessageId};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -124,17 +123,9 @@ impl Actor {
             body,
             chat: self.chat,
             told: serde_json::to_value(policy.told()).ok(),
+            bound: None,
         };
-        let (fence, conversation, at) = (self.fence, self.conversation, self.now());
-        let said = persist!(self, |db| db.say(&fence, conversation, &notice, at))?;
-        if said == Said::Stored {
-            metrics::counter!("ccm_connector_notices_total", "notice" => kind).increment(1);
-            self.deps.bus.publish(Wake::Outbound {
-                tenant: fence.owned.tenant,
-                conversation,
-            });
-        }
-        Ok(())
+        self.put_notice(&notice).await
     }
 
     /// A planned absence is told of once, to those whose texts wait for its end.

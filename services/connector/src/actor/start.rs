@@ -12,7 +12,7 @@ use crate::{
 use ccm_db::{ActorContext, DbError, LastWords};
 use ccm_ewc_client::Chat;
 use ccm_ewc_proto::session::{Profile, Session};
-use ccm_model::ChatSettings;
+use ccm_model::{ChatSettings, SmsSettings};
 use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep_until};
@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep_until};
 pub(super) struct Start {
     pub reach: Arc<Reach>,
     pub settings: Arc<ChatSettings>,
+    pub sms: Arc<SmsSettings>,
     pub policy: Policy,
     pub skillset: String,
     /// What agents see as the customer's name: in a transcript, the customer's own words carry it.
@@ -44,12 +45,22 @@ impl Actor {
         self.waiting.is_written(context.waits_for.as_deref());
         self.more = true;
         self.read_line().await?;
+        let deps = self.deps.clone();
+        let tenant = self.fence.owned.tenant;
+        let sms = deps
+            .tenants
+            .sms_settings(tenant, std::mem::take(&mut context.sms));
+        let language = customer::language(&context);
+        let own = context.settings.language.clone();
+        self.answer_keywords(&sms, [&language, &own]).await?;
+        if context.chat.is_none() {
+            self.settle_without_chat().await?;
+        }
         if context.chat.is_none() && self.line.is_empty() {
             self.waiting.set(None);
             self.write_down_waits().await?;
             return Ok(Begun::Nothing);
         }
-        let (deps, tenant) = (self.deps.clone(), self.fence.owned.tenant);
         let settings = deps
             .tenants
             .settings(tenant, std::mem::take(&mut context.settings));
@@ -92,6 +103,7 @@ impl Actor {
             chat: Some(reach.chat(session)),
             reach,
             settings,
+            sms,
             policy,
             skillset: context.skillset,
             name,

@@ -1,0 +1,115 @@
+//! What is not between customer and agent: keywords of consent, which CCM answers itself, and our notes to agents.
+
+use super::{Actor, persist};
+use crate::policy::Why;
+use ccm_bus::Wake;
+use ccm_db::{DbError, Notice, PendingText, Said, TextKind, derived_id};
+use ccm_model::{Body, SmsSettings, settings::Words};
+use tokio::time::Instant;
+
+impl Actor {
+    /// Answers keywords as they are read, whatever stands before them in the line: who refuses texts waits for no agent.
+    pub(super) async fn answer_keywords(
+        &mut self,
+        settings: &SmsSettings,
+        languages: [&str; 2],
+    ) -> Result<(), DbError> {
+        let said: Vec<_> = self
+            .line
+            .iter()
+            .filter(|text| text.seq > self.answered)
+            .map(|text| (text.seq, text.kind, text.message))
+            .collect();
+        for (seq, kind, message) in said {
+            self.answered = seq;
+            let consent = &settings.consent;
+            let (reply, words) = match kind {
+                TextKind::Stop => ("stop_reply", &consent.stop_reply),
+                TextKind::Start => ("start_reply", &consent.start_reply),
+                TextKind::Help => ("help_reply", &consent.help_reply),
+                TextKind::Text | TextKind::Note => continue,
+            };
+            metrics::counter!("ccm_connector_consent_keywords_total", "reply" => reply).increment(1);
+            if let Some(text) = in_language(words.as_ref(), languages)
+                && let Ok(body) = Body::new(text)
+            {
+                let notice = Notice {
+                    message: derived_id(message, reply),
+                    kind: reply,
+                    body,
+                    chat: self.chat,
+                    told: None,
+                    bound: Some(settings.auto_replies.clone()),
+                };
+                self.put_notice(&notice).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes from the head of the line what needs no agent, where no chat is open for it.
+    pub(super) async fn settle_without_chat(&mut self) -> Result<(), DbError> {
+        while let Some(text) = self.line.pop_front_if(|text| text.kind != TextKind::Text) {
+            let (fence, message, at) = (self.fence, text.message, self.now());
+            match text.kind {
+                TextKind::Note => persist!(self, |db| db.note_expired(&fence, message, at))?,
+                _ => persist!(self, |db| db.text_delivered(&fence, message, at))?,
+            }
+            self.read_line().await?;
+        }
+        Ok(())
+    }
+
+    /// The customer has refused texts and nobody is in the chat who could be told: it is not needed any more.
+    pub(super) async fn refused_before_anybody_came(
+        &mut self,
+        present: bool,
+    ) -> Result<Option<Why>, DbError> {
+        if present || self.in_flight.is_some() {
+            return Ok(None);
+        }
+        let Some(text) = self.line.pop_front_if(|text| text.kind == TextKind::Stop) else {
+            return Ok(None);
+        };
+        let (fence, at) = (self.fence, self.now());
+        persist!(self, |db| db.text_delivered(&fence, text.message, at))?;
+        Ok(Some(Why::OptedOut))
+    }
+
+    pub(super) async fn put_notice(&mut self, notice: &Notice) -> Result<(), DbError> {
+        let (fence, conversation, at) = (self.fence, self.conversation, self.now());
+        match persist!(self, |db| db.say(&fence, conversation, notice, at))? {
+            Said::Stored => {
+                metrics::counter!("ccm_connector_notices_total", "notice" => notice.kind).increment(1);
+                self.deps.bus.publish(Wake::Outbound {
+                    tenant: fence.owned.tenant,
+                    conversation,
+                });
+            }
+            Said::TooMany => {
+                metrics::counter!("ccm_connector_auto_replies_withheld_total").increment(1);
+                tracing::warn!(conversation.id = %conversation, reply = notice.kind, "no automatic reply: the customer has had as many as the tenant allows; two robots may be answering each other");
+            }
+            Said::Repeated => {}
+        }
+        Ok(())
+    }
+}
+
+/// What an agent reads for a text: a refusal is explained.
+pub(super) fn for_agent<'a>(
+    text: &'a PendingText,
+    settings: &SmsSettings,
+    language: &str,
+) -> std::borrow::Cow<'a, str> {
+    let body = text.body.as_str();
+    let notes = &settings.agent_notes;
+    match (text.kind, in_language(Some(&notes.opted_out), [language, "en"])) {
+        (TextKind::Stop, Some(words)) => format!("{body}\n{} {words}", notes.prefix).into(),
+        _ => body.into(),
+    }
+}
+
+fn in_language<'a>(words: Option<&'a Words>, languages: [&str; 2]) -> Option<&'a str> {
+    languages.iter().find_map(|l| words?.in_language(l))
+}
