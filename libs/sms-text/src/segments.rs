@@ -366,6 +366,22 @@ mod tests {
         assert_eq!(error, TooLong { segments: 256 });
     }
 
+    /// Twilio's calculator makes one segment of 120 units here, which no SMS can hold.
+    #[test]
+    fn what_people_see_as_one_may_be_longer_than_an_sms() {
+        let long = format!("a{}", "\u{301}".repeat(59));
+        let parts = split(
+            &format!("{}{long}{long}", "x".repeat(9)),
+            Reference::Eight(0),
+            Alphabet::default(),
+        )
+        .unwrap();
+        let units: Vec<_> = parts.iter().map(|part| part.payload.len() / 2).collect();
+        assert_eq!(units, [9, 60, 60]);
+        let endless = format!("a{}", "\u{301}".repeat(99));
+        assert_eq!(counted(&endless), (Encoding::Ucs2, 2, 100, 34));
+    }
+
     /// A mixture in which a cut may fall on anything.
     fn texts() -> impl Strategy<Value = String> {
         let gsm = "[a-z €{\\[@\r\n]{0,400}";

@@ -36,7 +36,7 @@ pub fn transliterate(text: &str, policy: Policy) -> Cow<'_, str> {
         after.encoding == Encoding::Gsm7 && after.segments <= before.segments
     };
     let composed = composed(text);
-    let mut outcome = Some(mapped(&composed, |c, out| sign(c, out))).filter(suits);
+    let mut outcome = Some(mapped(&composed, sign)).filter(suits);
     if outcome.is_none() && policy == Policy::Latin {
         outcome = Some(mapped(&composed, |c, out| sign(c, out) || letter(c, out))).filter(suits);
     }
