@@ -3,7 +3,7 @@
 //!
 //! | module | answers |
 //! | --- | --- |
-//! | [`segments`] | how many segments does this text take, which character makes it dear, and what are its parts? |
+//! | [`segments`] | how many segments does this text take, which character forces UCS-2, and what are its parts? |
 //! | [`transliterate`] | which signs may be changed so that it takes fewer? |
 //! | [`keyword`] | is this text a word of opt-out? |
 //! | [`udh`] | which part of which message is this? |

@@ -4,7 +4,7 @@
 //! that an SMPP bind sends; it cuts where [`count_with`] counts.
 
 use crate::clusters::clusters;
-use crate::gsm::{self, Alphabet};
+use crate::gsm::{self, Alphabet, Language};
 use crate::ucs2;
 use crate::udh::{Concatenation, Header, Reference};
 
@@ -191,22 +191,18 @@ impl<'a> Plan<'a> {
 
     /// Units in one SMS.
     fn room(&self, of_several: bool) -> usize {
-        let tables = Header {
-            part: None,
-            alphabet: self.alphabet(),
-        }
-        .build()
-        .len();
+        let Alphabet { locking, single } = self.alphabet();
+        let tables = [locking, single]
+            .into_iter()
+            .filter(|language| *language != Language::Default);
         let place = match self.layout.reference {
             _ if !of_several => 0,
             ReferenceWidth::Eight => 5,
             ReferenceWidth::Sixteen => 6,
         };
-        // The header's length octet is there once there is anything in it.
-        let header = if tables == 0 && place > 0 {
-            place + 1
-        } else {
-            tables + place
+        let header = match 3 * tables.count() + place {
+            0 => 0,
+            elements => 1 + elements,
         };
         match self.encoding {
             Encoding::Gsm7 => (OCTETS - header) * 8 / 7,
@@ -274,7 +270,6 @@ impl<'a> Plan<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gsm::Language;
     use proptest::prelude::*;
 
     fn counted(text: &str) -> (Encoding, usize, usize, usize) {
