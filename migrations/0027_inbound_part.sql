@@ -25,5 +25,4 @@ ALTER TABLE inbound_part FORCE ROW LEVEL SECURITY;
 CREATE POLICY own ON inbound_part TO ccm_app USING (tenant_id = ANY ((SELECT app_tenants())::uuid[]));
 CREATE POLICY due ON inbound_part FOR SELECT TO ccm_system USING (true);
 GRANT SELECT, INSERT, DELETE ON inbound_part TO ccm_app;
-GRANT SELECT (account_id, tenant_id, our_address, customer_address, reference, parts, generation, due_at)
-  ON inbound_part TO ccm_system;
+GRANT SELECT (tenant_id, due_at) ON inbound_part TO ccm_system;

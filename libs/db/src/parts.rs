@@ -34,7 +34,6 @@ pub enum Parted {
 /// A text whose missing parts have been waited for long enough.
 #[derive(Debug, Clone)]
 pub struct DueParts {
-    pub tenant: TenantId,
     account: AccountId,
     ours: String,
     customer: String,
@@ -153,7 +152,6 @@ impl TenantDb<'_> {
     ) -> Result<Parted, DbError> {
         let text = &new.text;
         let mut of = DueParts {
-            tenant: self.tenant,
             account: text.route.account,
             ours: text.to.as_str().to_owned(),
             customer: text.from.as_str().to_owned(),
@@ -271,24 +269,24 @@ impl TenantDb<'_> {
         tx.commit().await?;
         Ok(Some(accepted))
     }
-}
 
-impl Operator<'_> {
     /// Texts whose missing parts have been waited for long enough, the longest first.
     pub async fn due_parts(&self, limit: i64) -> Result<Vec<DueParts>, DbError> {
+        let mut tx = self.begin().await?;
         let rows = sqlx::query(
-            "SELECT DISTINCT tenant_id, account_id, our_address, customer_address, reference, parts, generation
-             FROM (
-               SELECT tenant_id, account_id, our_address, customer_address, reference, parts, generation, due_at
-               FROM inbound_part WHERE due_at <= now() ORDER BY due_at LIMIT $1) AS due",
+            "SELECT account_id, our_address, customer_address, reference, parts, generation FROM inbound_part
+             WHERE tenant_id = $1
+             GROUP BY account_id, our_address, customer_address, reference, parts, generation
+             HAVING min(due_at) <= now() ORDER BY min(due_at) LIMIT $2",
         )
+        .bind(self.tenant.uuid())
         .bind(limit)
-        .fetch_all(self.pool())
+        .fetch_all(&mut *tx)
         .await?;
+        tx.commit().await?;
         rows.iter()
             .map(|r| {
                 Ok(DueParts {
-                    tenant: TenantId(r.try_get("tenant_id")?),
                     account: AccountId(r.try_get("account_id")?),
                     ours: r.try_get("our_address")?,
                     customer: r.try_get("customer_address")?,
@@ -298,5 +296,19 @@ impl Operator<'_> {
                 })
             })
             .collect()
+    }
+}
+
+impl Operator<'_> {
+    /// Tenants that have such texts, `limit` at most.
+    pub async fn tenants_with_due_parts(&self, limit: i64) -> Result<Vec<TenantId>, DbError> {
+        let tenants: Vec<Uuid> = sqlx::query_scalar(
+            "SELECT DISTINCT tenant_id FROM (
+               SELECT tenant_id FROM inbound_part WHERE due_at <= now() ORDER BY due_at LIMIT $1) AS due",
+        )
+        .bind(limit)
+        .fetch_all(self.pool())
+        .await?;
+        Ok(tenants.into_iter().map(TenantId).collect())
     }
 }

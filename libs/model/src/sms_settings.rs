@@ -124,7 +124,10 @@ impl Default for AgentNotes {
 
 impl Default for Flood {
     fn default() -> Self {
-        Self { texts: 60, per_s: 60 }
+        Self {
+            texts: 300,
+            per_s: 60,
+        }
     }
 }
 

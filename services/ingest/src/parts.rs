@@ -1,7 +1,7 @@
 //! Long texts whose parts do not all come: after the tenant's wait they are taken as they are.
 
 use ccm_bus::{Bus, Wake};
-use ccm_db::{Accepted, Db, DbError, DueParts, IncomingText, StoredPart, TextKind};
+use ccm_db::{Accepted, Db, DbError, DueParts, IncomingText, StoredPart, TenantDb, TextKind};
 use ccm_model::IdSource;
 use ccm_runtime::Lifecycle;
 use ccm_sms_text::{
@@ -33,8 +33,14 @@ pub(crate) async fn run(db: Db, bus: Bus, ids: IdSource, life: Lifecycle) {
 }
 
 async fn flush(db: &Db, bus: &Bus, ids: &IdSource) -> Result<(), DbError> {
-    let due = db.operator().due_parts(AT_ONCE).await?;
-    for due in due {
+    for tenant in db.operator().tenants_with_due_parts(AT_ONCE).await? {
+        flush_of(&db.tenant(tenant), bus, ids).await?;
+    }
+    Ok(())
+}
+
+async fn flush_of(db: &TenantDb<'_>, bus: &Bus, ids: &IdSource) -> Result<(), DbError> {
+    for due in db.due_parts(AT_ONCE).await? {
         let taken = take(db, ids, &due).await?;
         if let Some(Accepted::New {
             tenant, conversation, ..
@@ -48,30 +54,29 @@ async fn flush(db: &Db, bus: &Bus, ids: &IdSource) -> Result<(), DbError> {
     Ok(())
 }
 
-async fn take(db: &Db, ids: &IdSource, due: &DueParts) -> Result<Option<Accepted>, DbError> {
+async fn take(db: &TenantDb<'_>, ids: &IdSource, due: &DueParts) -> Result<Option<Accepted>, DbError> {
     let now = ids.clock().now();
-    db.tenant(due.tenant)
-        .take_incomplete(
-            due,
-            |route, to, from, body| IncomingText {
-                message: ids.next(),
-                conversation: ids.next(),
-                route,
-                provider_id: String::new(),
-                repeat_window: None,
-                kind: TextKind::Text,
-                refused: None,
-                segments: None,
-                to,
-                from,
-                body,
-                received_at: now,
-                written_at: None,
-                trace: None,
-            },
-            assemble,
-        )
-        .await
+    db.take_incomplete(
+        due,
+        |route, to, from, body| IncomingText {
+            message: ids.next(),
+            conversation: ids.next(),
+            route,
+            provider_id: String::new(),
+            repeat_window: None,
+            kind: TextKind::Text,
+            refused: None,
+            segments: None,
+            to,
+            from,
+            body,
+            received_at: now,
+            written_at: None,
+            trace: None,
+        },
+        assemble,
+    )
+    .await
 }
 
 fn assemble(total: u8, stored: &[StoredPart]) -> String {

@@ -55,7 +55,8 @@ const CASES: &[Case] = &[
         accept::ACCEPT,
         "ARRAY[gen_random_uuid()], ARRAY[gen_random_uuid()], ARRAY[$tenant], ARRAY[$number], ARRAY[$account],
          ARRAY['SM1'], ARRAY['+14150000101'], ARRAY['+12120000001'], ARRAY['hello'], ARRAY[now()],
-         ARRAY[NULL::timestamptz], ARRAY[NULL::text]",
+         ARRAY[NULL::timestamptz], ARRAY[NULL::text], ARRAY['text'], ARRAY[NULL::text], ARRAY[NULL::text],
+         ARRAY[1::smallint]",
         &[
             "Conflict Arbiter Indexes: conversation_open",
             "Conflict Resolution: UPDATE",

@@ -16,4 +16,5 @@ mod outbox;
 mod outbox_races;
 mod rig;
 mod sealing;
+mod texts;
 mod walls;

@@ -42,6 +42,7 @@ async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
     db.put_chat_settings(&ccm_model::ChatSettings::default(), None)
         .await
         .unwrap();
+    crate::texts::fill(rig, tenant, customer).await;
     let link = crate::links::watched(&rig.db, tenant, &fence).await;
     assert_eq!(link, tenant.link);
     rig.run(&format!(
@@ -366,6 +367,8 @@ async fn the_system_role_reads_these_columns_only() {
             "auth_key.lookup_hash",
             "auth_key.revoked_at",
             "auth_key.tenant_id",
+            "inbound_part.due_at",
+            "inbound_part.tenant_id",
             "number.account_id",
             "number.address",
             "number.id",
