@@ -101,7 +101,10 @@ async fn an_answer_can_be_slow() {
 async fn an_accepted_webhook_can_be_posted_again() {
     let webhook = Webhook::answering(&[500]).await;
     let sim = sim(Some(webhook.url.clone()), None).await;
-    sim.fault(Fault::DuplicatePost { copies: 2 });
+    sim.fault(Fault::DuplicatePost {
+        copies: 2,
+        new_id: false,
+    });
     let first = sim.text(PHONE, LONG, "a").unwrap();
     let second = sim.text(PHONE, LONG, "b").unwrap();
     sim.wait_accepted(second.seq, SOON).await.unwrap();
