@@ -18,7 +18,7 @@ pub struct Manners {
     pub posts: PostManners,
 }
 
-/// How sends are answered. At most one of these hits a send: they are drawn from the last to the first.
+/// How sends are answered. At most one of these hits a send, drawn from the last to the first.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SendManners {

@@ -13,6 +13,7 @@ use crate::{
     wire,
 };
 use axum::Router;
+use futures::FutureExt;
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
@@ -187,11 +188,11 @@ impl Sim {
         let at_once = config.posts_at_once.max(1);
         let of = Arc::clone(&shared);
         let texts = agenda::run(due_lanes, at_once, move |job| post::step(Arc::clone(&of), job));
-        sim.spawn("posting texts", async { Ok(texts.await) });
+        sim.spawn("posting texts", texts.map(Ok));
         let told = agenda::run(due_receipts, at_once, move |job| {
             receipts::step(Arc::clone(&shared), job)
         });
-        sim.spawn("posting receipts", async { Ok(told.await) });
+        sim.spawn("posting receipts", told.map(Ok));
         Ok(sim)
     }
 

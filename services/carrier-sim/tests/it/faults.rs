@@ -123,6 +123,26 @@ async fn an_accepted_webhook_can_be_posted_again() {
 }
 
 #[tokio::test]
+async fn an_accepted_webhook_can_be_posted_again_with_new_ids() {
+    let webhook = Webhook::answering(&[]).await;
+    let sim = sim(None, Some(webhook.url.clone())).await;
+    sim.fault(Fault::DuplicatePost {
+        copies: 2,
+        new_id: true,
+    });
+    let sent = sim.text(PHONE, SHORT, "a").unwrap();
+    sim.wait_quiet(SOON).await.unwrap();
+    let posts: Vec<Value> = webhook.posts().iter().map(|post| post.json()).collect();
+    assert!(posts.iter().all(|post| post["text"] == "a"));
+    let ids: Vec<&str> = posts.iter().map(|post| post["id"].as_str().unwrap()).collect();
+    let sent = sim.sent(sent.seq).unwrap();
+    assert_eq!(ids[0], sent.id);
+    assert_eq!(ids[1..], sent.new_ids);
+    assert_eq!((sent.posts, sent.copies), (3, 2));
+    assert!(ids[1] != ids[0] && ids[2] != ids[1] && ids[2] != ids[0]);
+}
+
+#[tokio::test]
 async fn a_webhook_can_be_signed_wrongly() {
     let webhook = Webhook::answering(&[403, 200, 403, 200]).await;
     let sim = sim(Some(webhook.url.clone()), Some(webhook.url.clone())).await;

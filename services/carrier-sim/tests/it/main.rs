@@ -1,8 +1,13 @@
 //! The simulator on the wire: what it takes, what it posts, and how it fails on order.
 
+mod carrier;
 mod control;
 mod faults;
 mod from_phone;
+mod lookups;
+mod manners;
+mod parts;
+mod receipts;
 mod to_phone;
 mod webhook;
 
