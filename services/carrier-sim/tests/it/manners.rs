@@ -1,8 +1,8 @@
 use crate::{
-    LONG, NAME, NOW_NS, SECRET, SHORT, SID, SOON, TOKEN, control::Control, sim, to_phone::signed,
-    webhook::Webhook,
+    LONG, NAME, NOW_NS, SECRET, SHORT, SID, SOON, TOKEN, control::Control, sim, sim_that_retries,
+    to_phone::signed, webhook::Webhook,
 };
-use ccm_carrier_sim::{Manners, SentState, Sim, StatsView};
+use ccm_carrier_sim::{Manners, Retry, SentState, SentText, Sim, StatsView};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use std::{
@@ -11,17 +11,19 @@ use std::{
 };
 use tokio::time::{Instant, sleep};
 
-const PHONES: usize = 24;
-const TEXTS: usize = 8;
+/// How many phones, and how many texts each way each.
+type Size = (usize, usize);
+const FEW: Size = (24, 8);
 
-fn manners(seed: u64) -> Value {
+/// `hang`: how many of the lost answers keep the client waiting.
+fn manners(seed: u64, hang: f64) -> Value {
     json!({
         "seed": seed,
         "send": {
             "slow": { "chance": 0.1, "ms": [5, 40] },
             "throttle": { "chance": 0.05, "retry_after_s": 1 },
             "error": { "chance": 0.1, "statuses": [500, 503], "taken": 0.5 },
-            "lose_answer": { "chance": 0.05 },
+            "lose_answer": { "chance": 0.05, "hang": hang },
             "drop": { "chance": 0.05 },
         },
         "receipts": {
@@ -42,12 +44,9 @@ struct Client {
 }
 
 impl Client {
-    fn new() -> Self {
+    fn new(timeout: Duration) -> Self {
         crate::http();
-        let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(3))
-            .build()
-            .unwrap();
+        let http = reqwest::Client::builder().timeout(timeout).build().unwrap();
         Self { http }
     }
 
@@ -114,16 +113,23 @@ impl Client {
 }
 
 /// What every phone's sends ended with, how often each manner hit, and the webhook.
-async fn play(seed: u64, hurry: bool) -> (Vec<Vec<u16>>, StatsView, Webhook, Sim) {
+async fn play(
+    seed: u64,
+    (phones, texts): Size,
+    hang: f64,
+    hurry: bool,
+) -> (Vec<Vec<u16>>, StatsView, Webhook, Sim) {
     let webhook = Webhook::answering(&[]).await;
-    let sim = sim(Some(webhook.url.clone()), Some(webhook.url.clone())).await;
+    // A machine that is busy is no fault.
+    let patient = Retry::default();
+    let sim = sim_that_retries(Some(webhook.url.clone()), Some(webhook.url.clone()), patient).await;
     let control = Control::of(&sim);
-    assert_eq!(control.put("/manners", manners(seed)).await, 204);
-    let client = Client::new();
+    assert_eq!(control.put("/manners", manners(seed, hang)).await, 204);
+    let client = Client::new(if hang > 0.0 { SOON / 4 } else { SOON * 3 });
     let of = async |n: usize| {
         let phone = phone(n);
         let mut seen = Vec::new();
-        for text in 0..TEXTS {
+        for text in 0..texts {
             let number = if n.is_multiple_of(2) { SHORT } else { LONG };
             sim.text(&phone, number, &text.to_string()).unwrap();
             seen.extend(match n.is_multiple_of(2) {
@@ -136,33 +142,48 @@ async fn play(seed: u64, hurry: bool) -> (Vec<Vec<u16>>, StatsView, Webhook, Sim
         }
         seen
     };
-    let seen = join_all((0..PHONES).map(of)).await;
-    sim.wait_quiet(SOON * 3).await.unwrap();
+    let seen = join_all((0..phones).map(of)).await;
+    sim.wait_quiet(SOON * 6).await.unwrap();
     let stats = sim.stats();
     (seen, stats, webhook, sim)
 }
 
 #[tokio::test]
 async fn everything_goes_wrong_at_once_and_nothing_is_lost_doubled_or_out_of_order() {
-    let (seen, stats, webhook, sim) = play(7, true).await;
+    check(FEW).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long"]
+async fn long_everything_goes_wrong_with_twenty_thousand_texts_each_way() {
+    let started = Instant::now();
+    check((1000, 20)).await;
+    println!("took {:?}", started.elapsed());
+}
+
+async fn check(size: Size) {
+    let (phones, texts) = size;
+    let (seen, stats, webhook, sim) = play(7, size, 0.25, true).await;
     let all: BTreeSet<u16> = seen.iter().flatten().copied().collect();
     assert_eq!(all, [0, 201, 202, 409, 429, 500, 503].into());
 
     // To phones: once each, in order.
-    let expected: Vec<String> = (0..TEXTS).map(|n| n.to_string()).collect();
-    for n in 0..PHONES {
-        let texts: Vec<String> = sim
-            .wait_received(&phone(n), TEXTS, SOON)
+    let expected: Vec<String> = (0..texts).map(|n| n.to_string()).collect();
+    for n in 0..phones {
+        let got: Vec<String> = sim
+            .wait_received(&phone(n), texts, SOON)
             .await
             .unwrap()
             .into_iter()
             .map(|text| text.text)
             .collect();
-        assert_eq!(texts, expected, "{n}");
+        assert_eq!(got, expected, "{n}");
     }
     // From phones: all accepted, a phone's in order; copies are known by their id, or are on record.
     let record = sim.record();
-    assert!(record.sent.iter().all(|text| text.state == SentState::Accepted));
+    let waits = |text: &&SentText| text.state != SentState::Accepted;
+    let waiting: Vec<&SentText> = record.sent.iter().filter(waits).collect();
+    assert!(waiting.is_empty(), "{waiting:?}");
     let copies: BTreeSet<&String> = record.sent.iter().flat_map(|text| &text.new_ids).collect();
     assert_eq!(copies.len() as u64, stats.manners["posts.new_id"]);
     let mut arrived: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -189,8 +210,8 @@ async fn everything_goes_wrong_at_once_and_nothing_is_lost_doubled_or_out_of_ord
             arrived.entry(from.unwrap()).or_default().push(text);
         }
     }
-    assert_eq!(arrived.len(), PHONES);
-    assert!(arrived.values().all(|texts| *texts == expected), "{arrived:?}");
+    assert_eq!(arrived.len(), phones);
+    assert!(arrived.values().all(|texts| *texts == expected));
     let posts: u32 = record.sent.iter().map(|text| text.posts).sum();
     assert_eq!(u64::from(posts), stats.traffic.posts);
     let noted: u32 = record
@@ -227,11 +248,11 @@ async fn everything_goes_wrong_at_once_and_nothing_is_lost_doubled_or_out_of_ord
 
 #[tokio::test]
 async fn the_same_seed_does_the_same_however_fast_it_goes() {
-    let (seen, stats, ..) = play(11, true).await;
-    let (again, stats_again, ..) = play(11, false).await;
+    let (seen, stats, ..) = play(11, FEW, 0.0, true).await;
+    let (again, stats_again, ..) = play(11, FEW, 0.0, false).await;
     assert_eq!(seen, again);
     assert_eq!(stats.manners, stats_again.manners);
-    let (other, ..) = play(12, true).await;
+    let (other, ..) = play(12, FEW, 0.0, true).await;
     assert_ne!(seen, other);
 }
 
@@ -272,7 +293,7 @@ async fn manners_are_shown_refused_and_cleared() {
     let sim = sim(None, None).await;
     let control = Control::of(&sim);
     assert_eq!(control.get::<Value>("/manners").await, Value::Null);
-    assert_eq!(control.put("/manners", manners(3)).await, 204);
+    assert_eq!(control.put("/manners", manners(3, 0.5)).await, 204);
     let shown: Value = control.get("/manners").await;
     assert_eq!(
         (&shown["seed"], &shown["posts"]["new_id"]),
