@@ -3,7 +3,7 @@ use crate::{
     to_phone::signed, webhook::Webhook,
 };
 use ccm_carrier_sim::{Manners, Retry, SentState, SentText, Sim, StatsView};
-use futures::future::join_all;
+use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,6 +14,8 @@ use tokio::time::{Instant, sleep};
 /// How many phones, and how many texts each way each.
 type Size = (usize, usize);
 const FEW: Size = (24, 8);
+/// How many phones are in a talk at the same time.
+const AT_ONCE: usize = 64;
 
 /// `hang`: how many of the lost answers keep the client waiting.
 fn manners(seed: u64, hang: f64) -> Value {
@@ -96,6 +98,7 @@ impl Client {
             let listed: Value = self
                 .http
                 .get(&url)
+                .timeout(SOON * 6)
                 .query(&[("To", to), ("From", LONG), ("DateSent>", "2026-11-23")])
                 .basic_auth(SID, Some(TOKEN))
                 .send()
@@ -142,7 +145,10 @@ async fn play(
         }
         seen
     };
-    let seen = join_all((0..phones).map(of)).await;
+    let seen: Vec<Vec<u16>> = stream::iter((0..phones).map(of))
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
     sim.wait_quiet(SOON * 6).await.unwrap();
     let stats = sim.stats();
     (seen, stats, webhook, sim)
