@@ -101,7 +101,8 @@ async fn keywords_change_the_list_and_stand_in_the_ledger() {
             .unwrap()
     );
     let ledger = db.consent_events(None, None, 10).await.unwrap();
-    let kinds: Vec<_> = ledger.iter().map(|e| (e.kind.as_str(), e.message)).collect();
+    let mut kinds: Vec<_> = ledger.iter().map(|e| (e.kind.as_str(), e.message)).collect();
+    kinds.sort_unstable_by_key(|(kind, _)| *kind);
     assert_eq!(
         kinds,
         [
@@ -199,6 +200,7 @@ async fn the_same_words_within_the_window_are_one_text() {
     };
     let again = |seconds: i64| IncomingText {
         message: IDS.next(),
+        conversation: IDS.next(),
         provider_id: format!("SM{}", IDS.next::<MessageId>()),
         received_at: first.received_at + Span::seconds(seconds),
         ..first.clone()
@@ -382,13 +384,18 @@ async fn sent(
 ) -> (ccm_model::ConversationId, MessageId) {
     let (conversation, chat) = rig.chat(tenant, fence, customer).await;
     let message = rig.say(fence, conversation, chat).await;
-    rig.run(&format!(
-        "DELETE FROM outbox; UPDATE message SET state = 'sent', provider_message_id = '{id}' WHERE id = '{message}';
-         INSERT INTO provider_message (account_id, provider_message_id, tenant_id, message_id, conversation_id, created_at)
-         VALUES ('{}', '{id}', '{}', '{message}', '{conversation}', now())",
-        tenant.account, tenant.id
-    ))
-    .await;
+    for statement in [
+        "DELETE FROM outbox".to_owned(),
+        format!("UPDATE message SET state = 'sent', provider_message_id = '{id}' WHERE id = '{message}'"),
+        format!(
+            "INSERT INTO provider_message (account_id, provider_message_id, tenant_id, message_id, conversation_id,
+                                           created_at)
+             VALUES ('{}', '{id}', '{}', '{message}', '{conversation}', now())",
+            tenant.account, tenant.id
+        ),
+    ] {
+        rig.run(&statement).await;
+    }
     (conversation, message)
 }
 
