@@ -9,6 +9,7 @@
 //! Postgres is the truth and the queue. Nothing here talks to Redis, to a provider or to AACC.
 
 mod accept;
+mod account_watch;
 mod chat_settings;
 mod chats;
 mod conversations;
@@ -29,6 +30,7 @@ mod tenants;
 mod tests;
 
 pub use accept::{Accepted, Batch, IncomingText, Route};
+pub use account_watch::AccountEventRow;
 pub use chats::{
     ActorContext, ChatResume, CountedChat, Fence, LastWords, NewChat, PreviousChat, RoomState, ToServe,
 };
