@@ -1,0 +1,356 @@
+//! The tables of 3GPP TS 23.038: 6.2.1 (default alphabet and its extension), A.2 (single shift), A.3 (locking shift).
+//!
+//! A table gives the character of each septet, 0 where there is none. Three codes of the specification are misprints and
+//! are corrected here as Android corrects them: Kannada locking 0x24 (DDA, printed as a second PA), Tamil single shift 0x24
+//! (digit eight, printed as a second nine), Telugu single shift 0x22 and 0x23 (digits six and seven).
+
+use super::Language;
+
+pub(super) type Table = [u16; 128];
+
+/// The escape to the single-shift table; in that table itself it stands for a space.
+pub(super) const ESCAPE: u8 = 0x1b;
+
+/// The table that stands behind single septets.
+pub(super) const fn locking(language: Language) -> &'static Table {
+    match language {
+        // There is no Spanish one.
+        Language::Default | Language::Spanish => &DEFAULT,
+        Language::Turkish => &TURKISH,
+        Language::Portuguese => &PORTUGUESE,
+        Language::Bengali => &BENGALI,
+        Language::Gujarati => &GUJARATI,
+        Language::Hindi => &HINDI,
+        Language::Kannada => &KANNADA,
+        Language::Malayalam => &MALAYALAM,
+        Language::Oriya => &ORIYA,
+        Language::Punjabi => &PUNJABI,
+        Language::Tamil => &TAMIL,
+        Language::Telugu => &TELUGU,
+        Language::Urdu => &URDU,
+    }
+}
+
+/// The table that stands behind septets after an escape.
+pub(super) const fn single(language: Language) -> &'static Table {
+    match language {
+        Language::Default => &EXTENSION,
+        Language::Turkish => &TURKISH_SINGLE,
+        Language::Spanish => &SPANISH_SINGLE,
+        Language::Portuguese => &PORTUGUESE_SINGLE,
+        Language::Bengali => &BENGALI_SINGLE,
+        Language::Gujarati => &GUJARATI_SINGLE,
+        Language::Hindi => &HINDI_SINGLE,
+        Language::Kannada => &KANNADA_SINGLE,
+        Language::Malayalam => &MALAYALAM_SINGLE,
+        Language::Oriya => &ORIYA_SINGLE,
+        Language::Punjabi => &PUNJABI_SINGLE,
+        Language::Tamil => &TAMIL_SINGLE,
+        Language::Telugu => &TELUGU_SINGLE,
+        Language::Urdu => &URDU_SINGLE,
+    }
+}
+
+type Change = (u8, char);
+
+/// A table that differs from another one in a few places.
+const fn changed(mut table: Table, changes: &[Change]) -> Table {
+    let mut n = 0;
+    while n < changes.len() {
+        table[changes[n].0 as usize] = changes[n].1 as u16;
+        n += 1;
+    }
+    table
+}
+
+/// Puts `letters` in order where `places` are.
+const fn filled(mut table: Table, places: &[u8], letters: &[u16]) -> Table {
+    assert!(letters.len() <= places.len());
+    let mut n = 0;
+    while n < letters.len() {
+        table[places[n] as usize] = letters[n];
+        n += 1;
+    }
+    table
+}
+
+/// Where `text` stands in a table, from `at` on.
+const fn with_ascii(mut table: Table, at: u8, text: &[u8]) -> Table {
+    let mut n = 0;
+    while n < text.len() {
+        table[at as usize + n] = text[n] as u16;
+        n += 1;
+    }
+    table
+}
+
+const CAPITALS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+const SMALL: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
+
+const DEFAULT: Table = {
+    let table = with_ascii([0; 128], 0x20, b" !\"#$%&'()*+,-./0123456789:;<=>?");
+    let table = with_ascii(with_ascii(table, 0x41, CAPITALS), 0x61, SMALL);
+    changed(
+        table,
+        &[
+            (0x00, '@'), (0x01, '£'), (0x02, '$'), (0x03, '¥'), (0x04, 'è'), (0x05, 'é'), (0x06, 'ù'), (0x07, 'ì'),
+            (0x08, 'ò'), (0x09, 'Ç'), (0x0a, '\n'), (0x0b, 'Ø'), (0x0c, 'ø'), (0x0d, '\r'), (0x0e, 'Å'), (0x0f, 'å'),
+            (0x10, 'Δ'), (0x11, '_'), (0x12, 'Φ'), (0x13, 'Γ'), (0x14, 'Λ'), (0x15, 'Ω'), (0x16, 'Π'), (0x17, 'Ψ'),
+            (0x18, 'Σ'), (0x19, 'Θ'), (0x1a, 'Ξ'), (0x1c, 'Æ'), (0x1d, 'æ'), (0x1e, 'ß'), (0x1f, 'É'), (0x24, '¤'),
+            (0x40, '¡'), (0x5b, 'Ä'), (0x5c, 'Ö'), (0x5d, 'Ñ'), (0x5e, 'Ü'), (0x5f, '§'), (0x60, '¿'), (0x7b, 'ä'),
+            (0x7c, 'ö'), (0x7d, 'ñ'), (0x7e, 'ü'), (0x7f, 'à'),
+        ],
+    )
+};
+
+const EXTENSION: Table = changed(
+    [0; 128],
+    &[
+        (0x0a, '\u{c}'), (0x14, '^'), (0x28, '{'), (0x29, '}'), (0x2f, '\\'), (0x3c, '['), (0x3d, '~'), (0x3e, ']'),
+        (0x40, '|'), (0x65, '€'),
+    ],
+);
+
+const TURKISH: Table = changed(
+    DEFAULT,
+    &[
+        (0x04, '€'), (0x07, 'ı'), (0x0b, 'Ğ'), (0x0c, 'ğ'), (0x1c, 'Ş'), (0x1d, 'ş'), (0x40, 'İ'), (0x60, 'ç'),
+    ],
+);
+
+const TURKISH_SINGLE: Table = changed(
+    EXTENSION,
+    &[
+        (0x47, 'Ğ'), (0x49, 'İ'), (0x53, 'Ş'), (0x63, 'ç'), (0x67, 'ğ'), (0x69, 'ı'), (0x73, 'ş'),
+    ],
+);
+
+const SPANISH_SINGLE: Table = changed(
+    EXTENSION,
+    &[
+        (0x09, 'ç'), (0x41, 'Á'), (0x49, 'Í'), (0x4f, 'Ó'), (0x55, 'Ú'), (0x61, 'á'), (0x69, 'í'), (0x6f, 'ó'),
+        (0x75, 'ú'),
+    ],
+);
+
+const PORTUGUESE: Table = changed(
+    DEFAULT,
+    &[
+        (0x04, 'ê'), (0x06, 'ú'), (0x07, 'í'), (0x08, 'ó'), (0x09, 'ç'), (0x0b, 'Ô'), (0x0c, 'ô'), (0x0e, 'Á'),
+        (0x0f, 'á'), (0x12, 'ª'), (0x13, 'Ç'), (0x14, 'À'), (0x15, '∞'), (0x16, '^'), (0x17, '\\'), (0x18, '€'),
+        (0x19, 'Ó'), (0x1a, '|'), (0x1c, 'Â'), (0x1d, 'â'), (0x1e, 'Ê'), (0x24, 'º'), (0x40, 'Í'), (0x5b, 'Ã'),
+        (0x5c, 'Õ'), (0x5d, 'Ú'), (0x60, '~'), (0x7b, 'ã'), (0x7c, 'õ'), (0x7d, '`'),
+    ],
+);
+
+const PORTUGUESE_SINGLE: Table = changed(
+    EXTENSION,
+    &[
+        (0x05, 'ê'), (0x09, 'ç'), (0x0b, 'Ô'), (0x0c, 'ô'), (0x0e, 'Á'), (0x0f, 'á'), (0x12, 'Φ'), (0x13, 'Γ'),
+        (0x15, 'Ω'), (0x16, 'Π'), (0x17, 'Ψ'), (0x18, 'Σ'), (0x19, 'Θ'), (0x1f, 'Ê'), (0x41, 'À'), (0x49, 'Í'),
+        (0x4f, 'Ó'), (0x55, 'Ú'), (0x5b, 'Ã'), (0x5c, 'Õ'), (0x61, 'Â'), (0x69, 'í'), (0x6f, 'ó'), (0x75, 'ú'),
+        (0x7b, 'ã'), (0x7c, 'õ'), (0x7f, 'â'),
+    ],
+);
+
+/// Where the locking-shift tables of India and Pakistan have their letters; the rest is the same in all.
+const LETTERS: [u8; 80] = [
+    0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0b, 0x0c, 0x0e, 0x0f, 0x10, 0x11,
+    0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19, 0x1a, 0x1c, 0x1d, 0x1e, 0x1f, 0x22, 0x23, 0x24,
+    0x25, 0x26, 0x27, 0x2a, 0x2b, 0x2d, 0x2f, 0x3c, 0x3d, 0x3e, 0x40, 0x41, 0x42, 0x43, 0x44, 0x45,
+    0x46, 0x47, 0x48, 0x49, 0x4a, 0x4b, 0x4c, 0x4d, 0x4e, 0x4f, 0x50, 0x51, 0x52, 0x53, 0x54, 0x55,
+    0x56, 0x57, 0x58, 0x59, 0x5a, 0x5b, 0x5c, 0x5d, 0x5e, 0x5f, 0x60, 0x7b, 0x7c, 0x7d, 0x7e, 0x7f,
+];
+
+const AROUND_LETTERS: Table = {
+    let table = with_ascii([0; 128], 0x30, b"0123456789:;");
+    let table = with_ascii(table, 0x61, SMALL);
+    changed(
+        table,
+        &[
+            (0x0a, '\n'), (0x0d, '\r'), (0x20, ' '), (0x21, '!'), (0x28, ')'), (0x29, '('), (0x2c, ','), (0x2e, '.'),
+            (0x3f, '?'),
+        ],
+    )
+};
+
+/// The scripts of India stand in Unicode in one order, block after block, and the tables follow that order. `holes` are the
+/// septets whose letter the script lacks; `tail` is what 0x60 and 0x7b to 0x7f hold.
+const fn indic(block: u16, holes: &[u8], tail: [u16; 6]) -> Table {
+    let mut letters = [0; 80];
+    let (mut offset, mut n) = (1, 0);
+    while n < 74 {
+        if offset == 0x04 || offset == 0x3a || offset == 0x3b {
+            offset += 1;
+            continue;
+        }
+        letters[n] = block + offset;
+        offset += 1;
+        n += 1;
+    }
+    while n < 80 {
+        letters[n] = tail[n - 74];
+        n += 1;
+    }
+    let mut table = filled(AROUND_LETTERS, &LETTERS, &letters);
+    n = 0;
+    while n < holes.len() {
+        table[holes[n] as usize] = 0;
+        n += 1;
+    }
+    table
+}
+
+const BENGALI: Table = indic(
+    0x0980,
+    &[0x0c, 0x0e, 0x11, 0x12, 0x3c, 0x45, 0x47, 0x48, 0x49, 0x57, 0x58, 0x5b, 0x5c],
+    [0x09ce, 0x09d7, 0x09dc, 0x09dd, 0x09f0, 0x09f1],
+);
+const GUJARATI: Table = indic(
+    0x0a80,
+    &[0x0e, 0x12, 0x3c, 0x45, 0x48, 0x58, 0x5c],
+    [0x0ad0, 0x0ae0, 0x0ae1, 0x0ae2, 0x0ae3, 0x0af1],
+);
+const HINDI: Table = indic(0x0900, &[], [0x0950, 0x0972, 0x097b, 0x097c, 0x097e, 0x097f]);
+const KANNADA: Table = indic(
+    0x0c80,
+    &[0x00, 0x0c, 0x11, 0x3c, 0x48, 0x57, 0x5b],
+    [0x0cd5, 0x0cd6, 0x0ce0, 0x0ce1, 0x0ce2, 0x0ce3],
+);
+const MALAYALAM: Table = indic(
+    0x0d00,
+    &[0x00, 0x0c, 0x11, 0x3c, 0x4e, 0x57, 0x5b],
+    [0x0d57, 0x0d60, 0x0d61, 0x0d62, 0x0d63, 0x0d79],
+);
+const ORIYA: Table = indic(
+    0x0b00,
+    &[0x0c, 0x0e, 0x11, 0x12, 0x3c, 0x45, 0x48, 0x57, 0x58, 0x5b, 0x5c],
+    [0x0b56, 0x0b57, 0x0b60, 0x0b61, 0x0b62, 0x0b63],
+);
+const PUNJABI: Table = indic(
+    0x0a00,
+    &[
+        0x09, 0x0b, 0x0c, 0x0e, 0x11, 0x12, 0x3c, 0x45, 0x48, 0x4b, 0x4f, 0x55, 0x56, 0x57, 0x58, 0x5b, 0x5c,
+    ],
+    [0x0a51, 0x0a70, 0x0a71, 0x0a72, 0x0a73, 0x0a74],
+);
+const TAMIL: Table = indic(
+    0x0b80,
+    &[
+        0x00, 0x09, 0x0b, 0x0c, 0x11, 0x16, 0x17, 0x18, 0x1c, 0x1e, 0x23, 0x24, 0x25, 0x2a, 0x2b, 0x2d, 0x3e, 0x40,
+        0x41, 0x4e, 0x4f, 0x55, 0x56, 0x57, 0x5b,
+    ],
+    [0x0bd0, 0x0bd7, 0x0bf0, 0x0bf1, 0x0bf2, 0x0bf9],
+);
+const TELUGU: Table = indic(
+    0x0c00,
+    &[0x0c, 0x11, 0x3c, 0x48, 0x4e, 0x57, 0x5b],
+    [0x0c55, 0x0c56, 0x0c60, 0x0c61, 0x0c62, 0x0c63],
+);
+
+const URDU: Table = filled(
+    AROUND_LETTERS,
+    &LETTERS,
+    &[
+        0x0627, 0x0622, 0x0628, 0x067b, 0x0680, 0x067e, 0x06a6, 0x062a, 0x06c2, 0x067f, 0x0679, 0x067d, 0x067a, 0x067c,
+        0x062b, 0x062c, 0x0681, 0x0684, 0x0683, 0x0685, 0x0686, 0x0687, 0x062d, 0x062e, 0x062f, 0x068c, 0x0688, 0x0689,
+        0x068a, 0x068f, 0x068d, 0x0630, 0x0631, 0x0691, 0x0693, 0x0699, 0x0632, 0x0696, 0x0698, 0x069a, 0x0633, 0x0634,
+        0x0635, 0x0636, 0x0637, 0x0638, 0x0639, 0x0641, 0x0642, 0x06a9, 0x06aa, 0x06ab, 0x06af, 0x06b3, 0x06b1, 0x0644,
+        0x0645, 0x0646, 0x06ba, 0x06bb, 0x06bc, 0x0648, 0x06c4, 0x06d5, 0x06c1, 0x06be, 0x0621, 0x06cc, 0x06d0, 0x06d2,
+        0x064d, 0x0650, 0x064f, 0x0657, 0x0654, 0x0655, 0x0651, 0x0653, 0x0656, 0x0670,
+    ],
+);
+
+/// Where the single-shift tables of India and Pakistan have digits and signs; the rest is the same in all.
+const SIGNS: [u8; 31] = [
+    0x19, 0x1a, 0x1c, 0x1d, 0x1e, 0x1f, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x2a, 0x2b,
+    0x2c, 0x2d, 0x2e, 0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x39, 0x3a, 0x3b,
+];
+
+const AROUND_SIGNS: Table = {
+    let table = with_ascii(EXTENSION, 0x41, CAPITALS);
+    changed(
+        table,
+        &[
+            (0x00, '@'), (0x01, '£'), (0x02, '$'), (0x03, '¥'), (0x04, '¿'), (0x05, '"'), (0x06, '¤'), (0x07, '%'),
+            (0x08, '&'), (0x09, '\''), (0x0b, '*'), (0x0c, '+'), (0x0e, '-'), (0x0f, '/'), (0x10, '<'), (0x11, '='),
+            (0x12, '>'), (0x13, '¡'), (0x14, '^'), (0x15, '¡'), (0x16, '_'), (0x17, '#'), (0x18, '*'),
+        ],
+    )
+};
+
+/// `first` are 0x19 and 0x1a, then ten digits from `zero` on, then `more`.
+const fn signs(first: [u16; 2], zero: u16, more: &[u16]) -> Table {
+    let mut all = [0; 31];
+    all[0] = first[0];
+    all[1] = first[1];
+    let mut n = 0;
+    while n < 10 {
+        all[2 + n] = zero + n as u16;
+        n += 1;
+    }
+    n = 0;
+    while n < more.len() {
+        all[12 + n] = more[n];
+        n += 1;
+    }
+    filled(AROUND_SIGNS, &SIGNS, &all)
+}
+
+/// Danda and double danda.
+const DANDAS: [u16; 2] = [0x0964, 0x0965];
+
+const BENGALI_SINGLE: Table = filled(
+    AROUND_SIGNS,
+    &SIGNS,
+    &[
+        0x09e6, 0x09e7, 0x09e8, 0x09e9, 0x09ea, 0x09eb, 0x09ec, 0x09ed, 0x09ee, 0x09ef, 0x09df, 0x09e0, 0x09e1, 0x09e2,
+        0x09e3, 0x09f2, 0x09f3, 0x09f4, 0x09f5, 0x09f6, 0x09f7, 0x09f8, 0x09f9, 0x09fa,
+    ],
+);
+const GUJARATI_SINGLE: Table = signs(DANDAS, 0x0ae6, &[]);
+const HINDI_SINGLE: Table = signs(
+    DANDAS,
+    0x0966,
+    &[
+        0x0951, 0x0952, 0x0953, 0x0954, 0x0958, 0x0959, 0x095a, 0x095b, 0x095c, 0x095d, 0x095e, 0x095f, 0x0960, 0x0961,
+        0x0962, 0x0963, 0x0970, 0x0971,
+    ],
+);
+const KANNADA_SINGLE: Table = signs(DANDAS, 0x0ce6, &[0x0cde, 0x0cf1, 0x0cf2]);
+const MALAYALAM_SINGLE: Table = signs(
+    DANDAS,
+    0x0d66,
+    &[
+        0x0d70, 0x0d71, 0x0d72, 0x0d73, 0x0d74, 0x0d75, 0x0d7a, 0x0d7b, 0x0d7c, 0x0d7d, 0x0d7e, 0x0d7f,
+    ],
+);
+const ORIYA_SINGLE: Table = signs(DANDAS, 0x0b66, &[0x0b5c, 0x0b5d, 0x0b5f, 0x0b70, 0x0b71]);
+const PUNJABI_SINGLE: Table = signs(
+    DANDAS,
+    0x0a66,
+    &[0x0a59, 0x0a5a, 0x0a5b, 0x0a5c, 0x0a5e, 0x0a75],
+);
+const TAMIL_SINGLE: Table = signs(
+    DANDAS,
+    0x0be6,
+    &[0x0bf3, 0x0bf4, 0x0bf5, 0x0bf6, 0x0bf7, 0x0bf8, 0x0bfa],
+);
+const TELUGU_SINGLE: Table = signs(
+    [0, 0],
+    0x0c66,
+    &[
+        0x0c58, 0x0c59, 0x0c78, 0x0c79, 0x0c7a, 0x0c7b, 0x0c7c, 0x0c7d, 0x0c7e, 0x0c7f,
+    ],
+);
+const URDU_SINGLE: Table = {
+    let table = signs(
+        [0x0600, 0x0601],
+        0x06f0,
+        &[
+            0x060c, 0x060d, 0x060e, 0x060f, 0x0610, 0x0611, 0x0612, 0x0613, 0x0614, 0x061b, 0x061f, 0x0640, 0x0652,
+            0x0658, 0x066b, 0x066c, 0x0672, 0x0673, 0x06cd,
+        ],
+    );
+    changed(table, &[(0x3f, '\u{6d4}')])
+};
