@@ -22,6 +22,7 @@ mod migrate;
 mod mt;
 mod outbox;
 mod pool;
+mod receipts;
 mod seal;
 mod settings;
 mod storable;
@@ -42,7 +43,7 @@ pub use link_watch::{LinkEventRow, LinkStateRow, MaintenanceWindow};
 pub use links::{HostPort, LinkRow, LinkSecrets, NewLink, NewReach, Scheme};
 pub use migrate::{check_migrated, migrate};
 pub use mt::{AgentText, Notice, Said};
-pub use outbox::{Claim, Head, Outcome, Sending};
+pub use outbox::{AsSent, Claim, Doubt, Head, Knows, Outcome, Sender, Sending};
 pub use pool::{Db, DbConfig, Operator, TenantDb};
 pub use seal::{KeyRing, SealError};
 pub use settings::{
