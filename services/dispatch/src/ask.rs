@@ -108,8 +108,9 @@ impl Worker {
                 return Attempt::NotTried;
             }
         }
-        if matches!(sending.doubt, Doubt::Ask | Doubt::Resend) {
-            Span::current().record("resend", true);
+        let again = matches!(sending.doubt, Doubt::Ask | Doubt::Resend);
+        Span::current().record("resend", again);
+        if again {
             metrics::counter!("ccm_dispatch_resends_total", "kind" => sending.kind.as_str()).increment(1);
         }
         let out = Outbound {

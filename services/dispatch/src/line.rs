@@ -6,7 +6,7 @@ use crate::{
     circuit::{Change, Circuits, Seen},
     outcome::{self, Attempt},
 };
-use ccm_db::{AccountEventRow, Claim, Db, DbError, Doubt, Head, Outcome, Sender, Sending};
+use ccm_db::{AccountEventRow, Claim, Db, DbError, Head, Outcome, Sender, Sending};
 use ccm_model::{AccountId, IdSource, MessageId, ProviderKind, TenantId};
 use ccm_runtime::{Lifecycle, trace};
 use ccm_sms::Account;
@@ -123,7 +123,8 @@ impl Worker {
             account.id = %sending.account,
             provider.kind = %sending.kind,
             attempt = sending.attempt,
-            resend = sending.doubt == Doubt::Resend,
+            segments = sending.segments,
+            resend = Empty,
             outcome = Empty,
         );
         if let Some(parent) = &sending.trace {

@@ -154,7 +154,7 @@ impl TenantDb<'_> {
             .rows_affected();
         // Else it is settled already.
         if removed > 0 {
-            let report = self.name(&mut tx, recording).await?;
+            let report = self.learn_id(&mut tx, recording).await?;
             let settled = settled(outcome, report.as_ref());
             if settled.reason.is_some() && !fails {
                 return Ok(None);
@@ -179,7 +179,7 @@ impl TenantDb<'_> {
     }
 
     /// Writes down which text the provider means by its id, and returns what receipts have said of it so far.
-    async fn name(
+    async fn learn_id(
         &self,
         tx: &mut Transaction<'_, Postgres>,
         recording: &Recording<'_>,

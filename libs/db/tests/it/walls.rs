@@ -42,6 +42,7 @@ async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
     db.put_chat_settings(&ccm_model::ChatSettings::default(), None)
         .await
         .unwrap();
+    texts_tables(rig, tenant).await;
     let link = crate::links::watched(&rig.db, tenant, &fence).await;
     assert_eq!(link, tenant.link);
     rig.run(&format!(
@@ -49,6 +50,46 @@ async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
         tenant.id
     ))
     .await;
+}
+
+/// A row in each table of what is sent and received.
+async fn texts_tables(rig: &Rig, tenant: Tenant) {
+    let (id, account) = (tenant.id, tenant.account);
+    for row in [
+        format!("sms_settings (tenant_id, settings) VALUES ('{id}', '{{}}')"),
+        format!(
+            "provider_message (account_id, provider_message_id, tenant_id, created_at)
+             VALUES ('{account}', 'SM1', '{id}', now())"
+        ),
+        format!(
+            "opt_out (tenant_id, our_address, customer_address, source, since)
+             VALUES ('{id}', '72345', '+19995550001', 'api', now())"
+        ),
+        format!(
+            "consent_event (id, tenant_id, our_address, customer_address, kind, source, at)
+             VALUES (gen_random_uuid(), '{id}', '72345', '+19995550001', 'opt_out', 'api', now())"
+        ),
+        format!(
+            "dead_letter (id, tenant_id, kind, message_id, code, detail, created_at)
+             VALUES (gen_random_uuid(), '{id}', 'mt', gen_random_uuid(), 'x', 'x', now())"
+        ),
+        format!(
+            "account_event (id, tenant_id, account_id, kind, at)
+             VALUES (gen_random_uuid(), '{id}', '{account}', 'failing', now())"
+        ),
+        format!(
+            "inbound_part (account_id, our_address, customer_address, reference, parts, part, tenant_id, number_id,
+                           provider_message_id, body, received_at, due_at)
+             VALUES ('{account}', '72345', '+19995550001', 1, 2, 1, '{id}', '{}', 'SM1', 'x', now(), now())",
+            tenant.number
+        ),
+        format!(
+            "inbound_content (account_id, hash, tenant_id, seen_at)
+             VALUES ('{account}', decode(repeat('00', 32), 'hex'), '{id}', now())"
+        ),
+    ] {
+        rig.run(&format!("INSERT INTO {row}")).await;
+    }
 }
 
 async fn as_tenants(connection: &mut PgConnection, tenants: &str) {
@@ -366,6 +407,14 @@ async fn the_system_role_reads_these_columns_only() {
             "auth_key.lookup_hash",
             "auth_key.revoked_at",
             "auth_key.tenant_id",
+            "inbound_part.account_id",
+            "inbound_part.customer_address",
+            "inbound_part.due_at",
+            "inbound_part.generation",
+            "inbound_part.our_address",
+            "inbound_part.parts",
+            "inbound_part.reference",
+            "inbound_part.tenant_id",
             "number.account_id",
             "number.address",
             "number.id",

@@ -5,9 +5,12 @@
     reason = "tests live in real time, next to Postgres' clock"
 )]
 
+mod accounts;
+mod doubt;
 mod faults;
 mod order;
 mod pace;
+mod rates;
 mod provider;
 mod rig;
 mod watched;
