@@ -1,31 +1,57 @@
 //! What the provider knows: accounts, numbers, and every text. No IO.
 
 use crate::{
-    Account, Event, Kind, OpError, PhoneText, ReceivedText, Record, SentState, SentText, fault::Faults,
+    Account, AccountOptions, Concat, Event, Kind, Manners, OpError, PhoneLine, PhoneText, ReceiptStatus,
+    ReceivedText, Record, SentState, SentText,
+    fault::Faults,
+    lanes::{Item, Lanes},
+    limits::Bucket,
     stats::Stats,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Bound,
+};
 
 pub(crate) struct Book {
     pub accounts: BTreeMap<String, Account>,
+    pub options: BTreeMap<String, AccountOptions>,
     /// Sending number to account.
     pub numbers: BTreeMap<String, String>,
+    /// Sending number to its limit.
+    pub rates: HashMap<String, Bucket>,
+    /// Sending number and the phone that wants nothing from it.
+    pub opt_outs: BTreeSet<(String, String)>,
+    /// What kind of phones there are; mobile ones if nothing is said.
+    pub lines: HashMap<String, PhoneLine>,
     pub faults: Faults,
+    pub manners: Option<Manners>,
     pub stats: Stats,
+    pub lanes: Lanes,
+    /// Texts whose receipts are not all settled.
+    pub receipts_open: usize,
+    /// From and to: what was counted between them.
+    pub pairs: HashMap<(String, String), Pair>,
     texts: BTreeMap<u64, PhoneText>,
     /// Phone to its texts.
     phones: HashMap<String, Vec<u64>>,
     /// Account and idempotency key to the text.
     keys: HashMap<(String, String), u64>,
-    /// Texts on their way to a webhook, by phone and number: one after the other.
-    lanes: HashMap<Lane, VecDeque<u64>>,
     next_seq: u64,
     rng: StdRng,
 }
 
-/// Texts of one phone to one number.
-pub(crate) type Lane = (String, String);
+/// What happened between two numbers, counted since the last reset or new manners: decisions by seed go by it.
+#[derive(Debug, Default)]
+pub(crate) struct Pair {
+    /// Sends, refused ones included.
+    pub sends: u64,
+    /// Texts that the phone got.
+    pub taken: u64,
+    /// Texts that the phone sent.
+    pub sent: u64,
+}
 
 /// A text that an account submits.
 #[derive(Clone)]
@@ -36,6 +62,8 @@ pub(crate) struct Submission {
     pub text: String,
     pub idempotency_key: Option<String>,
     pub attempt: Option<u32>,
+    pub status_callback: Option<String>,
+    pub messaging_service_sid: Option<String>,
 }
 
 /// What became of a submission.
@@ -52,13 +80,20 @@ impl Book {
     pub fn new(seed: u64) -> Self {
         Self {
             accounts: BTreeMap::new(),
+            options: BTreeMap::new(),
             numbers: BTreeMap::new(),
+            rates: HashMap::new(),
+            opt_outs: BTreeSet::new(),
+            lines: HashMap::new(),
             faults: Faults::default(),
+            manners: None,
             stats: Stats::default(),
+            lanes: Lanes::default(),
+            receipts_open: 0,
+            pairs: HashMap::new(),
             texts: BTreeMap::new(),
             phones: HashMap::new(),
             keys: HashMap::new(),
-            lanes: HashMap::new(),
             next_seq: 1,
             rng: StdRng::seed_from_u64(seed),
         }
@@ -116,18 +151,45 @@ impl Book {
         id: Option<String>,
         at_ms: u64,
     ) -> Result<(SentText, bool), OpError> {
+        self.owner_of(from, to)?;
+        self.heed_keyword(from, to, text);
+        let sent = self.write(from, to, text, id, at_ms, None);
+        let nth = self.count_sent(from, to);
+        let item = Item {
+            seq: sent.seq,
+            nth,
+            pause_ms: 0,
+            copy: false,
+        };
+        let idle = self.lanes.add(&(from.to_owned(), to.to_owned()), item);
+        Ok((sent, idle))
+    }
+
+    pub fn owner_of(&self, from: &str, to: &str) -> Result<&Account, OpError> {
         if from.is_empty() {
             return Err(OpError::Invalid {
                 field: "from",
                 remedy: "is empty",
             });
         }
-        let account = self.numbers.get(to).ok_or(OpError::NumberWithoutAccount)?.clone();
-        let kind = self.accounts[&account].kind;
-        let id = id.unwrap_or_else(|| self.id(kind, "mo"));
-        let seq = self.seq();
+        let account = self.numbers.get(to).ok_or(OpError::NumberWithoutAccount)?;
+        Ok(&self.accounts[account])
+    }
+
+    /// A text is on the phone; nothing is posted yet.
+    pub fn write(
+        &mut self,
+        from: &str,
+        to: &str,
+        text: &str,
+        id: Option<String>,
+        at_ms: u64,
+        concat: Option<Concat>,
+    ) -> SentText {
+        let account = self.numbers[to].clone();
+        let id = id.unwrap_or_else(|| self.id(self.accounts[&account].kind, "mo"));
         let sent = SentText {
-            seq,
+            seq: self.seq(),
             id,
             account,
             from: from.to_owned(),
@@ -137,22 +199,21 @@ impl Book {
             state: SentState::Waiting,
             accepted_at_ms: None,
             posts: 0,
+            copies: 0,
+            new_ids: Vec::new(),
+            wrong_signatures: 0,
+            concat,
             last_failure: None,
         };
         self.keep(from, PhoneText::Sent(sent.clone()));
-        let lane = self.lanes.entry((from.to_owned(), to.to_owned()));
-        let idle = matches!(lane, std::collections::hash_map::Entry::Vacant(_));
-        lane.or_default().push_back(seq);
-        Ok((sent, idle))
+        sent
     }
 
-    /// The lane's next text; a lane without one is idle again.
-    pub fn next_in(&mut self, lane: &Lane) -> Option<u64> {
-        let seq = self.lanes.get_mut(lane)?.pop_front();
-        if seq.is_none() {
-            self.lanes.remove(lane);
-        }
-        seq
+    /// The how many-th text it is, from 0.
+    pub fn count_sent(&mut self, from: &str, to: &str) -> u64 {
+        let pair = self.pairs.entry((from.to_owned(), to.to_owned())).or_default();
+        pair.sent += 1;
+        pair.sent - 1
     }
 
     /// Changes a sent text, if a reset has not thrown it away.
@@ -171,6 +232,20 @@ impl Book {
         }
     }
 
+    pub fn received(&self, seq: u64) -> Option<&ReceivedText> {
+        match self.texts.get(&seq)? {
+            PhoneText::Received(text) => Some(text),
+            PhoneText::Sent(_) => None,
+        }
+    }
+
+    pub fn received_mut(&mut self, seq: u64) -> Option<&mut ReceivedText> {
+        match self.texts.get_mut(&seq)? {
+            PhoneText::Received(text) => Some(text),
+            PhoneText::Sent(_) => None,
+        }
+    }
+
     /// Takes a submission and gives it to the phone, unless its key says that the phone has it.
     pub fn take(&mut self, new: Submission, now_ns: u64) -> Taken {
         let key = new.idempotency_key.clone().map(|key| (new.account.clone(), key));
@@ -182,6 +257,7 @@ impl Book {
                 return Taken::KeyReused;
             }
             known.duplicates += 1;
+            self.stats.traffic.taken_again += 1;
             return Taken::Again(known.clone());
         }
         let kind = self.accounts[&new.account].kind;
@@ -196,7 +272,14 @@ impl Book {
             idempotency_key: new.idempotency_key,
             attempt: new.attempt,
             duplicates: 0,
+            status: ReceiptStatus::Queued,
+            error_code: None,
+            sent_at_ms: None,
+            receipts: Vec::new(),
+            status_callback: new.status_callback,
+            messaging_service_sid: new.messaging_service_sid,
         };
+        self.stats.traffic.taken += 1;
         self.stats.delivered(&received.text, now_ns);
         if let Some(key) = key {
             self.keys.insert(key, received.seq);
@@ -222,24 +305,40 @@ impl Book {
         self.phone(number).into_iter().filter_map(received).collect()
     }
 
-    pub fn record(&self) -> Record {
+    /// Newest first; those of one phone where it is known as such.
+    pub fn newest(&self, phone: Option<&str>) -> Box<dyn Iterator<Item = &PhoneText> + '_> {
+        match phone.and_then(|phone| self.phones.get(phone)) {
+            Some(seqs) => Box::new(seqs.iter().rev().map(|seq| &self.texts[seq])),
+            None => Box::new(self.texts.values().rev()),
+        }
+    }
+
+    /// At most so many texts after one.
+    pub fn record(&self, since: u64, limit: usize) -> Record {
         let mut record = Record::default();
-        for text in self.texts.values() {
+        let mut after = self.texts.range((Bound::Excluded(since), Bound::Unbounded));
+        let mut last = since;
+        for (seq, text) in after.by_ref().take(limit) {
+            last = *seq;
             match text.clone() {
                 PhoneText::Sent(text) => record.sent.push(text),
                 PhoneText::Received(text) => record.received.push(text),
             }
         }
+        record.next = after.next().map(|_| last);
         record
     }
 
-    /// Forgets every text and fault, and the figures. What is on its way to a webhook goes no further.
+    /// Forgets every text, fault and opt-out, the manners and the figures. What is on its way to a webhook goes no further.
     pub fn reset(&mut self) {
         self.texts.clear();
         self.phones.clear();
         self.keys.clear();
-        self.lanes.values_mut().for_each(VecDeque::clear);
+        self.lanes.clear();
+        self.pairs.clear();
+        self.opt_outs.clear();
         self.faults.clear();
+        self.manners = None;
         self.stats = Stats::default();
     }
 
@@ -293,6 +392,8 @@ mod tests {
             text: text.into(),
             idempotency_key: key.map(Into::into),
             attempt: None,
+            status_callback: None,
+            messaging_service_sid: None,
         }
     }
 
@@ -317,29 +418,42 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_is_started_once_and_kept_in_order() {
+    fn a_text_waits_in_its_lane_and_a_reset_forgets_it() {
         let mut book = book();
         let (a, idle) = book.send("+9", "+1", "a", None, 1).unwrap();
         assert!(idle);
         let (b, idle) = book.send("+9", "+1", "b", Some("own".into()), 2).unwrap();
         assert!(!idle);
-        assert!(
-            book.send("+9", "+2", "c", None, 3).unwrap().1,
-            "another number, another lane"
-        );
         let lane = ("+9".to_owned(), "+1".to_owned());
-        assert_eq!(
-            [book.next_in(&lane), book.next_in(&lane), book.next_in(&lane)],
-            [Some(a.seq), Some(b.seq), None]
-        );
-        assert!(book.send("+9", "+1", "d", None, 4).unwrap().1, "idle again");
-        assert_eq!((b.id.as_str(), book.phone("+9").len()), ("own", 4));
+        let next = book.lanes.next(&lane).unwrap();
+        assert_eq!((next.seq, next.nth), (a.seq, 0));
+        assert_eq!((b.id.as_str(), book.phone("+9").len()), ("own", 2));
         assert_eq!(
             book.send("+9", "+3", "x", None, 5),
             Err(OpError::NumberWithoutAccount)
         );
         book.reset();
-        assert_eq!((book.next_in(&lane), book.record()), (None, Record::default()));
+        assert_eq!(
+            (book.lanes.next(&lane), book.record(0, 9)),
+            (None, Record::default())
+        );
+    }
+
+    #[test]
+    fn the_record_has_pages() {
+        let mut book = book();
+        for n in 0..3 {
+            book.send("+9", "+1", "a", None, n).unwrap();
+            book.take(submission(SID, None, "a"), 0);
+        }
+        let page = book.record(0, 4);
+        assert_eq!((page.sent.len(), page.received.len(), page.next), (2, 2, Some(4)));
+        let page = book.record(4, 4);
+        assert_eq!((page.sent[0].seq, page.received[0].seq, page.next), (5, 6, None));
+        assert_eq!(book.record(6, 4), Record::default());
+        assert_eq!(book.record(0, 6).next, None);
+        let newest: Vec<u64> = book.newest(Some("+9")).map(PhoneText::seq).collect();
+        assert_eq!(newest, [6, 5, 4, 3, 2, 1]);
     }
 
     #[test]

@@ -17,6 +17,10 @@ pub struct Config {
     pub control: SocketAddr,
     pub setup: Setup,
     pub retry: Retry,
+    /// How often a delivery receipt is posted that is not accepted, with the same pauses.
+    pub receipt_posts: u32,
+    /// How many texts, and how many receipts, are posted at the same time; the others wait.
+    pub posts_at_once: usize,
     /// Where recorded and signed times come from.
     pub now_ns: WallClock,
     /// Seed of the messages' ids.
@@ -102,6 +106,18 @@ impl Default for Retry {
     }
 }
 
+impl Retry {
+    /// After so many posts.
+    pub(crate) fn pause(&self, posts: u32) -> Duration {
+        let at = (posts as usize).saturating_sub(1);
+        self.pauses
+            .get(at)
+            .or(self.pauses.last())
+            .copied()
+            .unwrap_or_default()
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -109,6 +125,8 @@ impl Default for Config {
             control: SocketAddr::from(([127, 0, 0, 1], 0)),
             setup: Setup::default(),
             retry: Retry::default(),
+            receipt_posts: 5,
+            posts_at_once: 128,
             now_ns: machine_clock(),
             seed: machine_entropy(),
         }

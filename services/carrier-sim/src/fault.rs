@@ -1,10 +1,11 @@
 //! What goes wrong on order.
 
+use crate::{ReceiptStatus, manners};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// One thing to go wrong. The first four hit the next send that is in order (signed, complete); the others the next post
-/// of a webhook.
+/// One thing to go wrong. The first four hit the next send that is in order (signed, complete), `receipts` the next text
+/// that is taken, the others the next post of a text from a phone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fault", rename_all = "snake_case")]
 pub enum Fault {
@@ -30,13 +31,45 @@ pub enum Fault {
     },
     /// Take it and answer after this time.
     Slow { ms: u32 },
-    /// Post an accepted webhook this many times more, with the same id.
+    /// Post an accepted webhook this many times more, with the same id, or each time with a new one.
     DuplicatePost {
         #[serde(default = "one")]
         copies: u32,
+        #[serde(default)]
+        new_id: bool,
     },
     /// Sign a webhook with another secret.
     WrongSignature,
+    /// A text's delivery receipts are these, in this order; none: they are lost.
+    Receipts {
+        receipts: Vec<OrderedReceipt>,
+        /// The first is posted before the send is answered.
+        #[serde(default)]
+        early: bool,
+    },
+}
+
+/// One delivery receipt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderedReceipt {
+    pub status: ReceiptStatus,
+    /// The provider's code, as a number or a string.
+    #[serde(default, deserialize_with = "manners::code")]
+    pub code: Option<String>,
+    /// After the one before.
+    #[serde(default)]
+    pub after_ms: u32,
+}
+
+impl From<ReceiptStatus> for OrderedReceipt {
+    fn from(status: ReceiptStatus) -> Self {
+        Self {
+            status,
+            code: None,
+            after_ms: 0,
+        }
+    }
 }
 
 /// A fault, how often, and for whom.
@@ -70,6 +103,8 @@ impl From<Fault> for FaultOrder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
     Send,
+    /// A text that was taken.
+    Receipts,
     Post,
     /// After a post was accepted.
     Accepted,
@@ -79,6 +114,7 @@ impl Fault {
     fn target(&self) -> Target {
         match self {
             Self::Answer { .. } | Self::Hang { .. } | Self::Reset { .. } | Self::Slow { .. } => Target::Send,
+            Self::Receipts { .. } => Target::Receipts,
             Self::WrongSignature => Target::Post,
             Self::DuplicatePost { .. } => Target::Accepted,
         }
@@ -159,7 +195,31 @@ mod tests {
             (r#"{"fault":"slow","ms":50}"#, Fault::Slow { ms: 50 }),
             (
                 r#"{"fault":"duplicate_post"}"#,
-                Fault::DuplicatePost { copies: 1 },
+                Fault::DuplicatePost {
+                    copies: 1,
+                    new_id: false,
+                },
+            ),
+            (
+                r#"{"fault":"duplicate_post","copies":2,"new_id":true}"#,
+                Fault::DuplicatePost {
+                    copies: 2,
+                    new_id: true,
+                },
+            ),
+            (
+                r#"{"fault":"receipts","receipts":[{"status":"sent"},{"status":"undeliverable","code":30003,"after_ms":9}]}"#,
+                Fault::Receipts {
+                    receipts: vec![
+                        ReceiptStatus::Sent.into(),
+                        OrderedReceipt {
+                            status: ReceiptStatus::Undelivered,
+                            code: Some("30003".into()),
+                            after_ms: 9,
+                        },
+                    ],
+                    early: false,
+                },
             ),
             (
                 r#"{"fault":"wrong_signature","account":"x"}"#,

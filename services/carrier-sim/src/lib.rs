@@ -8,21 +8,38 @@
 //! It is written against the providers' documentation and shares no code with `ccm-sms`, so that each keeps the other
 //! honest.
 
+mod agenda;
 mod book;
+mod carrier;
 mod config;
 mod control;
 mod edge;
 mod error;
 mod fault;
+mod lanes;
+mod limits;
+mod manners;
+mod ops;
+mod parts;
 mod post;
+mod receipts;
+mod segments;
 mod sim;
 mod stats;
 mod views;
 mod wire;
 
+pub use carrier::{AccountOptions, LineType, PhoneLine};
 pub use config::{Account, Config, Kind, Retry, Setup, WallClock};
 pub use error::{OpError, SimError, WaitError};
-pub use fault::{Fault, FaultOrder};
+pub use fault::{Fault, FaultOrder, OrderedReceipt};
+pub use limits::Rate;
+pub use manners::{
+    Dropped, Errors, Failures, LoseAnswer, Manners, PostManners, ReceiptManners, SendManners, Slow, Throttle,
+};
+pub use parts::NewParts;
 pub use sim::Sim;
-pub use stats::StatsView;
-pub use views::{Event, PhoneText, ReceivedText, Record, SentState, SentText};
+pub use stats::{StatsView, Traffic};
+pub use views::{
+    Concat, Event, PhoneText, Receipt, ReceiptStatus, ReceivedText, Record, SentState, SentText,
+};

@@ -23,6 +23,9 @@ struct Args {
     /// For how many seconds a text is posted again and again to a webhook that does not accept it.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     give_up_after: u64,
+    /// What goes wrong all the time, in JSON; the control API can change it.
+    #[arg(long, value_name = "FILE")]
+    manners: Option<PathBuf>,
 }
 
 #[tokio::main]
@@ -51,6 +54,11 @@ async fn main() -> anyhow::Result<()> {
         ..Config::default()
     };
     let sim = Sim::start(config).await?;
+    if let Some(path) = &args.manners {
+        let text = std::fs::read_to_string(path).context("cannot read the manners")?;
+        let manners = serde_json::from_str(&text).context("cannot use the manners")?;
+        sim.set_manners(manners).context("cannot use the manners")?;
+    }
     println!("provider  {}", sim.api_base());
     for account in sim
         .setup()

@@ -3,12 +3,17 @@
 use crate::{
     Account, Config, Event, FaultOrder, OpError, PhoneText, ReceivedText, Record, Retry, SentState, SentText,
     Setup, SimError, StatsView, WaitError, WallClock,
+    agenda::{self, Agenda},
     book::{Book, Submission, Taken},
     control,
     edge::{Edge, Line},
-    post, wire,
+    lanes::Lane,
+    post,
+    receipts::{self, Later},
+    wire,
 };
 use axum::Router;
+use futures::FutureExt;
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
@@ -17,7 +22,7 @@ use std::{
 use tokio::{
     net::TcpListener,
     sync::{Notify, broadcast},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -30,6 +35,9 @@ pub(crate) struct Shared {
     pub events: broadcast::Sender<Event>,
     pub http: reqwest::Client,
     pub retry: Retry,
+    pub receipt_posts: u32,
+    pub receipts: Agenda<receipts::Job>,
+    lanes: Agenda<post::Job>,
     pub stop: CancellationToken,
     tasks: TaskTracker,
     now_ns: WallClock,
@@ -41,17 +49,36 @@ impl Shared {
         self.book.lock().expect("no panic while the book is locked")
     }
 
-    pub fn now_ms(&self) -> u64 {
-        (self.now_ns)() / 1_000_000
+    pub fn now_ns(&self) -> u64 {
+        (self.now_ns)()
     }
 
-    pub fn take(&self, new: Submission) -> Taken {
-        let taken = self.book().take(new, (self.now_ns)());
+    pub fn now_ms(&self) -> u64 {
+        self.now_ns() / 1_000_000
+    }
+
+    /// Gives a text to the phone. What is returned beside starts its receipts when it is dropped.
+    pub fn take(self: &Arc<Self>, new: Submission) -> (Taken, Later) {
+        let (taken, job) = {
+            let mut book = self.book();
+            let taken = book.take(new, self.now_ns());
+            let job = match &taken {
+                Taken::New(text) => book.plan_receipts(text),
+                Taken::Again(_) | Taken::KeyReused => None,
+            };
+            (taken, job)
+        };
         if let Taken::New(text) | Taken::Again(text) = &taken {
             tracing::info!(message.id = %text.id, account = %text.account, duplicates = text.duplicates, "took a text for a phone");
             self.tell(Event::Received(text.clone()));
         }
-        taken
+        let shared = Arc::clone(self);
+        (taken, Later { shared, job })
+    }
+
+    /// Texts wait in a lane that was idle.
+    pub fn start_lane(&self, lane: Lane) {
+        self.lanes.add(Instant::now(), post::Job::new(lane));
     }
 
     pub fn sent(&self, seq: u64) -> Option<SentText> {
@@ -68,10 +95,15 @@ impl Shared {
     /// Somebody may be listening.
     pub fn tell(&self, event: Event) {
         let _ = self.events.send(event);
+        self.nudge();
+    }
+
+    /// Something that nobody is told of has changed.
+    pub fn nudge(&self) {
         self.changed.notify_waiters();
     }
 
-    async fn until<T>(
+    pub async fn until<T>(
         &self,
         limit: Duration,
         mut look: impl FnMut(&Book) -> Result<T, String>,
@@ -100,7 +132,7 @@ impl Shared {
 /// A handle to a running simulator; clones are handles to the same one.
 #[derive(Clone)]
 pub struct Sim {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     addr: SocketAddr,
     control_addr: SocketAddr,
 }
@@ -122,6 +154,8 @@ impl Sim {
         }
         let (provider, addr) = bind(config.listen).await?;
         let (control, control_addr) = bind(config.control).await?;
+        let (lanes, due_lanes) = agenda::agenda();
+        let (receipts, due_receipts) = agenda::agenda();
         let shared = Arc::new(Shared {
             book: Mutex::new(book),
             changed: Notify::new(),
@@ -131,6 +165,9 @@ impl Sim {
                 .no_proxy()
                 .build()?,
             retry: config.retry,
+            receipt_posts: config.receipt_posts,
+            receipts,
+            lanes,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             now_ns: config.now_ns,
@@ -148,6 +185,14 @@ impl Sim {
         sim.spawn("the provider's API", axum::serve(provider, app).into_future());
         let app = control::router(sim.clone()).fallback(control::unknown);
         sim.spawn("the control API", axum::serve(control, app).into_future());
+        let at_once = config.posts_at_once.max(1);
+        let of = Arc::clone(&shared);
+        let texts = agenda::run(due_lanes, at_once, move |job| post::step(Arc::clone(&of), job));
+        sim.spawn("posting texts", texts.map(Ok));
+        let told = agenda::run(due_receipts, at_once, move |job| {
+            receipts::step(Arc::clone(&shared), job)
+        });
+        sim.spawn("posting receipts", told.map(Ok));
         Ok(sim)
     }
 
@@ -229,9 +274,6 @@ impl Sim {
     }
 
     /// A phone sends a text, which is on its way when this returns; see [`Sim::wait_accepted`].
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
     pub fn text(&self, from: &str, to: &str, text: &str) -> Result<SentText, OpError> {
         self.text_with_id(from, to, text, None)
     }
@@ -250,10 +292,7 @@ impl Sim {
             .send(from, to, text, id, self.shared.now_ms())?;
         self.shared.tell(Event::Sent(sent.clone()));
         if idle {
-            let lane = (from.to_owned(), to.to_owned());
-            self.shared
-                .tasks
-                .spawn(post::run_lane(Arc::clone(&self.shared), lane));
+            self.shared.start_lane((from.to_owned(), to.to_owned()));
         }
         Ok(sent)
     }
@@ -302,7 +341,7 @@ impl Sim {
 
     /// Everything since the start or the last reset.
     pub fn record(&self) -> Record {
-        self.shared.book().record()
+        self.shared.book().record(0, usize::MAX)
     }
 
     /// What happens from now on. A reader that falls 1,024 events behind misses the oldest.
@@ -332,7 +371,7 @@ impl Sim {
         self.shared.book().stats = crate::stats::Stats::default();
     }
 
-    /// Forgets texts, faults and figures; accounts and numbers stay.
+    /// Forgets texts, faults, manners, opt-outs and figures; accounts and numbers stay, with what is set for them.
     pub fn reset(&self) {
         self.shared.book().reset();
     }

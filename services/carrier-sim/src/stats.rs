@@ -2,6 +2,7 @@
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Ten minutes, in microseconds: whatever takes longer counts as that.
 const LONGEST_US: u64 = 600_000_000;
@@ -13,6 +14,31 @@ pub(crate) struct Stats {
     count: u64,
     first_ns: u64,
     last_ns: u64,
+    pub traffic: Traffic,
+    manners: BTreeMap<&'static str, u64>,
+    rate_violations: BTreeMap<String, u64>,
+}
+
+/// What went over the wire.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Traffic {
+    /// Sends that were in order: signed, complete.
+    pub sends: u64,
+    /// Those of them whose text is on the phone.
+    pub taken: u64,
+    /// The same key again.
+    pub taken_again: u64,
+    /// Posts of texts to webhooks, copies included.
+    pub posts: u64,
+    pub posts_accepted: u64,
+    /// Texts that no webhook accepted in time.
+    pub given_up: u64,
+    /// Posts of delivery receipts, copies included.
+    pub receipts: u64,
+    pub receipts_accepted: u64,
+    /// Receipts that were not accepted after all their tries.
+    pub receipts_given_up: u64,
 }
 
 /// A reading of the figures.
@@ -30,6 +56,14 @@ pub struct StatsView {
     pub p99_us: u64,
     pub p999_us: u64,
     pub max_us: u64,
+    #[serde(default)]
+    pub traffic: Traffic,
+    /// How often each manner hit, by its name: `send.slow`.
+    #[serde(default)]
+    pub manners: BTreeMap<String, u64>,
+    /// Sends above the limit of their number.
+    #[serde(default)]
+    pub rate_violations: BTreeMap<String, u64>,
 }
 
 impl Default for Stats {
@@ -40,6 +74,9 @@ impl Default for Stats {
             count: 0,
             first_ns: 0,
             last_ns: 0,
+            traffic: Traffic::default(),
+            manners: BTreeMap::new(),
+            rate_violations: BTreeMap::new(),
         }
     }
 }
@@ -55,6 +92,15 @@ impl Stats {
             self.took_us
                 .saturating_record((now_ns.saturating_sub(sent_ns) / 1000).max(1));
         }
+    }
+
+    /// A manner hit.
+    pub fn manner(&mut self, name: &'static str) {
+        *self.manners.entry(name).or_default() += 1;
+    }
+
+    pub fn too_fast(&mut self, number: &str) {
+        *self.rate_violations.entry(number.to_owned()).or_default() += 1;
     }
 
     pub fn view(&self) -> StatsView {
@@ -74,6 +120,13 @@ impl Stats {
             p99_us: quantile(0.99),
             p999_us: quantile(0.999),
             max_us: self.took_us.max(),
+            traffic: self.traffic,
+            manners: self
+                .manners
+                .iter()
+                .map(|(name, n)| ((*name).to_owned(), *n))
+                .collect(),
+            rate_violations: self.rate_violations.clone(),
         }
     }
 }

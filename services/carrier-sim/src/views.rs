@@ -32,8 +32,28 @@ pub struct SentText {
     pub accepted_at_ms: Option<u64>,
     /// How often it was posted, copies on purpose included.
     pub posts: u32,
+    /// How many of the posts were copies on purpose.
+    #[serde(default)]
+    pub copies: u32,
+    /// The ids that copies were posted with, where it was not `id`.
+    #[serde(default)]
+    pub new_ids: Vec<String>,
+    /// How many of the posts were signed wrongly.
+    #[serde(default)]
+    pub wrong_signatures: u32,
+    /// Where it is one part of a long text.
+    #[serde(default)]
+    pub concat: Option<Concat>,
     /// What the last post that was not accepted ended with.
     pub last_failure: Option<String>,
+}
+
+/// Which part of which text this is. Parts are numbered from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Concat {
+    pub reference: u16,
+    pub parts: u8,
+    pub part: u8,
 }
 
 /// A text that a phone received (MT).
@@ -54,6 +74,66 @@ pub struct ReceivedText {
     pub attempt: Option<u32>,
     /// How often it was submitted again with the same key. Twilio has no key: there a second submission is a second text.
     pub duplicates: u32,
+    /// Where the provider has it, whether a receipt says so or not.
+    #[serde(default)]
+    pub status: ReceiptStatus,
+    /// Why it failed.
+    #[serde(default)]
+    pub error_code: Option<String>,
+    /// When its status became `sent`.
+    #[serde(default)]
+    pub sent_at_ms: Option<u64>,
+    /// In the order in which they were due.
+    #[serde(default)]
+    pub receipts: Vec<Receipt>,
+    /// Twilio only: where its status is posted.
+    #[serde(default)]
+    pub status_callback: Option<String>,
+    /// Twilio only.
+    #[serde(default)]
+    pub messaging_service_sid: Option<String>,
+}
+
+/// How far a text got.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiptStatus {
+    #[default]
+    Queued,
+    Sending,
+    Sent,
+    Delivered,
+    /// The generic dialect says `undeliverable`.
+    #[serde(alias = "undeliverable")]
+    Undelivered,
+    Failed,
+    /// Twilio says `undelivered`.
+    Expired,
+    /// Twilio says `undelivered`.
+    Unknown,
+}
+
+impl ReceiptStatus {
+    /// Nothing follows.
+    pub fn is_final(self) -> bool {
+        self > Self::Sent
+    }
+}
+
+/// A delivery receipt, posted or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    pub status: ReceiptStatus,
+    pub code: Option<String>,
+    pub at_ms: u64,
+    /// How often it was posted; 0: it was lost on purpose.
+    pub posts: u32,
+    /// What the last post ended with.
+    pub answer: Option<String>,
+    pub accepted: bool,
+    /// It was posted again on purpose.
+    #[serde(default)]
+    pub copy: bool,
 }
 
 /// One line of what a phone shows.
@@ -78,6 +158,9 @@ impl PhoneText {
 pub struct Record {
     pub sent: Vec<SentText>,
     pub received: Vec<ReceivedText>,
+    /// There are more: what `since` is for the next page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
 }
 
 /// Something happened. The text is as it is after that.
@@ -117,6 +200,8 @@ impl std::fmt::Debug for SentText {
             .field("chars", &self.text.chars().count())
             .field("state", &self.state)
             .field("posts", &self.posts)
+            .field("copies", &self.copies)
+            .field("concat", &self.concat)
             .field("last_failure", &self.last_failure)
             .finish_non_exhaustive()
     }
@@ -131,6 +216,8 @@ impl std::fmt::Debug for ReceivedText {
             .field("chars", &self.text.chars().count())
             .field("attempt", &self.attempt)
             .field("duplicates", &self.duplicates)
+            .field("status", &self.status)
+            .field("receipts", &self.receipts)
             .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,5 @@
 use super::problem::{Body, Problem};
-use crate::{Account, Kind, Sim};
+use crate::{Account, AccountOptions, Kind, Sim};
 use axum::{
     Json,
     extract::{Path, State},
@@ -7,6 +7,7 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// `GET /control/accounts`. Secrets are not shown.
 pub async fn list(State(sim): State<Sim>) -> Json<Value> {
@@ -18,11 +19,17 @@ pub async fn list(State(sim): State<Sim>) -> Json<Value> {
         };
         json!({
             "kind": account.kind, "name": account.name, "webhook_url": account.webhook_url, way: url,
+            "options": sim.options(&account.name),
         })
     };
+    let rates = setup
+        .numbers
+        .keys()
+        .filter_map(|number| Some((number, sim.rate(number)?)));
     Json(json!({
         "accounts": setup.accounts.iter().map(account).collect::<Vec<_>>(),
         "numbers": setup.numbers,
+        "rates": rates.collect::<BTreeMap<_, _>>(),
     }))
 }
 
@@ -71,18 +78,12 @@ pub async fn set_webhook(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Owner {
-    account: String,
-}
-
-/// `PUT /control/numbers/{number}`
-pub async fn set_number(
+/// `PUT /control/accounts/{name}/options`
+pub async fn set_options(
     State(sim): State<Sim>,
-    Path(number): Path<String>,
-    Body(owner): Body<Owner>,
+    Path(name): Path<String>,
+    Body(options): Body<AccountOptions>,
 ) -> Result<StatusCode, Problem> {
-    sim.set_number(&number, &owner.account)?;
+    sim.set_options(&name, options)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -2,6 +2,8 @@
 
 mod accounts;
 mod faults;
+mod manners;
+mod numbers;
 mod phones;
 mod problem;
 mod records;
@@ -20,9 +22,16 @@ pub(crate) fn router(sim: Sim) -> Router {
         .route("/control/accounts", get(accounts::list))
         .route("/control/accounts/{name}", put(accounts::set))
         .route("/control/accounts/{name}/webhook", put(accounts::set_webhook))
-        .route("/control/numbers/{number}", put(accounts::set_number))
+        .route("/control/accounts/{name}/options", put(accounts::set_options))
+        .route("/control/numbers/{number}", put(numbers::set))
+        .route("/control/numbers/{number}/opt-outs", get(numbers::opt_outs))
+        .route(
+            "/control/numbers/{number}/opt-outs/{phone}",
+            put(numbers::opt_out).delete(numbers::opt_in),
+        )
         .route("/control/phones/{number}/send", post(phones::send))
         .route("/control/phones/{number}/messages", get(phones::messages))
+        .route("/control/phones/{number}/line", put(phones::set_line))
         .route("/control/texts/{seq}", get(phones::text))
         .route("/control/events", get(records::events))
         .route("/control/record", get(records::record))
@@ -32,6 +41,10 @@ pub(crate) fn router(sim: Sim) -> Router {
         .route(
             "/control/faults",
             get(faults::list).post(faults::add).delete(faults::clear),
+        )
+        .route(
+            "/control/manners",
+            get(manners::show).put(manners::set).delete(manners::clear),
         )
         .method_not_allowed_fallback(async || {
             Problem::new(

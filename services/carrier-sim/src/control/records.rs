@@ -10,9 +10,17 @@ use serde::Deserialize;
 use std::convert::Infallible;
 use tokio::sync::broadcast::error::RecvError;
 
+#[derive(Deserialize)]
+pub struct Page {
+    /// Only texts whose `seq` is more.
+    #[serde(default)]
+    since: u64,
+    limit: Option<usize>,
+}
+
 /// `GET /control/record`
-pub async fn record(State(sim): State<Sim>) -> Json<Record> {
-    Json(sim.record())
+pub async fn record(State(sim): State<Sim>, Query(page): Query<Page>) -> Json<Record> {
+    Json(sim.record_since(page.since, page.limit.unwrap_or(usize::MAX)))
 }
 
 /// `GET /control/stats`

@@ -2,7 +2,7 @@
 
 use super::{Answers, Webhook, hex, take};
 use crate::{
-    Account, Kind, SentText,
+    Account, Kind, Receipt, ReceiptStatus, ReceivedText, SentText,
     book::{Submission, Taken},
     edge::Line,
     sim::Shared,
@@ -16,7 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -24,13 +24,40 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 const WINDOW_S: u64 = 300;
 
 pub fn webhook(account: &Account, text: &SentText, now_ms: u64) -> Webhook {
-    let sent_at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(text.at_ms) * 1_000_000)
+    let mut body = json!({
+        "id": text.id, "from": text.from, "to": text.to, "text": text.text, "sent_at": rfc3339(text.at_ms),
+    });
+    if let Some(concat) = text.concat {
+        body["concat"] = json!(concat);
+    }
+    signed(account, &body, now_ms)
+}
+
+pub fn receipt(account: &Account, text: &ReceivedText, receipt: &Receipt, now_ms: u64) -> Webhook {
+    let status = match receipt.status {
+        ReceiptStatus::Queued | ReceiptStatus::Sending | ReceiptStatus::Sent => "sent",
+        ReceiptStatus::Delivered => "delivered",
+        ReceiptStatus::Undelivered => "undeliverable",
+        ReceiptStatus::Failed => "failed",
+        ReceiptStatus::Expired => "expired",
+        ReceiptStatus::Unknown => "unknown",
+    };
+    let mut body =
+        json!({ "type": "receipt", "id": text.id, "status": status, "at": rfc3339(receipt.at_ms) });
+    if let Some(code) = &receipt.code {
+        body["code"] = json!(code);
+    }
+    signed(account, &body, now_ms)
+}
+
+fn rfc3339(at_ms: u64) -> Option<String> {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(at_ms) * 1_000_000)
         .ok()
-        .and_then(|at| at.format(&Rfc3339).ok());
-    let body = json!({
-        "id": text.id, "from": text.from, "to": text.to, "text": text.text, "sent_at": sent_at,
-    })
-    .to_string();
+        .and_then(|at| at.format(&Rfc3339).ok())
+}
+
+fn signed(account: &Account, body: &Value, now_ms: u64) -> Webhook {
+    let body = body.to_string();
     let timestamp = (now_ms / 1000).to_string();
     let signature = format!("v1={}", sign(&account.secret, &timestamp, body.as_bytes()));
     Webhook {
@@ -57,7 +84,14 @@ pub async fn send(
     body: Bytes,
 ) -> Response {
     match read(&shared, &name, &headers, &body) {
-        Ok(new) => take(&shared, &line, new, &Answers { taken, failed }).await,
+        Ok(new) => {
+            let answers = Answers {
+                taken,
+                failed,
+                too_fast,
+            };
+            take(&shared, &line, new, &answers).await
+        }
         Err((status, code, message)) => error(status, code, &message),
     }
 }
@@ -121,6 +155,9 @@ fn read(shared: &Shared, name: &str, headers: &HeaderMap, body: &[u8]) -> Result
             format!("{} is not a number of this account", text.from),
         ));
     }
+    if book.opted_out(&text.from, &text.to) {
+        return refuse(400, "opted_out", "the phone wants nothing from this number");
+    }
     Ok(Submission {
         account: name.to_owned(),
         from: text.from,
@@ -128,6 +165,8 @@ fn read(shared: &Shared, name: &str, headers: &HeaderMap, body: &[u8]) -> Result
         text: text.text,
         idempotency_key: Some(text.id),
         attempt: Some(text.attempt),
+        status_callback: None,
+        messaging_service_sid: None,
     })
 }
 
@@ -149,6 +188,10 @@ fn failed(status: u16, code: Option<&str>, to: &str) -> Response {
         code.unwrap_or("ordered"),
         &format!("ordered by the control API, for {to}"),
     )
+}
+
+fn too_fast() -> Response {
+    error(429, "rate_limited", "the number sends faster than it may")
 }
 
 fn error(status: u16, code: &str, message: &str) -> Response {

@@ -4,10 +4,10 @@ pub(crate) mod generic;
 pub(crate) mod twilio;
 
 use crate::{
-    Account, Fault, Kind, SentText,
+    Account, Fault, Kind, Receipt, ReceivedText, SentText,
     book::{Submission, Taken},
+    carrier::Fate,
     edge::Line,
-    fault::Target,
     sim::Shared,
 };
 use axum::{
@@ -15,9 +15,13 @@ use axum::{
     extract::DefaultBodyLimit,
     http::{HeaderValue, header::RETRY_AFTER},
     response::{IntoResponse, Response},
-    routing::post,
+    routing::{get, post},
 };
 use std::{sync::Arc, time::Duration};
+use tokio::time::{sleep, timeout};
+
+/// How long a send's answer waits for an early receipt's.
+const EARLY: Duration = Duration::from_secs(2);
 
 /// A webhook's request.
 pub(crate) struct Webhook {
@@ -33,13 +37,32 @@ pub(crate) fn webhook(account: &Account, url: &str, text: &SentText, now_ms: u64
     }
 }
 
+/// The signed request for a delivery receipt.
+pub(crate) fn receipt(
+    account: &Account,
+    url: &str,
+    text: &ReceivedText,
+    receipt: &Receipt,
+    now_ms: u64,
+) -> Webhook {
+    match account.kind {
+        Kind::Twilio => twilio::status_callback(account, url, text, receipt),
+        Kind::Http => generic::receipt(account, text, receipt, now_ms),
+    }
+}
+
 /// The provider's API.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route(
             "/2010-04-01/Accounts/{sid}/Messages.json",
-            post(twilio::create_message),
+            post(twilio::send::create).get(twilio::message::list),
         )
+        .route(
+            "/2010-04-01/Accounts/{sid}/Messages/{file}",
+            get(twilio::message::fetch),
+        )
+        .route("/v2/PhoneNumbers/{number}", get(twilio::lookup::fetch))
         .route("/http/{name}/send", post(generic::send))
         .layer(DefaultBodyLimit::max(1 << 20))
         .with_state(shared)
@@ -50,84 +73,61 @@ struct Answers {
     taken: fn(&Taken) -> Response,
     /// Status, code if one was ordered, and the recipient, which Twilio repeats.
     failed: fn(u16, Option<&str>, &str) -> Response,
+    too_fast: fn() -> Response,
 }
 
 /// Takes a submission that is in order, unless something is to go wrong with it.
-async fn take(shared: &Shared, line: &Line, new: Submission, answers: &Answers) -> Response {
-    let fault = shared.book().faults.next(Target::Send, &new.account);
-    let deliver = || (answers.taken)(&shared.take(new.clone()));
-    match fault {
-        Some(Fault::Answer {
+async fn take(shared: &Arc<Shared>, line: &Line, new: Submission, answers: &Answers) -> Response {
+    let fate = shared.book().fate(&new, shared.now_ns());
+    let unheard = |taken: bool| {
+        if taken {
+            shared.take(new.clone());
+        }
+    };
+    let mut slow = Duration::ZERO;
+    match fate {
+        Fate::TooFast(wait_s) => return retry_after((answers.too_fast)(), Some(wait_s)),
+        Fate::Fault(Fault::Answer {
             status,
             code,
             retry_after_s,
             taken,
         }) => {
-            if taken {
-                deliver();
-            }
-            let mut answer = (answers.failed)(status, code.as_deref(), &new.to);
-            if let Some(seconds) = retry_after_s {
-                answer
-                    .headers_mut()
-                    .insert(RETRY_AFTER, HeaderValue::from(seconds));
-            }
-            answer
+            unheard(taken);
+            let answer = (answers.failed)(status, code.as_deref(), &new.to);
+            return retry_after(answer, retry_after_s);
         }
-        Some(Fault::Hang { taken }) => {
-            if taken {
-                deliver();
-            }
-            std::future::pending().await
+        Fate::Fault(Fault::Hang { taken }) => {
+            unheard(taken);
+            return std::future::pending().await;
         }
-        Some(Fault::Reset { taken }) => {
-            if taken {
-                deliver();
-            }
+        Fate::Fault(Fault::Reset { taken }) => {
+            unheard(taken);
             line.cut();
-            ().into_response()
+            return ().into_response();
         }
-        Some(Fault::Slow { ms }) => {
-            let answer = deliver();
-            tokio::time::sleep(Duration::from_millis(ms.into())).await;
-            answer
-        }
-        Some(Fault::DuplicatePost { .. } | Fault::WrongSignature) | None => deliver(),
+        Fate::Fault(Fault::Slow { ms }) => slow = Duration::from_millis(ms.into()),
+        Fate::Fault(Fault::DuplicatePost { .. } | Fault::WrongSignature | Fault::Receipts { .. })
+        | Fate::Taken => {}
     }
+    let (taken, mut later) = shared.take(new);
+    if let Some(early) = later.early() {
+        let _ = timeout(EARLY, early).await;
+    }
+    sleep(slow).await;
+    (answers.taken)(&taken)
+}
+
+fn retry_after(mut answer: Response, seconds: Option<u32>) -> Response {
+    if let Some(seconds) = seconds {
+        answer
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    answer
 }
 
 /// Two digits a byte.
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// How many SMS a text takes: 160 or 153 characters each, or 70 or 67 UTF-16 units where it is not plain. Near enough for
-/// a field that nobody charges by: GSM's own accented letters count as not plain.
-fn segments(text: &str) -> usize {
-    let (units, one, many) = if text.is_ascii() {
-        (text.len(), 160, 153)
-    } else {
-        (text.encode_utf16().count(), 70, 67)
-    };
-    if units <= one { 1 } else { units.div_ceil(many) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::segments;
-
-    #[test]
-    fn long_texts_take_several_sms() {
-        for (text, expected) in [
-            (String::new(), 1),
-            ("x".repeat(160), 1),
-            ("x".repeat(161), 2),
-            ("é".repeat(70), 1),
-            ("é".repeat(71), 2),
-            ("😀".repeat(35), 1),
-            ("😀".repeat(36), 2),
-        ] {
-            assert_eq!(segments(&text), expected);
-        }
-    }
 }

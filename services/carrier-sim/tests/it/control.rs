@@ -2,20 +2,20 @@ use crate::{LONG, NAME, PHONE, SHORT, SID, SOON, http, sim, to_phone::twilio, we
 use ccm_carrier_sim::{Config, Event, PhoneText, Record, SentState, SentText, Setup, Sim, SimError};
 use serde_json::{Value, json};
 
-struct Control {
-    base: String,
-    http: reqwest::Client,
+pub struct Control {
+    pub base: String,
+    pub http: reqwest::Client,
 }
 
 impl Control {
-    fn of(sim: &Sim) -> Self {
+    pub fn of(sim: &Sim) -> Self {
         Self {
             base: format!("http://{}/control", sim.control_addr()),
             http: http(),
         }
     }
 
-    async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> T {
+    pub async fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> T {
         self.http
             .get(format!("{}{path}", self.base))
             .send()
@@ -26,7 +26,7 @@ impl Control {
             .unwrap()
     }
 
-    async fn put(&self, path: &str, body: Value) -> u16 {
+    pub async fn put(&self, path: &str, body: Value) -> u16 {
         let sent = self
             .http
             .put(format!("{}{path}", self.base))
@@ -36,7 +36,7 @@ impl Control {
         sent.unwrap().status().as_u16()
     }
 
-    async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+    pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         let response = self
             .http
             .post(format!("{}{path}", self.base))
@@ -104,6 +104,10 @@ async fn everything_can_be_played_over_http() {
     let record: Record = control.get("/record").await;
     assert_eq!((record.sent.len(), record.received.len()), (2, 1));
     assert_eq!(record, sim.record());
+    let page: Record = control.get("/record?since=1&limit=1").await;
+    assert_eq!((page.sent[0].text.as_str(), page.next), ("more", Some(2)));
+    let page: Record = control.get("/record?since=2").await;
+    assert_eq!((page.received.len(), page.next), (1, None));
 
     assert_eq!(control.post("/reset", json!({})).await.0, 204);
     assert_eq!(sim.record(), Record::default());

@@ -101,7 +101,10 @@ async fn an_answer_can_be_slow() {
 async fn an_accepted_webhook_can_be_posted_again() {
     let webhook = Webhook::answering(&[500]).await;
     let sim = sim(Some(webhook.url.clone()), None).await;
-    sim.fault(Fault::DuplicatePost { copies: 2 });
+    sim.fault(Fault::DuplicatePost {
+        copies: 2,
+        new_id: false,
+    });
     let first = sim.text(PHONE, LONG, "a").unwrap();
     let second = sim.text(PHONE, LONG, "b").unwrap();
     sim.wait_accepted(second.seq, SOON).await.unwrap();
@@ -117,6 +120,26 @@ async fn an_accepted_webhook_can_be_posted_again() {
     );
     assert_eq!(sim.sent(first.seq).unwrap().posts, 4);
     assert_eq!(ids[4], second.id);
+}
+
+#[tokio::test]
+async fn an_accepted_webhook_can_be_posted_again_with_new_ids() {
+    let webhook = Webhook::answering(&[]).await;
+    let sim = sim(None, Some(webhook.url.clone())).await;
+    sim.fault(Fault::DuplicatePost {
+        copies: 2,
+        new_id: true,
+    });
+    let sent = sim.text(PHONE, SHORT, "a").unwrap();
+    sim.wait_quiet(SOON).await.unwrap();
+    let posts: Vec<Value> = webhook.posts().iter().map(|post| post.json()).collect();
+    assert!(posts.iter().all(|post| post["text"] == "a"));
+    let ids: Vec<&str> = posts.iter().map(|post| post["id"].as_str().unwrap()).collect();
+    let sent = sim.sent(sent.seq).unwrap();
+    assert_eq!(ids[0], sent.id);
+    assert_eq!(ids[1..], sent.new_ids);
+    assert_eq!((sent.posts, sent.copies), (3, 2));
+    assert!(ids[1] != ids[0] && ids[2] != ids[1] && ids[2] != ids[0]);
 }
 
 #[tokio::test]

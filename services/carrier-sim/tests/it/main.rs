@@ -1,8 +1,13 @@
 //! The simulator on the wire: what it takes, what it posts, and how it fails on order.
 
+mod carrier;
 mod control;
 mod faults;
 mod from_phone;
+mod lookups;
+mod manners;
+mod parts;
+mod receipts;
 mod to_phone;
 mod webhook;
 
@@ -35,6 +40,19 @@ fn http() -> reqwest::Client {
 
 /// A simulator with one account of each dialect, quick retries and a clock that stands still.
 async fn sim(twilio_webhook: Option<String>, generic_webhook: Option<String>) -> Sim {
+    let hasty = Retry {
+        pauses: [20, 50].map(Duration::from_millis).to_vec(),
+        give_up_after: Duration::from_secs(5),
+        timeout: Duration::from_millis(500),
+    };
+    sim_that_retries(twilio_webhook, generic_webhook, hasty).await
+}
+
+async fn sim_that_retries(
+    twilio_webhook: Option<String>,
+    generic_webhook: Option<String>,
+    retry: Retry,
+) -> Sim {
     http();
     let account = |kind, name: &str, secret: &str, webhook_url| Account {
         kind,
@@ -50,11 +68,7 @@ async fn sim(twilio_webhook: Option<String>, generic_webhook: Option<String>) ->
             ],
             numbers: [(LONG.into(), SID.into()), (SHORT.into(), NAME.into())].into(),
         },
-        retry: Retry {
-            pauses: [20, 50].map(Duration::from_millis).to_vec(),
-            give_up_after: Duration::from_secs(5),
-            timeout: Duration::from_millis(500),
-        },
+        retry,
         now_ns: Arc::new(|| NOW_NS),
         seed: 7,
         ..Config::default()

@@ -33,6 +33,8 @@ impl Post {
 struct Inner {
     posts: Vec<Post>,
     answers: VecDeque<u16>,
+    now: usize,
+    most: usize,
 }
 
 /// A webhook that answers with the ordered statuses and then with 200.
@@ -53,10 +55,16 @@ impl Webhook {
         let inner = Arc::new(Mutex::new(Inner {
             posts: Vec::new(),
             answers: answers.iter().copied().collect(),
+            ..Inner::default()
         }));
         let app = Router::new().fallback(take).with_state(Arc::clone(&inner));
         tokio::spawn(async move { axum::serve(listener, app).await });
         Self { url, inner }
+    }
+
+    /// How many posts there were at the same time.
+    pub fn most_at_once(&self) -> usize {
+        self.inner.lock().unwrap().most
     }
 
     pub fn posts(&self) -> Vec<Post> {
@@ -66,6 +74,13 @@ impl Webhook {
 
 /// 0 is a webhook that takes its time.
 async fn take(State(inner): State<Arc<Mutex<Inner>>>, request: Request) -> StatusCode {
+    {
+        let mut inner = inner.lock().unwrap();
+        inner.now += 1;
+        inner.most = inner.most.max(inner.now);
+    }
+    // The others have time to come.
+    tokio::task::yield_now().await;
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
     let post = Post {
@@ -75,6 +90,7 @@ async fn take(State(inner): State<Arc<Mutex<Inner>>>, request: Request) -> Statu
     let answer = {
         let mut inner = inner.lock().unwrap();
         inner.posts.push(post);
+        inner.now -= 1;
         inner.answers.pop_front().unwrap_or(200)
     };
     if answer == 0 {

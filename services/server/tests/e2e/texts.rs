@@ -82,7 +82,10 @@ async fn a_forged_text_gets_403_and_leaves_no_row() {
 async fn a_text_posted_twice_reaches_the_agent_once() {
     let world = world().start().await.unwrap();
     let mut talk = Talk::new(&world, 0, CUSTOMER);
-    world.carrier.fault(Fault::DuplicatePost { copies: 2 });
+    world.carrier.fault(Fault::DuplicatePost {
+        copies: 2,
+        new_id: false,
+    });
     let seq = talk.text("once");
     let sent = world.carrier.wait_accepted(seq, SOON).await.unwrap();
     talk.accept().await;
