@@ -294,25 +294,25 @@ impl TenantDb<'_> {
         })
     }
 
-    /// Writes that a text of the tenant is a dead letter, in the transaction that gives it up.
+    /// Writes that a text of the tenant is a dead letter, in the transaction that gives it up; one that nobody wrote is none.
     pub(crate) async fn bury(
         &self,
         tx: &mut Transaction<'_, Postgres>,
         message: MessageId,
-        kind: &str,
+        account: Option<AccountId>,
         code: &str,
         detail: &str,
         at: OffsetDateTime,
     ) -> Result<(), DbError> {
         sqlx::query(
-            "INSERT INTO dead_letter (id, tenant_id, kind, message_id, conversation_id, code, detail, created_at)
-             SELECT id, tenant_id, $3, id, conversation_id, left($4, 100), $5, $6 FROM message
+            "INSERT INTO dead_letter (id, tenant_id, kind, message_id, conversation_id, account_id, code, detail, created_at)
+             SELECT id, tenant_id, direction, id, conversation_id, $3, left($4, 100), $5, $6 FROM message
              WHERE tenant_id = $1 AND id = $2 AND origin <> 'system'
              ON CONFLICT (id) DO NOTHING",
         )
         .bind(self.tenant.uuid())
         .bind(message.uuid())
-        .bind(kind)
+        .bind(account.map(Id::uuid))
         .bind(storable(code))
         .bind(storable(detail))
         .bind(at)

@@ -215,7 +215,7 @@ impl TenantDb<'_> {
         if let Some((code, detail)) = error
             && state == "refused"
         {
-            self.bury(&mut tx, message, "mo", code, detail, at).await?;
+            self.bury(&mut tx, message, None, code, detail, at).await?;
         }
         tx.commit().await?;
         Ok(())

@@ -9,6 +9,7 @@
 //! Postgres is the truth and the queue. Nothing here talks to Redis, to a provider or to AACC.
 
 mod accept;
+mod account_watch;
 mod chats;
 mod consent;
 mod conversations;
@@ -33,6 +34,7 @@ mod tenants;
 mod tests;
 
 pub use accept::{Accepted, Batch, IncomingText, Refused, Route, TextKind};
+pub use account_watch::AccountEventRow;
 pub use chats::{
     ActorContext, ChatResume, CountedChat, Fence, LastWords, NewChat, PreviousChat, RoomState, ToServe,
 };
@@ -47,7 +49,7 @@ pub use link_watch::{LinkEventRow, LinkStateRow, MaintenanceWindow};
 pub use links::{HostPort, LinkRow, LinkSecrets, NewLink, NewReach, Scheme};
 pub use migrate::{check_migrated, migrate};
 pub use mt::{AUTO_REPLIES, AgentText, Notice, Said};
-pub use outbox::{Claim, Head, Outcome, Sending};
+pub use outbox::{AsSent, Claim, Doubt, Head, Knows, Outcome, Sender, Sending};
 pub use parts::{DueParts, IncomingPart, Parted, StoredPart};
 pub use pool::{Db, DbConfig, Operator, TenantDb};
 pub use receipts::{Receipt, Receipted, derived_id};

@@ -65,6 +65,11 @@ INSERT INTO outbox_line (conversation_id, tenant_id, due_at)
 SELECT conversation_id, tenant_id, CASE WHEN c % 10 = 1 THEN at ELSE now() + make_interval(secs => c) END
 FROM volume WHERE open;
 
+INSERT INTO provider_message (account_id, provider_message_id, tenant_id, message_id, conversation_id, created_at)
+SELECT pg_temp.id('account', 1), 'SM' || message_id, tenant_id, message_id, conversation_id, at FROM texts WHERE seq % 2 = 0;
+INSERT INTO opt_out (tenant_id, our_address, customer_address, source, since)
+SELECT tenant_id, ours, customer, 'keyword', at FROM volume WHERE NOT wanted ON CONFLICT DO NOTHING;
+
 DROP TABLE texts, volume;
 RESET session_replication_role;
 -- As autovacuum does: what was never written to is never looked at.

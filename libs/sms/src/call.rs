@@ -4,7 +4,7 @@ use reqwest::redirect::Policy;
 use std::{error::Error, fmt::Write, time::Duration};
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
-/// No answer that says something is longer.
+/// No answer to a text that says something is longer.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// A provider that asks for a longer rest than this is asked again after it.
 const LONGEST_REST: Duration = Duration::from_secs(3600);
@@ -37,7 +37,7 @@ impl Reply {
     }
 }
 
-/// Sends a request and reads the answer, both within `timeout`.
+/// Hands a text over and reads the answer, both within `timeout`.
 ///
 /// A failure before the request left is certain; any later one (time-out, reset, no answer) leaves it in doubt.
 pub(crate) async fn post(
@@ -45,16 +45,50 @@ pub(crate) async fn post(
     timeout: Duration,
     now: OffsetDateTime,
 ) -> Result<Reply, SendError> {
-    let mut response = request
-        .timeout(timeout)
-        .send()
+    exchange(request, timeout, now, MAX_ANSWER_BYTES)
         .await
-        .map_err(|e| lost(&e, timeout))?;
+        .map_err(|e| lost(&e, timeout))
+}
+
+/// Asks what the provider has, and reads an answer of up to `most` bytes, both within `timeout`.
+pub(crate) async fn get(
+    request: reqwest::RequestBuilder,
+    timeout: Duration,
+    now: OffsetDateTime,
+    most: usize,
+) -> Result<Reply, SendError> {
+    exchange(request, timeout, now, most).await.map_err(|e| {
+        unasked(&format!(
+            "{}; check its address and its status page",
+            why(&e, timeout)
+        ))
+    })
+}
+
+/// The provider could not say whether it has a text, and may be asked again.
+pub(crate) fn unasked(why: &str) -> SendError {
+    SendError {
+        class: Class::Retryable { after: None },
+        provider_code: None,
+        operator: format!("the provider could not be asked whether it has the text already: {why}"),
+        user: user::LATER,
+        in_doubt: false,
+        opted_out: false,
+    }
+}
+
+async fn exchange(
+    request: reqwest::RequestBuilder,
+    timeout: Duration,
+    now: OffsetDateTime,
+    most: usize,
+) -> Result<Reply, reqwest::Error> {
+    let mut response = request.timeout(timeout).send().await?;
     let (status, rest) = (response.status(), rest(response.headers(), now));
     let mut body = Vec::new();
     let body = loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if body.len() < MAX_ANSWER_BYTES => body.extend_from_slice(&chunk),
+            Ok(Some(chunk)) if body.len() < most => body.extend_from_slice(&chunk),
             Ok(_) => break Some(body),
             Err(_) => break None,
         }
@@ -86,6 +120,15 @@ fn lost(e: &reqwest::Error, timeout: Duration) -> SendError {
         operator,
         user: user::LATER,
         in_doubt,
+        opted_out: false,
+    }
+}
+
+fn why(e: &reqwest::Error, timeout: Duration) -> String {
+    if e.is_timeout() {
+        format!("no answer within {} ms", timeout.as_millis())
+    } else {
+        causes(e)
     }
 }
 

@@ -1,9 +1,9 @@
 //! SMS providers: what each one's webhooks mean, and how each one is asked to send.
 //!
 //! A provider is a folder with four things: its account (settings and secrets), [`receive`] (pure: a request becomes
-//! events), [`send`], and what it strips from the provider's words before they can be logged (`redact`). A new provider
-//! is a new folder, a line in the registry below and a kind in [`ProviderKind`]; nothing else in the project names a
-//! provider.
+//! events), [`send`], and what it strips from the provider's words before they can be logged (`redact`). One that can be
+//! asked what it has also has a [`look_up`]. A new provider is a new folder, a line in the registry below and a kind in
+//! [`ProviderKind`]; nothing else in the project names a provider.
 //!
 //! Nothing in here logs. What an error prints (`Display` and `Debug`) never holds a text, a phone number or a secret.
 
@@ -19,14 +19,14 @@ mod twilio;
 pub use account::AccountError;
 pub use call::client;
 pub use inbound::{Answer, Check, Event, Inbound, MAX_WEBHOOK_BYTES, Part, ReceiveError, Received};
-pub use outbound::{Class, Outbound, SendError, Sent};
+pub use outbound::{Class, Found, LookUp, Outbound, SendError, Sent};
 
 use ccm_model::ProviderKind;
 use serde_json::Value;
 use std::time::Duration;
 
 macro_rules! registry {
-    ($($kind:ident => $provider:ident),* $(,)?) => {
+    ($($kind:ident => $provider:ident $(with $look_up:ident)?),* $(,)?) => {
         /// An account with a provider, ready for use: what it is called there and what it signs with.
         ///
         /// `Debug` shows neither secrets nor what is in an address' query.
@@ -75,10 +75,36 @@ macro_rules! registry {
         pub async fn send(http: &reqwest::Client, account: &Account, out: &Outbound<'_>) -> Result<Sent, SendError> {
             match &account.0 { $(Provider::$kind(account) => $provider::send(http, account, out).await),* }
         }
+
+        /// Whether the provider can be asked whether it has a text already ([`look_up`]).
+        pub fn can_look_up(kind: ProviderKind) -> bool {
+            match kind {
+                $($(ProviderKind::$kind => { let _ = $provider::$look_up; true })?)*
+                #[allow(unreachable_patterns, reason = "were all of them to be asked")]
+                _ => false,
+            }
+        }
+
+        /// Asks the provider for its messages with these words between these two addresses, from `since` on. One that
+        /// cannot be asked gives a terminal error, and so does one that will not tell.
+        pub async fn look_up(
+            http: &reqwest::Client,
+            account: &Account,
+            out: &Outbound<'_>,
+            since: time::OffsetDateTime,
+        ) -> Result<LookUp, SendError> {
+            match &account.0 {
+                $(
+                    $(Provider::$kind(account) => return $provider::$look_up(http, account, out, since).await,)?
+                )*
+                #[allow(unreachable_patterns, reason = "were all of them to be asked")]
+                _ => Err(SendError { class: Class::Terminal, ..call::unasked("it has no way to be asked") }),
+            }
+        }
     };
 }
 
 registry! {
-    Twilio => twilio,
+    Twilio => twilio with look_up,
     Http => http,
 }

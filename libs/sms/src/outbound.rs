@@ -49,6 +49,25 @@ pub struct SendError {
     /// Whether the provider may have the text all the same. Retrying then makes a re-send, unless the provider
     /// [recognises](crate::recognises_retries) it.
     pub in_doubt: bool,
+    /// Whether it is because the customer has refused texts from this number, as the provider knows.
+    pub opted_out: bool,
+}
+
+/// What a provider has of a text that it may have taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookUp {
+    /// Its messages of the same words between the same addresses, the oldest first.
+    pub found: Vec<Found>,
+    /// Whether all of its messages were seen.
+    pub whole: bool,
+}
+
+/// A message that a provider has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub provider_id: String,
+    /// When it took it.
+    pub created_at: OffsetDateTime,
 }
 
 /// How long an account that is at fault (credentials, balance) is left alone: its texts wait until an operator has mended

@@ -3,7 +3,10 @@
 
 use crate::backoff;
 use ccm_model::AccountId;
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// Retryable failures in a row, over all conversations of an account, after which it is paused.
@@ -11,10 +14,12 @@ const TRIPS_AT: u32 = 5;
 /// How soon the other texts look again whether the one that tries has found the provider back.
 const RECHECK: Duration = Duration::from_secs(2);
 
-/// What is known of the accounts that fail. One that works takes no room.
+/// What is known of the accounts.
 #[derive(Debug)]
 pub(crate) struct Circuits {
     failing: HashMap<AccountId, Circuit>,
+    /// Those that have worked since this process began.
+    working: HashSet<AccountId>,
     /// How long the one text that tries may take before another one does.
     patience: Duration,
 }
@@ -41,14 +46,19 @@ pub(crate) enum Seen {
 /// What changed for the account, to be told to people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
-    Paused { pause: Duration },
+    Paused {
+        pause: Duration,
+    },
     Recovered,
+    /// It works, and nothing was known of it here: it may have failed until another process ended.
+    Works,
 }
 
 impl Circuits {
     pub fn new(patience: Duration) -> Self {
         Self {
             failing: HashMap::new(),
+            working: HashSet::new(),
             patience,
         }
     }
@@ -78,9 +88,10 @@ impl Circuits {
     pub fn seen(&mut self, account: AccountId, seen: Seen, now: Instant, random: u64) -> Option<Change> {
         let asked = match seen {
             Seen::Works => {
-                return match self.failing.remove(&account)? {
-                    Circuit::Failing { .. } => None,
-                    Circuit::Paused { .. } | Circuit::Trying { .. } => Some(Change::Recovered),
+                let first = self.working.insert(account);
+                return match self.failing.remove(&account) {
+                    Some(Circuit::Paused { .. } | Circuit::Trying { .. }) => Some(Change::Recovered),
+                    Some(Circuit::Failing { .. }) | None => first.then_some(Change::Works),
                 };
             }
             Seen::Fails { asked } => asked,
@@ -215,6 +226,22 @@ mod tests {
             circuits.seen(account(1), Seen::Fails { asked: Some(asked) }, now, 0);
         }
         assert_eq!(circuits.paused(account(1), now, 0), Some(asked));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_success_is_told_once() {
+        let now = Instant::now();
+        let mut circuits = Circuits::new(PATIENCE);
+        circuits.seen(account(1), FAILS, now, 0);
+        assert_eq!(
+            circuits.seen(account(1), Seen::Works, now, 0),
+            Some(Change::Works)
+        );
+        assert_eq!(circuits.seen(account(1), Seen::Works, now, 0), None);
+        assert_eq!(
+            circuits.seen(account(2), Seen::Works, now, 0),
+            Some(Change::Works)
+        );
     }
 
     #[tokio::test(start_paused = true)]

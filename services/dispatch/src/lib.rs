@@ -1,12 +1,15 @@
 //! The SMS edge out: texts in the outbox go to the provider, in order, at each number's rate.
 //!
-//! A conversation's texts are one *line*. A pod claims lines that are due, works each in a task (begin, wait for the
-//! number's free moment, send, record) and lets go of it. A claim expires: a pod that dies leaves nothing behind for ever,
-//! and a text whose fate it has taken along is sent again, marked as a re-send where the provider cannot tell.
+//! A conversation's texts are one *line*. A pod claims lines that are due, tenants in turn, works each in a task (begin, wait
+//! for the next free moment of number, account and tenant, send, record) and lets go of it. A claim expires: a pod that dies leaves nothing behind for ever,
+//! and a text whose fate it has taken along is sent again: where the provider can be asked, once that says that it does not
+//! have it, and where it cannot tell, marked as a re-send.
 //!
 //! Postgres says what there is to do; a wake-up only says "look again". No tenant gets more than half of a pod's room, and
-//! an account whose provider fails is paused, so that one provider's trouble is not everybody's.
+//! an account whose provider fails is paused, so that one provider's trouble is not everybody's; the number's second account
+//! takes its texts meanwhile.
 
+mod ask;
 mod backoff;
 mod circuit;
 mod line;
@@ -33,6 +36,8 @@ pub struct Settings {
     pub claim: Duration,
     /// A text that no provider has taken at this age fails. [`GIVE_UP_AFTER`].
     pub give_up_after: Duration,
+    /// Where providers reach us, without a slash at the end; empty: they are not told where to post receipts.
+    pub receipts_base: String,
 }
 
 /// A day: an answer that comes later answers nothing any more.

@@ -2,19 +2,21 @@
 
 use crate::{
     Error, Settings,
+    ask::{self, Window},
     circuit::{Change, Circuits, Seen},
     outcome::{self, Attempt},
 };
-use ccm_db::{Claim, Db, DbError, Head, Outcome, Sending};
-use ccm_model::{AccountId, IdSource, TenantId};
+use ccm_db::{AccountEventRow, Claim, Db, DbError, Head, Outcome, Sender, Sending};
+use ccm_model::{AccountId, IdSource, MessageId, ProviderKind, TenantId};
 use ccm_runtime::{Lifecycle, trace};
-use ccm_sms::{Account, Outbound};
+use ccm_sms::Account;
+use serde_json::json;
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
 use time::OffsetDateTime;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep};
 use tracing::{Instrument, Span, field::Empty};
 use uuid::Uuid;
 
@@ -27,13 +29,14 @@ const DATABASE_AGAIN: Duration = Duration::from_millis(200);
 
 /// What works lines; shared by all of a pod's tasks.
 pub(crate) struct Worker {
-    db: Db,
+    pub db: Db,
     ids: IdSource,
-    http: reqwest::Client,
+    pub http: reqwest::Client,
     circuits: Mutex<Circuits>,
-    provider_timeout: Duration,
+    pub provider_timeout: Duration,
     hold: Duration,
     give_up_after: Duration,
+    pub receipts_base: String,
 }
 
 enum Next {
@@ -52,6 +55,7 @@ impl Worker {
             provider_timeout: settings.provider_timeout,
             hold: settings.claim,
             give_up_after: settings.give_up_after,
+            receipts_base: settings.receipts_base.clone(),
         })
     }
 
@@ -91,6 +95,11 @@ impl Worker {
         let (began, head) = self.begin(claim).await;
         let sending = match head {
             Ok(Head::Send(sending)) => sending,
+            Ok(Head::OptedOut {
+                message,
+                account,
+                kind,
+            }) => return self.opted_out(claim, message, account, kind).await,
             Ok(Head::Later | Head::Empty | Head::Lost) => return Next::Done,
             // The claim expires.
             Err(e) if e.is_retryable() => return Next::Done,
@@ -114,14 +123,37 @@ impl Worker {
             account.id = %sending.account,
             provider.kind = %sending.kind,
             attempt = sending.attempt,
-            resend = sending.resend,
+            segments = sending.segments,
+            resend = Empty,
             outcome = Empty,
         );
         if let Some(parent) = &sending.trace {
             trace::follow(&span, parent);
         }
-        let deadline = began + sending.wait + self.hold;
-        self.send(claim, &sending, deadline).instrument(span).await
+        let window = Window {
+            leaves: Instant::now() + sending.wait,
+            closes: began + sending.held,
+        };
+        self.send(claim, &sending, window).instrument(span).await
+    }
+
+    /// A text that nobody is to get any more.
+    async fn opted_out(
+        &self,
+        claim: &Claim,
+        message: MessageId,
+        account: AccountId,
+        kind: ProviderKind,
+    ) -> Next {
+        metrics::counter!("ccm_dispatch_failed_total", "kind" => kind.as_str(), "class" => "opted_out")
+            .increment(1);
+        tracing::info!(
+            tenant.id = %claim.tenant,
+            conversation.id = %claim.conversation,
+            message.id = %message,
+            "a text is not sent: its customer has opted out"
+        );
+        self.finish(claim, message, account, &Outcome::OptedOut).await
     }
 
     /// Takes the line's head, and says when it began to. While the database is away it is tried again for as long as a
@@ -132,12 +164,16 @@ impl Worker {
             let mut circuits = self.circuits.lock().expect("no panic while locked");
             circuits.paused(account, Instant::now(), self.random())
         };
+        let sender = Sender {
+            hold: self.hold,
+            knows: ask::knows,
+            paused: &paused,
+            as_sent: &ask::as_sent,
+        };
         let claimed = Instant::now();
         loop {
             let began = Instant::now();
-            let head = tenant
-                .begin_send(claim, self.hold, ccm_sms::recognises_retries, &paused, self.now())
-                .await;
+            let head = tenant.begin_send(claim, &sender, self.now()).await;
             match head {
                 Err(e) if e.is_retryable() && claimed.elapsed() < self.hold => sleep(DATABASE_AGAIN).await,
                 head => return (began, head),
@@ -145,27 +181,28 @@ impl Worker {
         }
     }
 
-    /// `deadline`: when the claim expires.
-    async fn send(&self, claim: &Claim, sending: &Sending, deadline: Instant) -> Next {
-        let leaves = Instant::now() + sending.wait;
+    async fn send(&self, claim: &Claim, sending: &Sending, window: Window) -> Next {
         let attempt = if self.is_too_old(sending) {
             Attempt::TooOld
         } else {
             match self.account(claim.tenant, sending.account).await {
-                Ok(account) => {
-                    sleep_until(leaves).await;
-                    self.ask(&account, sending, deadline).await
-                }
+                Ok(account) => self.ask(claim, &account, sending, window).await,
                 Err(attempt) => attempt,
             }
         };
-        if let Some(seen) = attempt.seen() {
-            self.note(claim.tenant, sending.account, seen);
-        }
+        let change = attempt
+            .seen()
+            .and_then(|seen| self.note(claim.tenant, sending.account, seen));
         let outcome = outcome::decide(&attempt, sending, self.now(), self.give_up_after, self.random());
         Span::current().record("outcome", outcome::name(&outcome));
-        let more = self.finish(claim, sending, &outcome).await;
+        let more = self
+            .finish(claim, sending.message, sending.account, &outcome)
+            .await;
         outcome::tell(&attempt, &outcome, claim, sending, self.now());
+        if let Some(change) = change {
+            self.write_down(claim.tenant, sending.account, change, &attempt)
+                .await;
+        }
         more
     }
 
@@ -183,36 +220,7 @@ impl Worker {
             .map_err(|e| Attempt::NoAccount(e.to_string()))
     }
 
-    async fn ask(&self, account: &Account, sending: &Sending, deadline: Instant) -> Attempt {
-        let limit = self.provider_timeout.min(account.timeout());
-        // With the claim another pod gets the text: it must not be on its way from here then.
-        if Instant::now() + limit > deadline {
-            return Attempt::NotTried;
-        }
-        if sending.resend {
-            metrics::counter!("ccm_dispatch_resends_total", "kind" => sending.kind.as_str()).increment(1);
-        }
-        let out = Outbound {
-            message_id: sending.message,
-            from: &sending.from,
-            to: &sending.to,
-            body: &sending.body,
-            attempt: u32::try_from(sending.attempt).unwrap_or(u32::MAX),
-            receipts_to: None,
-            now: self.now(),
-        };
-        let asked = Instant::now();
-        let answer = timeout(limit, ccm_sms::send(&self.http, account, &out)).await;
-        metrics::histogram!("ccm_dispatch_provider_seconds", "kind" => sending.kind.as_str())
-            .record(asked.elapsed().as_secs_f64());
-        match answer {
-            Ok(Ok(sent)) => Attempt::Sent(sent),
-            Ok(Err(e)) => Attempt::Refused(e),
-            Err(_) => Attempt::NoAnswer(limit),
-        }
-    }
-
-    fn note(&self, tenant: TenantId, account: AccountId, seen: Seen) {
+    fn note(&self, tenant: TenantId, account: AccountId, seen: Seen) -> Option<Change> {
         let mut circuits = self.circuits.lock().expect("no panic while locked");
         let change = circuits.seen(account, seen, Instant::now(), self.random());
         metrics::gauge!("ccm_dispatch_accounts_paused").set(circuits.paused_accounts() as f64);
@@ -227,16 +235,40 @@ impl Worker {
             Some(Change::Recovered) => {
                 tracing::info!(tenant.id = %tenant, account.id = %account, "a provider account works again");
             }
-            None => {}
+            Some(Change::Works) | None => {}
+        }
+        change
+    }
+
+    /// Leaves word of it for whoever looks at the account. A word that the database does not take is not said again: the
+    /// next change is.
+    async fn write_down(&self, tenant: TenantId, account: AccountId, change: Change, attempt: &Attempt) {
+        let (kind, detail) = match change {
+            Change::Paused { .. } => {
+                let (code, operator) = attempt.failure();
+                ("failing", json!({ "code": code, "detail": operator }))
+            }
+            Change::Recovered | Change::Works => ("recovered", json!({})),
+        };
+        let event = AccountEventRow {
+            id: self.ids.next(),
+            account,
+            kind: kind.to_owned(),
+            at: self.now(),
+            detail,
+        };
+        if let Err(error) = self.db.tenant(tenant).account_turned(&event).await {
+            tracing::warn!(tenant.id = %tenant, account.id = %account, %error, "an account's event is not written down");
         }
     }
 
     /// Records the outcome. While the database is away it is tried again and again: what is forgotten here is sent twice.
-    async fn finish(&self, claim: &Claim, sending: &Sending, outcome: &Outcome) -> Next {
+    async fn finish(&self, claim: &Claim, message: MessageId, account: AccountId, outcome: &Outcome) -> Next {
         let tenant = self.db.tenant(claim.tenant);
         loop {
             let at = self.now();
-            match tenant.finish_send(claim, sending.message, outcome, at).await {
+            let recorded = tenant.finish_send(claim, message, account, outcome, &self.ids, at);
+            match recorded.await {
                 Ok(true) => return Next::More,
                 Ok(false) => return Next::Done,
                 Err(e) if e.is_retryable() => sleep(DATABASE_AGAIN).await,
@@ -251,7 +283,7 @@ impl Worker {
         }
     }
 
-    fn now(&self) -> OffsetDateTime {
+    pub fn now(&self) -> OffsetDateTime {
         self.ids.clock().now()
     }
 }

@@ -1,7 +1,7 @@
 //! What becomes of a text after an attempt. Deciding is pure; telling writes log and metrics.
 
 use crate::{backoff, circuit::Seen};
-use ccm_db::{Claim, Outcome, Sending};
+use ccm_db::{Claim, Doubt, Outcome, Sending};
 use ccm_sms::{Class, SendError, Sent};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -12,12 +12,20 @@ pub(crate) const GAVE_UP: &str = "ccm:gave-up";
 const NO_ANSWER: &str = "ccm:no-answer";
 /// … when the account cannot be used as it is stored.
 const ACCOUNT: &str = "ccm:account";
+/// What is said to whoever wrote a text that has grown too old.
+const TOO_LATE: &str = "The text could not be sent in time.";
+/// A provider's list of messages may not have the newest ones yet: it is asked so much later at the earliest.
+const LISTED_AFTER: Duration = Duration::from_secs(2);
 
 /// How an attempt went.
 #[derive(Debug)]
 pub(crate) enum Attempt {
     Sent(Sent),
+    /// An earlier attempt got there, under this id of the provider's.
+    Found(String),
     Refused(SendError),
+    /// The provider may have the text already, and could not say.
+    Unclear(SendError),
     /// Within that time.
     NoAnswer(Duration),
     /// The account cannot be used as it is stored.
@@ -32,8 +40,8 @@ impl Attempt {
     /// What it says of the account.
     pub fn seen(&self) -> Option<Seen> {
         match self {
-            Self::Sent(_) => Some(Seen::Works),
-            Self::Refused(e) => Some(match e.class {
+            Self::Sent(_) | Self::Found(_) => Some(Seen::Works),
+            Self::Refused(e) | Self::Unclear(e) => Some(match e.class {
                 Class::Terminal => Seen::Works,
                 Class::Retryable { after } => Seen::Fails { asked: after },
             }),
@@ -52,9 +60,9 @@ impl Attempt {
     }
 
     /// The failure's name and what to do about it.
-    fn failure(&self) -> (Option<String>, String) {
+    pub fn failure(&self) -> (Option<String>, String) {
         match self {
-            Self::Refused(e) => (e.provider_code.clone(), e.operator.clone()),
+            Self::Refused(e) | Self::Unclear(e) => (e.provider_code.clone(), e.operator.clone()),
             Self::NoAnswer(limit) => (
                 Some(NO_ANSWER.to_owned()),
                 format!("the provider did not answer within {} ms", limit.as_millis()),
@@ -63,7 +71,9 @@ impl Attempt {
                 Some(ACCOUNT.to_owned()),
                 format!("the provider account cannot be used: {why}"),
             ),
-            Self::Sent(_) | Self::NotTried | Self::TooOld => (None, "it was not sent yet".to_owned()),
+            Self::Sent(_) | Self::Found(_) | Self::NotTried | Self::TooOld => {
+                (None, "it was not sent yet".to_owned())
+            }
         }
     }
 }
@@ -82,37 +92,53 @@ pub(crate) fn decide(
                 provider_id: sent.provider_id.clone(),
             };
         }
+        Attempt::Found(provider_id) => {
+            return Outcome::Sent {
+                provider_id: Some(provider_id.clone()),
+            };
+        }
         Attempt::Refused(SendError {
             class: Class::Terminal,
+            user,
+            opted_out,
             ..
         }) => {
             let (code, detail) = attempt.failure();
-            return Outcome::Failed { code, detail };
+            return Outcome::Failed {
+                code,
+                detail,
+                reason: (*user).to_owned(),
+                opted_out: *opted_out,
+            };
         }
         Attempt::TooOld => return gave_up(attempt, sending, give_up_after),
-        Attempt::Refused(SendError {
-            class: Class::Retryable { after },
-            ..
-        }) => *after,
+        Attempt::Refused(e) | Attempt::Unclear(e) => match e.class {
+            Class::Retryable { after } => after,
+            Class::Terminal => None,
+        },
         Attempt::NoAnswer(_) | Attempt::NoAccount(_) | Attempt::NotTried => None,
     };
     let failures = u32::try_from(sending.attempt).unwrap_or(u32::MAX);
-    let after = backoff::delay(failures, asked, random);
+    // A doubt about an earlier attempt stays: no later answer says what became of that one.
+    let in_doubt = attempt.in_doubt() || sending.doubt != Doubt::No;
+    let mut after = backoff::delay(failures, asked, random);
+    if in_doubt && ccm_sms::can_look_up(sending.kind) {
+        after = after.max(LISTED_AFTER);
+    }
     if now + after - sending.created_at > give_up_after {
         return gave_up(attempt, sending, give_up_after);
     }
     let (code, detail) = attempt.failure();
     Outcome::Retry {
         after,
-        // A doubt about an earlier attempt stays: no later answer says what became of that one.
-        in_doubt: attempt.in_doubt() || sending.resend,
+        in_doubt,
         code,
         detail,
     }
 }
 
 fn gave_up(attempt: &Attempt, sending: &Sending, give_up_after: Duration) -> Outcome {
-    let doubt = if attempt.in_doubt() || sending.resend {
+    let doubt = if attempt.in_doubt() || sending.doubt != Doubt::No {
         ". The provider may have it all the same"
     } else {
         ""
@@ -123,6 +149,8 @@ fn gave_up(attempt: &Attempt, sending: &Sending, give_up_after: Duration) -> Out
     Outcome::Failed {
         code: Some(GAVE_UP.to_owned()),
         detail: format!("no provider took it within {seconds} s; the last word was{code}: {last}{doubt}"),
+        reason: TOO_LATE.to_owned(),
+        opted_out: false,
     }
 }
 
@@ -132,6 +160,7 @@ pub(crate) fn name(outcome: &Outcome) -> &'static str {
         Outcome::Sent { .. } => "sent",
         Outcome::Retry { .. } => "retry",
         Outcome::Failed { .. } => "failed",
+        Outcome::OptedOut => "opted_out",
     }
 }
 
@@ -160,7 +189,7 @@ pub(crate) fn tell(
                 "a text was not taken and is tried again"
             );
         }
-        Outcome::Failed { code, detail } => {
+        Outcome::Failed { code, detail, .. } => {
             let class = class(attempt);
             metrics::counter!("ccm_dispatch_failed_total", "kind" => kind, "class" => class).increment(1);
             tracing::warn!(
@@ -175,6 +204,8 @@ pub(crate) fn tell(
                 "a text will not be sent"
             );
         }
+        // No attempt ends so; it is told where it is seen.
+        Outcome::OptedOut => {}
     }
 }
 
@@ -187,9 +218,10 @@ fn class(attempt: &Attempt) -> &'static str {
         }) => "refused",
         Attempt::Refused(SendError { in_doubt: true, .. }) | Attempt::NoAnswer(_) => "in_doubt",
         Attempt::Refused(_) => "unavailable",
+        Attempt::Unclear(_) => "unclear",
         Attempt::NoAccount(_) => "account",
         Attempt::NotTried => "not_tried",
-        Attempt::Sent(_) | Attempt::TooOld => "too_old",
+        Attempt::Sent(_) | Attempt::Found(_) | Attempt::TooOld => "too_old",
     }
 }
 
@@ -202,17 +234,20 @@ mod tests {
     const DAY: Duration = Duration::from_secs(86_400);
     const BORN: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
-    fn sending(attempt: i32, resend: bool) -> Sending {
+    fn sending(attempt: i32, doubt: Doubt) -> Sending {
         Sending {
             message: MessageId(Uuid::nil()),
             account: AccountId(Uuid::nil()),
-            kind: ProviderKind::Twilio,
+            kind: ProviderKind::Http,
             from: Address::parse("72345").unwrap(),
             to: Address::parse("+19995550001").unwrap(),
             body: Body::new("hello").unwrap(),
+            segments: 1,
             attempt,
-            resend,
+            doubt,
             wait: Duration::ZERO,
+            held: Duration::ZERO,
+            webhook_base: None,
             trace: None,
             created_at: BORN,
         }
@@ -225,6 +260,7 @@ mod tests {
             operator: "slow down".into(),
             user: "later",
             in_doubt,
+            opted_out: false,
         })
     }
 
@@ -245,11 +281,11 @@ mod tests {
         let fault = refused(Class::Retryable { after: None }, false);
         let code = || Some("20429".to_owned());
         assert_eq!(
-            retry(&fault, &sending(1, false)),
+            retry(&fault, &sending(1, Doubt::No)),
             (Duration::from_secs(1), false, code())
         );
         assert_eq!(
-            retry(&fault, &sending(4, false)),
+            retry(&fault, &sending(4, Doubt::No)),
             (Duration::from_secs(8), false, code())
         );
         let asked = refused(
@@ -259,7 +295,7 @@ mod tests {
             false,
         );
         assert_eq!(
-            retry(&asked, &sending(1, false)),
+            retry(&asked, &sending(1, Doubt::No)),
             (Duration::from_secs(10), false, code())
         );
     }
@@ -270,17 +306,38 @@ mod tests {
         assert!(
             retry(
                 &refused(Class::Retryable { after: None }, true),
-                &sending(1, false)
+                &sending(1, Doubt::No)
             )
             .1
         );
-        assert!(retry(&Attempt::NoAnswer(DAY), &sending(1, false)).1);
+        assert!(retry(&Attempt::NoAnswer(DAY), &sending(1, Doubt::No)).1);
         assert!(
-            retry(&clear, &sending(2, true)).1,
+            retry(&clear, &sending(2, Doubt::Resend)).1,
             "the first attempt is still in doubt"
         );
-        assert!(retry(&Attempt::NotTried, &sending(2, true)).1);
-        assert!(!retry(&Attempt::NotTried, &sending(2, false)).1);
+        assert!(retry(&Attempt::NotTried, &sending(2, Doubt::Resend)).1);
+        assert!(!retry(&Attempt::NotTried, &sending(2, Doubt::No)).1);
+    }
+
+    #[test]
+    fn a_provider_that_can_be_asked_is_given_time_to_list_the_text() {
+        let mut sending = sending(1, Doubt::No);
+        sending.kind = ProviderKind::Twilio;
+        let asked = |attempt: &Attempt, sending: &Sending| match decide(attempt, sending, BORN, DAY, 0) {
+            Outcome::Retry { after, in_doubt, .. } => (after, in_doubt),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(asked(&Attempt::NoAnswer(DAY), &sending), (LISTED_AFTER, true));
+        let busy = refused(Class::Retryable { after: None }, false);
+        assert_eq!(asked(&busy, &sending), (Duration::ZERO, false));
+        sending.doubt = Doubt::Ask;
+        assert_eq!(asked(&busy, &sending), (LISTED_AFTER, true));
+        let Attempt::Refused(error) = busy else {
+            unreachable!()
+        };
+        assert_eq!(asked(&Attempt::Unclear(error), &sending), (LISTED_AFTER, true));
+        let found = decide(&Attempt::Found("SM1".into()), &sending, BORN, DAY, 0);
+        assert!(matches!(found, Outcome::Sent { provider_id: Some(id) } if id == "SM1"));
     }
 
     #[test]
@@ -288,10 +345,11 @@ mod tests {
         let fault = refused(Class::Retryable { after: None }, false);
         let almost = BORN + DAY - Duration::from_secs(30);
         assert!(matches!(
-            decide(&fault, &sending(9, false), almost, DAY, 0),
+            decide(&fault, &sending(9, Doubt::No), almost, DAY, 0),
             Outcome::Retry { .. }
         ));
-        let Outcome::Failed { code, detail } = decide(&fault, &sending(9, true), almost, DAY, u64::MAX)
+        let Outcome::Failed { code, detail, .. } =
+            decide(&fault, &sending(9, Doubt::Resend), almost, DAY, u64::MAX)
         else {
             panic!("the next attempt is beyond the day");
         };
@@ -300,7 +358,7 @@ mod tests {
             detail.contains("(20429): slow down. The provider may have it"),
             "{detail}"
         );
-        let old = decide(&Attempt::TooOld, &sending(1, false), almost, DAY, 0);
+        let old = decide(&Attempt::TooOld, &sending(1, Doubt::No), almost, DAY, 0);
         assert!(matches!(old, Outcome::Failed { code: Some(code), .. } if code == GAVE_UP));
     }
 
@@ -308,7 +366,7 @@ mod tests {
     fn a_refusal_is_final_and_says_nothing_against_the_account() {
         let no = refused(Class::Terminal, false);
         assert_eq!(no.seen(), Some(Seen::Works));
-        let outcome = decide(&no, &sending(1, false), BORN, DAY, 0);
+        let outcome = decide(&no, &sending(1, Doubt::No), BORN, DAY, 0);
         assert!(matches!(outcome, Outcome::Failed { code: Some(code), .. } if code == "20429"));
         assert_eq!(Attempt::NotTried.seen(), None);
         let asked = Some(Duration::from_secs(9));

@@ -116,6 +116,10 @@ impl Process<'_> {
 
     async fn dispatch(&self) -> Result<()> {
         let config = &self.config.dispatch;
+        let receipts_base = self.config.ingest.public_base_url();
+        if let Err(error) = &receipts_base {
+            tracing::warn!(%error, "providers are not told where to post receipts: what became of texts stays unknown");
+        }
         let dispatch = Dispatch {
             db: self.db.clone(),
             bus: self.bus.clone(),
@@ -126,6 +130,7 @@ impl Process<'_> {
                 provider_timeout: config.provider_timeout,
                 claim: config.claim,
                 give_up_after: GIVE_UP_AFTER,
+                receipts_base: receipts_base.unwrap_or_default().to_owned(),
             },
         };
         self.life.spawn("dispatch", dispatch.run(self.life.clone()));

@@ -8,7 +8,9 @@ use ccm_testkit::TestDb;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 
 /// Tables that grow with traffic, and numbers.
-const LARGE: [&str; 9] = [
+const LARGE: [&str; 11] = [
+    "opt_out",
+    "provider_message",
     "message",
     "conversation",
     "chat",
@@ -113,14 +115,20 @@ const CASES: &[Case] = &[
     case(
         "begin_send's moment",
         outbox::RESERVE,
-        "$tenant, $number, 2",
+        "$tenant, $number, 2, 1",
         &["Index Cond"],
+    ),
+    case(
+        "begin_send's moment of several rates",
+        outbox::RESERVE_ALL,
+        "$tenant, $number, $account, true, 2, 1",
+        &["number_tenant_id_id_key"],
     ),
     system(case(
         "claim_lines",
         outbox::CLAIM_LINES,
         "gen_random_uuid(), 30, 20, ARRAY[$tenant]",
-        &["outbox_line_due", "outbox_line_pkey"],
+        &["outbox_line_turns", "outbox_line_pkey"],
     )),
     system(case(
         "find_number",

@@ -3,7 +3,10 @@
 //! This sees every statement as it is really sent, whatever its plan.
 
 use super::open_with;
-use crate::{AgentText, Claim, Db, Fence, Head, IncomingText, LeaseTimes, Notice, Outcome, RoomState, Route};
+use crate::{
+    AgentText, AsSent, Claim, Db, Fence, Head, IncomingText, Knows, LeaseTimes, Notice, Outcome, RoomState,
+    Route, Sender,
+};
 use ccm_model::{Address, Body, ConversationId, Id, IdSource, MessageId, PodId, TenantId};
 use ccm_testkit::TestDb;
 use sqlx::{Connection, Executor, PgConnection, Row};
@@ -16,11 +19,14 @@ const CALLS: i64 = 7;
 const FEW: i64 = 60;
 /// What is counted per tenant or pod: the large tenant's 800 waiting texts and 800 open chats.
 const OF_THE_TENANT: i64 = 2_500;
+/// What is looked at to share lines out: an entry or two of each tenant that has any (here 50), and the lines themselves.
+const OF_EACH_TENANT: i64 = 200;
 /// Tables of a few dozen rows that hold what is configured; reading them wholly is right.
 const SMALL: [&str; 7] = [
     "tenant",
     "tenant_key",
     "provider_account",
+    "sms_settings",
     "ewc_link",
     "skillset",
     "lease",
@@ -242,19 +248,39 @@ async fn measure(mut meter: Meter) {
             .claim_lines(uuid::Uuid::now_v7(), hold, n, &[])
             .await
     };
-    costs!(meter, FEW, claim(5));
-    let mut claims = claim(CALLS).await.unwrap().into_iter();
+    costs!(meter, OF_EACH_TENANT, claim(5));
+    let mut claims = Vec::new();
+    while claims.len() < 2 * CALLS as usize {
+        let more = claim(2 * CALLS - claims.len() as i64).await.unwrap();
+        assert!(!more.is_empty());
+        claims.extend(more);
+    }
+    let mut claims = claims.into_iter();
+    let sender = Sender {
+        hold,
+        knows: |_| Knows::Nothing,
+        paused: &|_| None,
+        as_sent: &|body, _| AsSent { body, segments: 1 },
+    };
     let send = async || {
         let claim = claims.next().unwrap();
         let rows = db.tenant(claim.tenant);
-        let began = rows.begin_send(&claim, hold, |_| false, &|_| None, now()).await?;
+        let began = rows.begin_send(&claim, &sender, now()).await?;
         let Head::Send(sending) = began else {
             panic!("{began:?}")
         };
-        let sent = Outcome::Sent { provider_id: None };
-        rows.finish_send(&claim, sending.message, &sent, now()).await
+        let sent = Outcome::Sent {
+            provider_id: Some(format!("SM{}", sending.message)),
+        };
+        rows.finish_send(&claim, sending.message, sending.account, &sent, &ids, now())
+            .await
     };
     let mut send = send;
+    costs!(meter, FEW, send());
+    let rates = "UPDATE provider_account SET per_second = 1000;
+                 INSERT INTO sms_settings (tenant_id, settings) SELECT id, '{\"segments_per_second\": 1000}' FROM tenant
+                 ON CONFLICT DO NOTHING";
+    meter.root.execute(rates).await.unwrap();
     costs!(meter, FEW, send());
     assert_eq!(claims.next().map(|c| c.conversation.uuid()), None);
 }

@@ -1,6 +1,9 @@
 //! What callers are told.
 
-use crate::rig::{Rig, agent_text, incoming, now};
+use crate::{
+    outbox::{begin, finish},
+    rig::{Rig, agent_text, incoming, now},
+};
 use ccm_db::{DbError, Outcome};
 use ccm_model::Body;
 use ccm_testkit::canary;
@@ -58,14 +61,14 @@ async fn nul_in_what_the_far_side_says_does_not_stop_a_text() {
         .await
         .unwrap();
     let claim = rig.claim(Duration::from_secs(30), 1).await[0];
-    db.begin_send(&claim, Duration::from_secs(30), |_| false, &|_| None, now())
-        .await
-        .unwrap();
+    begin(&rig, &claim).await;
     let said = Outcome::Failed {
         code: Some("3\0".into()),
         detail: "<html>\0".into(),
+        reason: "no\0".into(),
+        opted_out: true,
     };
-    db.finish_send(&claim, text.message, &said, now()).await.unwrap();
+    finish(&rig, &claim, text.message, &said).await;
     assert_eq!(rig.count("SELECT count(*) FROM outbox").await, 0);
     let row = db.conversation(conversation).await.unwrap();
     let stored = &db.messages(&row, 1, 1).await.unwrap()[0];

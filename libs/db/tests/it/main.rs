@@ -14,6 +14,7 @@ mod migrations;
 mod outage;
 mod outbox;
 mod outbox_races;
+mod outbox_rules;
 mod rig;
 mod sealing;
 mod texts;

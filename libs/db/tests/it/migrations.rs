@@ -350,15 +350,21 @@ async fn use_everything(
 
     operator.next_line_due().await.unwrap();
     let claim: Claim = rig.claim(hold, 1).await[0];
-    let ccm_db::Head::Send(sending) = db
-        .begin_send(&claim, hold, |_| false, &|_| None, at)
+    let sending = crate::outbox::head(rig, &claim).await;
+    db.mark_resend(&claim, sending.message, at).await.unwrap();
+    let ids = ["SM1".to_owned()];
+    db.ids_of_others(sending.account, sending.message, &ids)
         .await
-        .unwrap()
-    else {
-        panic!("something waits")
-    };
-    let sent = ccm_db::Outcome::Sent { provider_id: None };
-    db.finish_send(&claim, sending.message, &sent, at).await.unwrap();
+        .unwrap();
+    crate::outbox::finish_at(
+        rig,
+        &claim,
+        sending.message,
+        sending.account,
+        &crate::outbox::sent("SM1"),
+    )
+    .await;
+    db.account_events(sending.account, None, 10).await.unwrap();
 
     operator.heartbeat(fence.pod, "pod", false).await.unwrap();
     operator.pods(crate::rig::TIMES).await.unwrap();

@@ -1,8 +1,11 @@
 //! Lines of outgoing texts, step by step: order, claims that expire, answers that come late, the rate of a number.
 
 use crate::rig::{IDS, Rig, Tenant, agent_text, now};
-use ccm_db::{Claim, Fence, Head, Outcome, Sending};
-use ccm_model::{Address, ConversationId, Id, MessageId, MessageState, ProviderKind};
+use ccm_db::{AsSent, Claim, Doubt, Fence, Head, Knows, Outcome, Sender, Sending};
+use ccm_model::{
+    AccountId, Address, Body, ConversationId, Id, MessageId, MessageState, ProviderKind,
+    sms_settings::Transliterate,
+};
 use sqlx::Row;
 use std::time::Duration;
 
@@ -27,14 +30,33 @@ pub fn failed() -> Outcome {
     Outcome::Failed {
         code: Some("30006".into()),
         detail: "landline".into(),
+        reason: "no".into(),
+        opted_out: false,
+    }
+}
+
+/// As it is written, one segment.
+pub fn plain(body: Body, _: Transliterate) -> AsSent {
+    AsSent { body, segments: 1 }
+}
+
+/// A dispatcher whose providers know nothing, with nothing paused.
+pub fn sender() -> Sender<'static> {
+    Sender {
+        hold: HOLD,
+        knows: |_| Knows::Nothing,
+        paused: &|_| None,
+        as_sent: &plain,
     }
 }
 
 pub async fn begin(rig: &Rig, claim: &Claim) -> Head {
+    begin_as(rig, claim, &sender()).await
+}
+
+pub async fn begin_as(rig: &Rig, claim: &Claim, sender: &Sender<'_>) -> Head {
     let db = rig.db.tenant(claim.tenant);
-    db.begin_send(claim, HOLD, |_| false, &|_| None, now())
-        .await
-        .unwrap()
+    db.begin_send(claim, sender, now()).await.unwrap()
 }
 
 pub async fn head(rig: &Rig, claim: &Claim) -> Box<Sending> {
@@ -45,8 +67,21 @@ pub async fn head(rig: &Rig, claim: &Claim) -> Box<Sending> {
 }
 
 pub async fn finish(rig: &Rig, claim: &Claim, message: MessageId, outcome: &Outcome) -> bool {
+    finish_at(rig, claim, message, AccountId(uuid::Uuid::nil()), outcome).await
+}
+
+/// Through this account.
+pub async fn finish_at(
+    rig: &Rig,
+    claim: &Claim,
+    message: MessageId,
+    account: AccountId,
+    outcome: &Outcome,
+) -> bool {
     let db = rig.db.tenant(claim.tenant);
-    db.finish_send(claim, message, outcome, now()).await.unwrap()
+    db.finish_send(claim, message, account, outcome, &IDS, now())
+        .await
+        .unwrap()
 }
 
 /// Claims one line that must be due.
@@ -105,7 +140,7 @@ async fn a_line_is_sent_in_order_under_one_claim_and_then_gone() {
     for (n, message) in said.iter().enumerate() {
         let sending = head(&rig, &claim).await;
         assert_eq!(sending.message, *message);
-        assert_eq!((sending.attempt, sending.resend), (1, false));
+        assert_eq!((sending.attempt, sending.doubt), (1, Doubt::No));
         assert_eq!(
             (sending.kind, sending.account),
             (ProviderKind::Http, tenant.account)
@@ -128,15 +163,14 @@ async fn a_line_is_sent_in_order_under_one_claim_and_then_gone() {
 #[tokio::test]
 async fn a_claim_that_expires_is_taken_again_and_marks_the_re_send() {
     let rig = Rig::new().await;
-    let (tenant, _, _, said) = line(&rig, 1).await;
+    let (_, _, _, said) = line(&rig, 1).await;
     let first = rig.claim(Duration::from_millis(100), 1).await[0];
-    let db = rig.db.tenant(tenant.id);
     let short = Duration::from_millis(300);
-    let began = db
-        .begin_send(&first, short, |_| false, &|_| None, now())
-        .await
-        .unwrap();
-    assert!(matches!(began, Head::Send(_)));
+    let hurried = Sender {
+        hold: short,
+        ..sender()
+    };
+    assert!(matches!(begin_as(&rig, &first, &hurried).await, Head::Send(_)));
     tokio::time::sleep(Duration::from_millis(150)).await;
     assert!(
         rig.claim(HOLD, 1).await.is_empty(),
@@ -153,20 +187,24 @@ async fn a_claim_that_expires_is_taken_again_and_marks_the_re_send() {
     let second = claim(&rig).await;
     assert!(matches!(begin(&rig, &first).await, Head::Lost));
     let sending = head(&rig, &second).await;
-    assert_eq!((sending.attempt, sending.resend), (2, true));
+    assert_eq!((sending.attempt, sending.doubt), (2, Doubt::Resend));
     assert_eq!(stored(&rig, said[0]).await, (MessageState::Sending, 2, 1, None));
 
     // A provider that recognises a text by our id makes no second SMS of it.
     expire(&rig).await;
     let third = claim(&rig).await;
-    let began = db
-        .begin_send(&third, HOLD, |k| k == ProviderKind::Http, &|_| None, now())
-        .await
-        .unwrap();
+    let recognised = Sender {
+        knows: |kind| match kind {
+            ProviderKind::Http => Knows::Again,
+            ProviderKind::Twilio => Knows::Nothing,
+        },
+        ..sender()
+    };
+    let began = begin_as(&rig, &third, &recognised).await;
     let Head::Send(sending) = began else {
         panic!("{began:?}")
     };
-    assert_eq!((sending.attempt, sending.resend), (3, false));
+    assert_eq!((sending.attempt, sending.doubt), (3, Doubt::Recognised));
     assert_eq!(stored(&rig, said[0]).await, (MessageState::Sending, 3, 1, None));
 }
 
@@ -260,7 +298,8 @@ async fn a_retry_waits_and_is_a_re_send_only_in_doubt() {
         let claim = claim(&rig).await;
         let sending = head(&rig, &claim).await;
         assert_eq!(sending.message, said[0], "the next one does not overtake");
-        assert_eq!((sending.attempt, sending.resend), (attempt, attempt == 3));
+        let doubt = if attempt == 3 { Doubt::Resend } else { Doubt::No };
+        assert_eq!((sending.attempt, sending.doubt), (attempt, doubt));
         assert!(!finish(&rig, &claim, said[0], &retry(Duration::from_secs(60), in_doubt)).await);
         assert!(rig.claim(HOLD, 10).await.is_empty(), "not before its time");
         let due = rig.db.operator().next_line_due().await.unwrap().unwrap();
@@ -315,8 +354,16 @@ async fn a_line_is_given_back_untouched() {
     let claim_2 = claim(&rig).await;
     let pause = Duration::from_secs(20);
     let paused = |account| (account == tenant.account).then_some(pause);
-    let began = db.begin_send(&claim_2, HOLD, |_| false, &paused, now()).await;
-    assert!(matches!(began.unwrap(), Head::Later));
+    let began = begin_as(
+        &rig,
+        &claim_2,
+        &Sender {
+            paused: &paused,
+            ..sender()
+        },
+    )
+    .await;
+    assert!(matches!(began, Head::Later));
     let due = rig.db.operator().next_line_due().await.unwrap().unwrap();
     assert!(due > pause - Duration::from_secs(1) && due <= pause, "{due:?}");
     assert!(matches!(begin(&rig, &claim_2).await, Head::Lost));
@@ -329,7 +376,7 @@ async fn a_line_is_given_back_untouched() {
     );
     expire(&rig).await;
     let sending = head(&rig, &claim(&rig).await).await;
-    assert_eq!((sending.attempt, sending.resend), (1, false));
+    assert_eq!((sending.attempt, sending.doubt), (1, Doubt::No));
 }
 
 #[tokio::test]

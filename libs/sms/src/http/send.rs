@@ -10,6 +10,9 @@ use ::http::header::CONTENT_TYPE;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
+/// The code of a refusal because the customer has opted out of this number.
+const OPTED_OUT: &str = "opted_out";
+
 /// Posts the text to the account's `send_url`.
 pub async fn send(http: &reqwest::Client, account: &Account, out: &Outbound<'_>) -> Result<Sent, SendError> {
     let body = json!({
@@ -54,6 +57,7 @@ fn refused(reply: &Reply, out: &Outbound<'_>) -> SendError {
         Some(words) => redact(words, out),
         None => "no message".to_owned(),
     };
+    let opted_out = provider_code.as_deref() == Some(OPTED_OUT);
     let code = provider_code.as_deref().unwrap_or("no code");
     let retryable = |operator| (Class::Retryable { after: reply.rest }, operator, user::LATER);
     let (class, operator, user) = match status {
@@ -77,6 +81,12 @@ fn refused(reply: &Reply, out: &Outbound<'_>) -> SendError {
             "the provider asks to wait: HTTP {status}, {code}: {message}"
         )),
         500..=599 => retryable(format!("the provider failed: HTTP {status}, {code}: {message}")),
+        _ if opted_out => (
+            Class::Terminal,
+            "the customer has opted out at the provider (opted_out); only the customer can opt in again"
+                .to_owned(),
+            user::OPTED_OUT,
+        ),
         _ => (
             Class::Terminal,
             format!(
@@ -86,6 +96,7 @@ fn refused(reply: &Reply, out: &Outbound<'_>) -> SendError {
         ),
     };
     SendError {
+        opted_out: opted_out && class == Class::Terminal,
         class,
         provider_code,
         operator,

@@ -74,6 +74,9 @@ const fn last(code: u32, user: &'static str, remedy: &'static str) -> TwilioErro
     }
 }
 
+/// The customer has sent STOP to the number, and Twilio has heard it.
+pub const OPTED_OUT: u32 = 21610;
+
 /// Sorted by code.
 const TABLE: &[TwilioError] = &[
     account(
@@ -166,7 +169,7 @@ const TABLE: &[TwilioError] = &[
         "a trial account can only text verified numbers; upgrade the account or verify the number",
     ),
     last(
-        21610,
+        OPTED_OUT,
         user::OPTED_OUT,
         "the customer has opted out (STOP) of this number; only the customer can opt in again (START)",
     ),

@@ -3,13 +3,15 @@
 //! Sources: <https://www.twilio.com/docs/messaging/guides/webhook-request> (the webhook's parameters),
 //! <https://www.twilio.com/docs/usage/security#validating-requests> (its signature),
 //! <https://www.twilio.com/docs/messaging/guides/track-outbound-message-status> (receipts),
-//! <https://www.twilio.com/docs/messaging/api/message-resource> (sending),
+//! <https://www.twilio.com/docs/messaging/api/message-resource> (sending, looking up),
 //! <https://www.twilio.com/docs/api/errors> (error codes).
 
 mod errors;
+mod look_up;
 mod send;
 mod signature;
 
+pub use look_up::look_up;
 pub use send::send;
 
 use crate::{

@@ -7,16 +7,11 @@ use crate::{
     redact::redact,
 };
 use ::http::StatusCode;
+use reqwest::RequestBuilder;
 use secrecy::ExposeSecret;
 
 /// Creates a message: <https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource>.
 pub async fn send(http: &reqwest::Client, account: &Account, out: &Outbound<'_>) -> Result<Sent, SendError> {
-    let base = account.api_base.as_str().trim_end_matches('/');
-    let url = format!("{base}/2010-04-01/Accounts/{}/Messages.json", account.sid);
-    let (name, password) = match &account.api_key {
-        Some((sid, secret)) => (sid, secret),
-        None => (&account.sid, &account.auth_token),
-    };
     // `From` is given beside a messaging service too: the answer leaves from the number that was texted.
     let mut form = vec![
         ("From", out.from.as_str()),
@@ -26,16 +21,30 @@ pub async fn send(http: &reqwest::Client, account: &Account, out: &Outbound<'_>)
     if let Some(service) = &account.messaging_service_sid {
         form.push(("MessagingServiceSid", service));
     }
-    let request = http
-        .post(url)
-        .basic_auth(name, Some(password.expose_secret()))
-        .form(&form);
+    if let Some(address) = out.receipts_to {
+        form.push(("StatusCallback", address));
+    }
+    let request = authorised(http.post(messages(account)), account).form(&form);
     let reply = call::post(request, account.timeout, out.now).await?;
     if reply.status.is_success() {
         taken(&reply)
     } else {
         Err(refused(&reply, out))
     }
+}
+
+/// The message list: new ones are posted there, and it can be read.
+pub(super) fn messages(account: &Account) -> String {
+    let base = account.api_base.as_str().trim_end_matches('/');
+    format!("{base}/2010-04-01/Accounts/{}/Messages.json", account.sid)
+}
+
+pub(super) fn authorised(request: RequestBuilder, account: &Account) -> RequestBuilder {
+    let (name, password) = match &account.api_key {
+        Some((sid, secret)) => (sid, secret),
+        None => (&account.sid, &account.auth_token),
+    };
+    request.basic_auth(name, Some(password.expose_secret()))
 }
 
 fn taken(reply: &Reply) -> Result<Sent, SendError> {
@@ -58,6 +67,7 @@ fn taken(reply: &Reply) -> Result<Sent, SendError> {
         ),
         user: user::LATER,
         in_doubt: true,
+        opted_out: false,
     })
 }
 
@@ -110,5 +120,6 @@ fn refused(reply: &Reply, out: &Outbound<'_>) -> SendError {
         // "If you get a 500 … and you retry the request, it is possible for a customer to receive multiple messages":
         // https://www.twilio.com/docs/api/errors/20500
         in_doubt: status >= 500,
+        opted_out: code == Some(errors::OPTED_OUT),
     }
 }

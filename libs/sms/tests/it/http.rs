@@ -81,6 +81,11 @@ async fn each_answer_has_its_class() {
         ),
         (
             400,
+            json!({ "code": "opted_out", "message": echo }),
+            Err((Class::Terminal, false, Some("opted_out"), "has opted out")),
+        ),
+        (
+            400,
             json!({ "code": TO, "message": echo }),
             Err((Class::Terminal, false, None, "no code")),
         ),
@@ -106,6 +111,7 @@ async fn each_answer_has_its_class() {
                     (class, in_doubt, code),
                     "{status} {body}"
                 );
+                assert_eq!(e.opted_out, code == Some("opted_out"), "{status} {body}");
                 assert!(e.operator.contains(operator), "{status} {body}: {e}");
             }
             (answer, _) => panic!("{status} {body}: {answer:?}"),

@@ -1,6 +1,7 @@
 //! Sending to real servers on port 0: each class of answer, and each way in which an answer can fail to come.
 
 mod http;
+mod look_up;
 mod provider;
 mod twilio;
 
@@ -13,6 +14,7 @@ use time::macros::datetime;
 const TEXT: &str = "CANARY-BODY: quux pays 17.50 €, Grüße + 😀 & 1%";
 const TO: &str = "+19995550123";
 const FROM: &str = "+19995550199";
+const RECEIPTS: &str = "https://sms.example.com/v1/sms/twilio/7";
 
 fn client() -> reqwest::Client {
     static ONCE: Once = Once::new();
@@ -44,7 +46,7 @@ impl Text {
             to: &self.to,
             body: &self.body,
             attempt: 2,
-            receipts_to: None,
+            receipts_to: Some(RECEIPTS),
             now: datetime!(2026-11-23 08:00:00 UTC),
         }
     }

@@ -1,5 +1,5 @@
 use crate::{
-    FROM, LATER, TEXT, TO, Text, after, client, must_be_safe,
+    FROM, LATER, RECEIPTS, TEXT, TO, Text, after, client, must_be_safe,
     provider::{Break, Provider, breaking},
 };
 use ccm_model::ProviderKind;
@@ -65,6 +65,7 @@ async fn a_message_is_created_as_documented() {
         ("To", TO),
         ("Body", TEXT),
         ("MessagingServiceSid", SERVICE),
+        ("StatusCallback", RECEIPTS),
     ];
     assert_eq!(form, expected.map(|(k, v)| (k.to_owned(), v.to_owned())));
 }
@@ -197,6 +198,7 @@ async fn each_answer_has_its_class() {
         ),
     ] {
         let e = refused(status, body.clone()).await;
+        assert_eq!(e.opted_out, body["code"] == 21610, "{status} {body}");
         let at = format!("{status} {body}: {e:?}");
         assert_eq!((e.class, e.in_doubt), (class, in_doubt), "{at}");
         assert!(e.operator.contains(operator) && e.user.contains(user), "{at}");

@@ -5,10 +5,13 @@
     reason = "tests live in real time, next to Postgres' clock"
 )]
 
+mod accounts;
+mod doubt;
 mod faults;
 mod order;
 mod pace;
 mod provider;
+mod rates;
 mod rig;
 mod watched;
 mod words;

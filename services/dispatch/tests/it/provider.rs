@@ -2,7 +2,7 @@
 
 use axum::{
     Form, Json, Router,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::post,
@@ -14,6 +14,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use tokio::{
     net::TcpListener,
     sync::Semaphore,
@@ -32,6 +33,8 @@ pub enum Does {
     TakesWhen(Arc<Semaphore>),
     /// Answers nothing, ever.
     Hangs,
+    /// Takes it, and answers nothing, ever.
+    TakesSilently,
     /// Status, code, `Retry-After` in seconds.
     Refuses(u16, &'static str, Option<u64>),
 }
@@ -44,11 +47,19 @@ pub struct Call {
     pub from: String,
     pub text: String,
     pub idempotency_key: Option<String>,
+    /// Where receipts are to go.
+    pub receipts_to: Option<String>,
 }
 
 #[derive(Default)]
 struct Inner {
     calls: Vec<Call>,
+    /// What it has taken, with its ids.
+    taken: Vec<(String, Call, OffsetDateTime)>,
+    /// How often it was asked what it has.
+    asked: usize,
+    /// What it says to that, but for the list: a status.
+    refuses_to_tell: Option<u16>,
     script: VecDeque<Does>,
     /// When the script is over.
     otherwise: Option<Does>,
@@ -70,7 +81,7 @@ impl Provider {
     pub async fn start() -> Self {
         let inner = Arc::new(Mutex::new(Inner::default()));
         let router = Router::new()
-            .route("/2010-04-01/Accounts/{sid}/Messages.json", post(twilio))
+            .route("/2010-04-01/Accounts/{sid}/Messages.json", post(twilio).get(list))
             .route("/send", post(generic))
             .with_state(inner.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -91,6 +102,16 @@ impl Provider {
 
     pub fn calls(&self) -> Vec<Call> {
         self.inner.lock().unwrap().calls.clone()
+    }
+
+    /// How often it was asked what it has.
+    pub fn asked(&self) -> usize {
+        self.inner.lock().unwrap().asked
+    }
+
+    /// What it answers from now on when it is asked what it has; `None`: the list.
+    pub fn refuse_to_tell(&self, status: Option<u16>) {
+        self.inner.lock().unwrap().refuses_to_tell = status;
     }
 
     /// The texts that came in, by customer, in the order of their coming.
@@ -118,11 +139,39 @@ async fn twilio(
         from: field("From"),
         text: field("Body"),
         idempotency_key: None,
+        receipts_to: form.get("StatusCallback").cloned(),
     };
     answer(&inner, call, |id| {
         (StatusCode::CREATED, json!({ "sid": id, "status": "queued" }))
     })
     .await
+}
+
+/// What was taken between two addresses, the newest first.
+async fn list(
+    State(inner): State<Arc<Mutex<Inner>>>,
+    headers: HeaderMap,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    assert!(headers["authorization"].to_str().unwrap().starts_with("Basic "));
+    let mut inner = inner.lock().unwrap();
+    inner.asked += 1;
+    if let Some(status) = inner.refuses_to_tell {
+        return StatusCode::from_u16(status).unwrap().into_response();
+    }
+    let messages: Vec<Value> = inner
+        .taken
+        .iter()
+        .rev()
+        .filter(|(_, call, _)| call.to == query["To"] && call.from == query["From"])
+        .map(|(sid, call, at)| {
+            json!({
+                "sid": sid, "from": call.from, "to": call.to, "body": call.text, "direction": "outbound-api",
+                "date_created": at.format(&Rfc2822).unwrap(), "date_sent": null, "status": "queued",
+            })
+        })
+        .collect();
+    Json(json!({ "messages": messages, "next_page_uri": null })).into_response()
 }
 
 async fn generic(
@@ -137,6 +186,7 @@ async fn generic(
         from: field("from"),
         text: field("text"),
         idempotency_key: Some(headers["idempotency-key"].to_str().unwrap().to_owned()),
+        receipts_to: None,
     };
     answer(&inner, call, |id| (StatusCode::ACCEPTED, json!({ "id": id }))).await
 }
@@ -149,9 +199,15 @@ async fn answer(
     let words = format!("cannot send '{}' to {}", call.text, call.to);
     let (does, number) = {
         let mut inner = inner.lock().unwrap();
-        inner.calls.push(call);
+        inner.calls.push(call.clone());
         let otherwise = inner.otherwise.clone().unwrap_or(Does::Takes);
-        (inner.script.pop_front().unwrap_or(otherwise), inner.calls.len())
+        let (does, number) = (inner.script.pop_front().unwrap_or(otherwise), inner.calls.len());
+        if !matches!(does, Does::Hangs | Does::Refuses(..)) {
+            inner
+                .taken
+                .push((format!("SM{number}"), call, OffsetDateTime::now_utc()));
+        }
+        (does, number)
     };
     let (status, body) = match does {
         Does::Takes => taken(format!("SM{number}")),
@@ -163,7 +219,7 @@ async fn answer(
             told.acquire().await.unwrap().forget();
             taken(format!("SM{number}"))
         }
-        Does::Hangs => pending().await,
+        Does::Hangs | Does::TakesSilently => pending().await,
         Does::Refuses(status, code, rest) => {
             let status = StatusCode::from_u16(status).unwrap();
             let code = code

@@ -13,7 +13,7 @@ use ccm_model::{
 };
 use ccm_runtime::{Health, Lifecycle, config::ShutdownConfig};
 use ccm_testkit::{TestDb, canary};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{sync::LazyLock, time::Duration};
 use time::OffsetDateTime;
 use tokio::{
@@ -42,7 +42,7 @@ pub struct Tenant {
     pub id: TenantId,
     pub account: AccountId,
     link: LinkId,
-    number: NumberId,
+    pub number: NumberId,
     /// The number's address is `canary::number(ours)`.
     ours: u32,
     fence: Fence,
@@ -73,6 +73,7 @@ pub fn settings() -> Settings {
         provider_timeout: Duration::from_millis(400),
         claim: Duration::from_millis(1500),
         give_up_after: ccm_dispatch::GIVE_UP_AFTER,
+        receipts_base: "https://sms.example.com".into(),
     }
 }
 
@@ -84,6 +85,20 @@ pub fn open(app_url: &str, system_url: &str) -> Db {
         system_pool: 4,
     };
     Db::open(&config, KeyRing::new([[7; 32]]).unwrap()).unwrap()
+}
+
+/// Settings and secrets of an account with this provider.
+fn with(kind: ProviderKind, provider: &Provider) -> (Value, Value) {
+    match kind {
+        ProviderKind::Twilio => (
+            json!({ "account_sid": SID, "api_base": provider.url }),
+            json!({ "auth_token": "a token" }),
+        ),
+        ProviderKind::Http => (
+            json!({ "send_url": format!("{}/send", provider.url) }),
+            json!({ "signing_secret": "a secret that is long enough" }),
+        ),
+    }
 }
 
 impl Rig {
@@ -110,16 +125,7 @@ impl Rig {
             .unwrap();
         let (account, link, skillset, number) = (IDS.next(), IDS.next(), IDS.next(), IDS.next());
         let db = self.db.tenant(id);
-        let (settings, secret) = match kind {
-            ProviderKind::Twilio => (
-                json!({ "account_sid": SID, "api_base": provider.url }),
-                json!({ "auth_token": "a token" }),
-            ),
-            ProviderKind::Http => (
-                json!({ "send_url": format!("{}/send", provider.url) }),
-                json!({ "signing_secret": "a secret that is long enough" }),
-            ),
-        };
+        let (settings, secret) = with(kind, provider);
         db.create_account(NewAccount {
             id: account,
             name: "account",
@@ -171,6 +177,31 @@ impl Rig {
             ours,
             fence: Fence { pod, owned },
         }
+    }
+
+    /// Gives the tenant's number a second account, with this provider.
+    pub async fn second_account(&self, tenant: Tenant, kind: ProviderKind, provider: &Provider) -> AccountId {
+        let id = IDS.next();
+        let (settings, secret) = with(kind, provider);
+        let secret = secret.to_string();
+        let account = NewAccount {
+            id,
+            name: "second",
+            kind,
+            settings: &settings,
+            secret: secret.as_bytes(),
+        };
+        self.db.tenant(tenant.id).create_account(account).await.unwrap();
+        self.run(&format!(
+            "update number set second_account_id = '{id}' where id = '{}'",
+            tenant.number
+        ));
+        id
+    }
+
+    /// As the superuser.
+    pub fn run(&self, sql: &str) {
+        self.test.superuser_sql(sql).unwrap();
     }
 
     /// A customer has texted, and an agent has the text.

@@ -1,0 +1,54 @@
+//! A text that a provider may have already.
+
+use super::Claim;
+use crate::{DbError, TenantDb};
+use ccm_model::{AccountId, Id, MessageId};
+use time::OffsetDateTime;
+
+impl TenantDb<'_> {
+    /// Of the ids that a provider gives to texts, those that are known to mean others than this one.
+    pub async fn ids_of_others(
+        &self,
+        account: AccountId,
+        message: MessageId,
+        provider_ids: &[String],
+    ) -> Result<Vec<String>, DbError> {
+        let mut tx = self.begin().await?;
+        let others = sqlx::query_scalar(
+            "SELECT provider_message_id FROM provider_message
+             WHERE tenant_id = $1 AND account_id = $2 AND provider_message_id = ANY ($3) AND message_id <> $4",
+        )
+        .bind(self.tenant.uuid())
+        .bind(account.uuid())
+        .bind(provider_ids)
+        .bind(message.uuid())
+        .fetch_all(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(others)
+    }
+
+    /// Marks a text as sent again although the provider may have it. To be called just before that; returns whether it may
+    /// be done: the claim still holds.
+    pub async fn mark_resend(
+        &self,
+        claim: &Claim,
+        message: MessageId,
+        at: OffsetDateTime,
+    ) -> Result<bool, DbError> {
+        let mut tx = self.begin().await?;
+        if !self.lock_line(&mut tx, claim).await? {
+            return Ok(false);
+        }
+        sqlx::query(
+            "UPDATE message SET resends = resends + 1, updated_at = $3 WHERE tenant_id = $1 AND id = $2",
+        )
+        .bind(self.tenant.uuid())
+        .bind(message.uuid())
+        .bind(at)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+}

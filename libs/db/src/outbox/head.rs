@@ -1,0 +1,294 @@
+//! The first text of a line, and how it may leave.
+
+use super::{
+    Claim,
+    rates::{LONGEST_WAIT, Limits, Moment},
+};
+use crate::{DbError, TenantDb};
+use ccm_model::{
+    AccountId, Address, Body, Id, MessageId, ProviderKind, TraceParent, sms_settings::Transliterate,
+};
+use sqlx::{Row, postgres::PgRow};
+use std::time::Duration;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// The head of a claimed line.
+#[derive(Debug)]
+pub enum Head {
+    /// Send this one, after [`Sending::wait`].
+    Send(Box<Sending>),
+    /// This one is not to be sent: its customer has opted out. To be recorded as [`Outcome::OptedOut`](super::Outcome).
+    OptedOut {
+        message: MessageId,
+        account: AccountId,
+        kind: ProviderKind,
+    },
+    /// The accounts are paused, or the next free moment is too far away to hold the claim: the line was put back until then.
+    Later,
+    /// Nothing waits; the line is gone.
+    Empty,
+    /// The claim expired, and the line is somebody else's.
+    Lost,
+}
+
+/// One text on its way to a provider.
+#[derive(Debug, Clone)]
+pub struct Sending {
+    pub message: MessageId,
+    pub account: AccountId,
+    pub kind: ProviderKind,
+    pub from: Address,
+    pub to: Address,
+    /// As it leaves; what is stored is what was written.
+    pub body: Body,
+    pub segments: u16,
+    /// 1 for the first attempt.
+    pub attempt: i32,
+    pub doubt: Doubt,
+    /// Until the next free moment, which is reserved for this text.
+    pub wait: Duration,
+    /// How long the claim holds, `wait` included.
+    pub held: Duration,
+    /// Where the account's provider reaches us, where that is not the platform's address.
+    pub webhook_base: Option<String>,
+    pub trace: Option<TraceParent>,
+    pub created_at: OffsetDateTime,
+}
+
+/// Whether an earlier attempt may have reached a provider, and what follows from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// None may have.
+    No,
+    /// One may have, and the provider recognises the text.
+    Recognised,
+    /// One may have, and the provider is to be asked before the text is sent again ([`TenantDb::mark_resend`]).
+    Ask,
+    /// One may have, and nobody can tell: this is a re-send, and marked as one.
+    Resend,
+}
+
+/// What a provider can say of a text that it may have already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Knows {
+    /// It recognises the text when it comes again.
+    Again,
+    /// It can be asked what it has.
+    WhenAsked,
+    Nothing,
+}
+
+/// What whoever sends knows, and the database does not.
+pub struct Sender<'a> {
+    /// How long a claim holds from the moment on that a text may leave; twice that where the provider is asked first.
+    pub hold: Duration,
+    pub knows: fn(ProviderKind) -> Knows,
+    /// For how long nothing is to go to an account.
+    pub paused: &'a (dyn Fn(AccountId) -> Option<Duration> + Sync),
+    /// A text in the form in which it leaves.
+    pub as_sent: &'a (dyn Fn(Body, Transliterate) -> AsSent + Sync),
+}
+
+/// A text as it leaves.
+pub struct AsSent {
+    pub body: Body,
+    /// How many SMS it takes, 1 or more.
+    pub segments: u16,
+}
+
+pub(crate) const HEAD: &str = "
+SELECT o.message_id, o.state, o.attempts, o.created_at, o.account_id AS last_account, m.body, m.trace_parent,
+       c.our_address, c.customer_address, c.number_id,
+       a.id AS account_id, a.kind, a.webhook_base, a.per_second IS NOT NULL AS limited,
+       b.id AS second_id, b.kind AS second_kind, b.webhook_base AS second_base, b.per_second IS NOT NULL AS second_limited,
+       s.settings->>'transliterate' AS transliterate, s.settings->>'segments_per_second' IS NOT NULL AS tenant_limited,
+       EXISTS (SELECT 1 FROM opt_out x WHERE x.tenant_id = o.tenant_id AND x.our_address = c.our_address
+                 AND x.customer_address = c.customer_address)
+         AND (m.origin = 'system' AND m.author = 'stop_reply') IS NOT TRUE AS opted_out
+FROM outbox o
+JOIN message m ON m.id = o.message_id AND m.tenant_id = o.tenant_id
+JOIN conversation c ON c.tenant_id = o.tenant_id AND c.id = o.conversation_id
+JOIN number n ON n.tenant_id = c.tenant_id AND n.id = c.number_id
+JOIN provider_account a ON a.tenant_id = n.tenant_id AND a.id = n.account_id
+LEFT JOIN provider_account b ON b.tenant_id = n.tenant_id AND b.id = n.second_account_id
+LEFT JOIN sms_settings s ON s.tenant_id = o.tenant_id
+WHERE o.tenant_id = $1 AND o.conversation_id = $2 ORDER BY o.seq LIMIT 1";
+
+/// An account that a text may leave through.
+struct Way {
+    account: AccountId,
+    kind: ProviderKind,
+    webhook_base: Option<String>,
+    limited: bool,
+}
+
+fn ways(row: &PgRow) -> Result<(Way, Option<Way>), DbError> {
+    let first = Way {
+        account: AccountId(row.try_get("account_id")?),
+        kind: row.try_get::<&str, _>("kind")?.parse()?,
+        webhook_base: row.try_get("webhook_base")?,
+        limited: row.try_get("limited")?,
+    };
+    let Some(second) = row.try_get::<Option<Uuid>, _>("second_id")? else {
+        return Ok((first, None));
+    };
+    let second = Way {
+        account: AccountId(second),
+        kind: row.try_get::<&str, _>("second_kind")?.parse()?,
+        webhook_base: row.try_get("second_base")?,
+        limited: row.try_get("second_limited")?,
+    };
+    Ok((first, Some(second)))
+}
+
+/// The first account, or the second one while the first is paused; else how long the first to come back is.
+fn open_way(
+    (first, second): (Way, Option<Way>),
+    paused: &(dyn Fn(AccountId) -> Option<Duration> + Sync),
+) -> Result<Way, Duration> {
+    let Some(after) = paused(first.account) else {
+        return Ok(first);
+    };
+    let Some(second) = second else {
+        return Err(after);
+    };
+    match paused(second.account) {
+        None => Ok(second),
+        Some(other) => Err(after.min(other)),
+    }
+}
+
+/// A setting of a newer version is the default here.
+fn transliterate(row: &PgRow) -> Result<Transliterate, DbError> {
+    let name: Option<String> = row.try_get("transliterate")?;
+    Ok(name
+        .and_then(|name| serde_json::from_value(name.into()).ok())
+        .unwrap_or_default())
+}
+
+impl TenantDb<'_> {
+    /// Takes the head of a claimed line: picks its account, reserves the moment at which it may leave, extends the claim and
+    /// marks the text as being sent. A line that cannot go now is put back untouched.
+    pub async fn begin_send(
+        &self,
+        claim: &Claim,
+        sender: &Sender<'_>,
+        at: OffsetDateTime,
+    ) -> Result<Head, DbError> {
+        let mut tx = self.begin().await?;
+        if !self.lock_line(&mut tx, claim).await? {
+            return Ok(Head::Lost);
+        }
+        let head = sqlx::query(HEAD)
+            .bind(self.tenant.uuid())
+            .bind(claim.conversation.uuid())
+            .fetch_optional(&mut *tx)
+            .await?;
+        let Some(row) = head else {
+            self.drop_if_empty(&mut tx, claim).await?;
+            tx.commit().await?;
+            return Ok(Head::Empty);
+        };
+        let message = MessageId(row.try_get("message_id")?);
+        let ways = ways(&row)?;
+        if row.try_get("opted_out")? {
+            let (account, kind) = (ways.0.account, ways.0.kind);
+            return Ok(Head::OptedOut {
+                message,
+                account,
+                kind,
+            });
+        }
+        let body = Body::new(row.try_get::<String, _>("body")?)?;
+        let (from, to) = (
+            row.try_get::<&str, _>("our_address")?.parse()?,
+            row.try_get::<&str, _>("customer_address")?.parse()?,
+        );
+        let first = ways.0.account;
+        let way = match open_way(ways, sender.paused) {
+            Ok(way) => way,
+            Err(after) => {
+                self.put_back(&mut tx, claim, after).await?;
+                tx.commit().await?;
+                return Ok(Head::Later);
+            }
+        };
+        let as_sent = (sender.as_sent)(body, transliterate(&row)?);
+        let limits = Limits {
+            number: row.try_get("number_id")?,
+            account: way.limited.then_some(way.account),
+            tenant: row.try_get("tenant_limited")?,
+        };
+        let wait = match self.reserve(&mut tx, &limits, as_sent.segments).await? {
+            Moment::Reserved(wait) => wait,
+            Moment::Far(wait) => {
+                self.put_back(&mut tx, claim, wait.saturating_sub(LONGEST_WAIT / 2))
+                    .await?;
+                tx.commit().await?;
+                return Ok(Head::Later);
+            }
+        };
+        // What was under way before accounts were noted went through the number's first one.
+        let last = row
+            .try_get::<Option<Uuid>, _>("last_account")?
+            .map_or(first, AccountId);
+        let doubt = match (sender.knows)(way.kind) {
+            _ if row.try_get::<&str, _>("state")? != "sending" => Doubt::No,
+            _ if last != way.account => Doubt::Resend,
+            Knows::Again => Doubt::Recognised,
+            Knows::WhenAsked => Doubt::Ask,
+            Knows::Nothing => Doubt::Resend,
+        };
+        let held = wait + sender.hold * if doubt == Doubt::Ask { 2 } else { 1 };
+        sqlx::query(
+            "UPDATE outbox SET state = 'sending', attempts = attempts + 1, account_id = $3
+             WHERE tenant_id = $1 AND message_id = $2",
+        )
+        .bind(self.tenant.uuid())
+        .bind(message.uuid())
+        .bind(way.account.uuid())
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query(
+            "UPDATE message SET state = 'sending', attempts = attempts + 1, resends = resends + $3, segments = $4,
+                                updated_at = $5
+             WHERE tenant_id = $1 AND id = $2",
+        )
+        .bind(self.tenant.uuid())
+        .bind(message.uuid())
+        .bind(i32::from(doubt == Doubt::Resend))
+        .bind(i16::try_from(as_sent.segments).unwrap_or(i16::MAX))
+        .bind(at)
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query(
+            "UPDATE outbox_line SET due_at = clock_timestamp() + make_interval(secs => $3)
+             WHERE tenant_id = $1 AND conversation_id = $2",
+        )
+        .bind(self.tenant.uuid())
+        .bind(claim.conversation.uuid())
+        .bind(held.as_secs_f64())
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(Head::Send(Box::new(Sending {
+            message,
+            account: way.account,
+            kind: way.kind,
+            from,
+            to,
+            body: as_sent.body,
+            segments: as_sent.segments,
+            attempt: row.try_get::<i32, _>("attempts")? + 1,
+            doubt,
+            wait,
+            held,
+            webhook_base: way.webhook_base,
+            trace: row
+                .try_get::<Option<&str>, _>("trace_parent")?
+                .and_then(TraceParent::parse),
+            created_at: row.try_get("created_at")?,
+        })))
+    }
+}

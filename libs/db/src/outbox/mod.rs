@@ -1,0 +1,18 @@
+//! The lines of outgoing texts: claimed in turns ([`claim`]), sent one text after the other at the rates of number, account
+//! and tenant ([`head`], [`rates`]), and what became of each text ([`outcome`], [`doubt`]).
+
+mod claim;
+mod doubt;
+mod head;
+mod outcome;
+mod rates;
+
+#[cfg(test)]
+pub(crate) use claim::CLAIM_LINES;
+pub use claim::Claim;
+#[cfg(test)]
+pub(crate) use head::HEAD;
+pub use head::{AsSent, Doubt, Head, Knows, Sender, Sending};
+pub use outcome::Outcome;
+#[cfg(test)]
+pub(crate) use rates::{RESERVE, RESERVE_ALL};
