@@ -24,7 +24,7 @@ pub enum Head {
         account: AccountId,
         kind: ProviderKind,
     },
-    /// The accounts are paused, or the next free moment is too far away to hold the claim: the line was put back until then.
+    /// The accounts are paused, the tenant is suspended, or the next free moment is too far away to hold the claim: the line was put back until then.
     Later,
     /// Nothing waits; the line is gone.
     Empty,
@@ -97,6 +97,9 @@ pub struct AsSent {
     pub segments: u16,
 }
 
+/// How often the lines of a suspended tenant are looked at.
+const SUSPENDED_LOOK: Duration = Duration::from_secs(30);
+
 pub(crate) const HEAD: &str = "
 SELECT o.message_id, o.state, o.attempts, o.created_at, o.account_id AS last_account, m.body, m.trace_parent,
        c.our_address, c.customer_address, c.number_id,
@@ -105,8 +108,10 @@ SELECT o.message_id, o.state, o.attempts, o.created_at, o.account_id AS last_acc
        s.settings->>'transliterate' AS transliterate, s.settings->>'segments_per_second' IS NOT NULL AS tenant_limited,
        EXISTS (SELECT 1 FROM opt_out x WHERE x.tenant_id = o.tenant_id AND x.our_address = c.our_address
                  AND x.customer_address = c.customer_address)
-         AND (m.origin = 'system' AND m.author = 'stop_reply') IS NOT TRUE AS opted_out
+         AND (m.origin = 'system' AND m.author = 'stop_reply') IS NOT TRUE AS opted_out,
+       t.state = 'suspended' AS suspended
 FROM outbox o
+JOIN tenant t ON t.id = o.tenant_id
 JOIN message m ON m.id = o.message_id AND m.tenant_id = o.tenant_id
 JOIN conversation c ON c.tenant_id = o.tenant_id AND c.id = o.conversation_id
 JOIN number n ON n.tenant_id = c.tenant_id AND n.id = c.number_id
@@ -190,6 +195,11 @@ impl TenantDb<'_> {
             tx.commit().await?;
             return Ok(Head::Empty);
         };
+        if row.try_get("suspended")? {
+            self.put_back(&mut tx, claim, SUSPENDED_LOOK).await?;
+            tx.commit().await?;
+            return Ok(Head::Later);
+        }
         let message = MessageId(row.try_get("message_id")?);
         let ways = ways(&row)?;
         if row.try_get("opted_out")? {
