@@ -128,6 +128,15 @@ impl AdminClient {
             .await
     }
 
+    /// PATCHes a path below `/v1`.
+    pub async fn patch(&self, path: &str, body: &Value) -> Result<Value> {
+        self.send(
+            self.http.patch(format!("{}/v1{path}", self.base)).json(body),
+            path,
+        )
+        .await
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder, path: &str) -> Result<Value> {
         let answer = request
             .bearer_auth(&self.token)

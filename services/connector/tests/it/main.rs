@@ -7,6 +7,7 @@
 
 mod agents;
 mod chats;
+mod consent;
 mod faults;
 mod links;
 mod ownership;

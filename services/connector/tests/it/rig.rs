@@ -5,7 +5,7 @@ use ccm_bus::Bus;
 use ccm_connector::{Connector, LinkConfig, SessionConfig, Settings};
 use ccm_db::{
     Accepted, Db, DbConfig, IncomingText, KeyRing, LeaseTimes, MessageRow, NewAccount, NewLink, NewNumber,
-    NewSkillset, Route, Scheme,
+    NewSkillset, Route, Scheme, TextKind,
 };
 use ccm_model::{Body, ConversationId, Direction, IdSource, LinkId, MessageState, ProviderKind, TenantId};
 use ccm_runtime::{Health, Lifecycle, config::ShutdownConfig};
@@ -180,6 +180,16 @@ impl Rig {
 
     /// A customer texts.
     pub async fn text(&self, to: Tenant, customer: u32, body: &str) -> ConversationId {
+        self.text_of_kind(to, customer, body, TextKind::Text).await
+    }
+
+    pub async fn text_of_kind(
+        &self,
+        to: Tenant,
+        customer: u32,
+        body: &str,
+        kind: TextKind,
+    ) -> ConversationId {
         let message = IDS.next();
         let text = IncomingText {
             message,
@@ -187,7 +197,7 @@ impl Rig {
             route: to.route,
             provider_id: format!("SM{message}"),
             repeat_window: None,
-            kind: ccm_db::TextKind::Text,
+            kind,
             refused: None,
             segments: None,
             to: canary::number(to.ours).parse().unwrap(),

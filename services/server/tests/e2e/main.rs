@@ -4,6 +4,7 @@
 mod collector;
 mod cuts;
 mod doctor;
+mod flaky;
 mod kills;
 mod play;
 mod pods;
