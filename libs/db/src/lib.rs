@@ -9,6 +9,7 @@
 //! Postgres is the truth and the queue. Nothing here talks to Redis, to a provider or to AACC.
 
 mod accept;
+mod account_watch;
 mod chats;
 mod consent;
 mod conversations;
@@ -33,6 +34,7 @@ mod tenants;
 mod tests;
 
 pub use accept::{Accepted, Batch, IncomingText, Refused, Route, TextKind};
+pub use account_watch::AccountEventRow;
 pub use chats::{
     ActorContext, ChatResume, CountedChat, Fence, LastWords, NewChat, PreviousChat, RoomState, ToServe,
 };
