@@ -14,6 +14,7 @@ fn account<'a>(id: ccm_model::AccountId, name: &'a str, settings: &'a serde_json
         kind: ProviderKind::Twilio,
         settings,
         secret: SECRET,
+        rules: &Default::default(),
     }
 }
 
