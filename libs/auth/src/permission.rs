@@ -84,6 +84,8 @@ pub enum Permission {
     ListTenants,
     /// Make a tenant.
     CreateTenants,
+    /// Suspend a tenant and let it go on.
+    SuspendTenants,
     /// See a tenant's settings, the states of its links and the metadata of its conversations.
     ReadSettings,
     /// Change a tenant's settings, keys and accounts.
@@ -97,6 +99,7 @@ impl Permission {
     pub const ALL: &'static [Self] = &[
         Self::ListTenants,
         Self::CreateTenants,
+        Self::SuspendTenants,
         Self::ReadSettings,
         Self::WriteSettings,
         Self::ReadTexts,
@@ -215,13 +218,13 @@ mod tests {
         const YES: [bool; 3] = [true, true, true];
         const OWN: [bool; 3] = [true, false, false];
         const NO: [bool; 3] = [false, false, false];
-        // ListTenants, CreateTenants, ReadSettings, WriteSettings, ReadTexts
+        // ListTenants, CreateTenants, SuspendTenants, ReadSettings, WriteSettings, ReadTexts
         let table = [
-            (Role::PlatformAdmin, [YES, YES, YES, YES, YES]),
-            (Role::Engineer, [YES, YES, YES, YES, YES]),
-            (Role::Support, [YES, NO, YES, NO, NO]),
-            (Role::TenantAdmin, [NO, NO, OWN, OWN, OWN]),
-            (Role::TenantViewer, [NO, NO, OWN, NO, OWN]),
+            (Role::PlatformAdmin, [YES, YES, YES, YES, YES, YES]),
+            (Role::Engineer, [YES, YES, YES, YES, YES, YES]),
+            (Role::Support, [YES, NO, NO, YES, NO, NO]),
+            (Role::TenantAdmin, [NO, NO, NO, OWN, OWN, OWN]),
+            (Role::TenantViewer, [NO, NO, NO, OWN, NO, OWN]),
         ];
         assert_eq!(table.len(), Role::ALL.len());
         for (role, row) in table {

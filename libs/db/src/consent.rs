@@ -198,6 +198,40 @@ impl TenantDb<'_> {
         rows.iter().map(opt_out).collect()
     }
 
+    /// From which addresses of the tenant's numbers this customer gets no texts.
+    pub async fn opt_outs_of(&self, customer: &Address) -> Result<Vec<OptOutRow>, DbError> {
+        let mut tx = self.begin().await?;
+        // By the numbers, which are few: opt-outs have no index by customer.
+        let rows = sqlx::query(
+            "SELECT o.our_address, o.customer_address, o.source, o.since
+             FROM (SELECT DISTINCT address FROM number WHERE tenant_id = $1) n
+             JOIN opt_out o ON o.tenant_id = $1 AND o.our_address = n.address AND o.customer_address = $2
+             ORDER BY o.our_address",
+        )
+        .bind(self.tenant.uuid())
+        .bind(customer.as_str())
+        .fetch_all(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        rows.iter().map(opt_out).collect()
+    }
+
+    /// The opt-out of a customer from an address of ours, if there is one.
+    pub async fn opt_out(&self, ours: &Address, customer: &Address) -> Result<Option<OptOutRow>, DbError> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query(
+            "SELECT our_address, customer_address, source, since FROM opt_out
+             WHERE tenant_id = $1 AND our_address = $2 AND customer_address = $3",
+        )
+        .bind(self.tenant.uuid())
+        .bind(ours.as_str())
+        .bind(customer.as_str())
+        .fetch_optional(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        row.as_ref().map(opt_out).transpose()
+    }
+
     /// The ledger from the oldest entry on, `after` excluded, of one customer or of all.
     pub async fn consent_events(
         &self,

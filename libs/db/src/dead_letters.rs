@@ -44,6 +44,18 @@ pub struct Unrouted<'a> {
     pub at: OffsetDateTime,
 }
 
+/// Which dead letters; what is `None` does not matter.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DeadLetterFilter<'a> {
+    /// Those that somebody has replayed or discarded as well.
+    pub resolved_too: bool,
+    /// `mo`, `mt` or `unrouted`.
+    pub kind: Option<&'a str>,
+    pub code: Option<&'a str>,
+    /// Only those that became one before.
+    pub before: Option<OffsetDateTime>,
+}
+
 /// What is mended before a replay; what is `None` stays.
 #[derive(Debug, Clone, Default)]
 pub struct Mend {
@@ -100,8 +112,18 @@ macro_rules! select {
         )
     };
 }
-const OPEN: &str = select!("AND d.id < $2 AND d.resolution IS NULL ORDER BY d.id DESC LIMIT $3");
-const ALL: &str = select!("AND d.id < $2 ORDER BY d.id DESC LIMIT $3");
+// Two statements, not one with `$n OR …`: its generic plan could use one index only.
+pub(crate) const OPEN: &str = select!(
+    "AND d.id < $2 AND d.resolution IS NULL AND ($4::text IS NULL OR d.kind = $4) AND ($5::text IS NULL OR d.code = $5)
+       AND ($6::timestamptz IS NULL OR d.created_at < $6) ORDER BY d.id DESC LIMIT $3"
+);
+pub(crate) const ALL: &str = select!(
+    "AND d.id < $2 AND ($4::text IS NULL OR d.kind = $4) AND ($5::text IS NULL OR d.code = $5)
+       AND ($6::timestamptz IS NULL OR d.created_at < $6) ORDER BY d.id DESC LIMIT $3"
+);
+const OPEN_IDS: &str = "
+SELECT id FROM dead_letter WHERE tenant_id = $1 AND id > $2 AND resolution IS NULL AND ($4::text IS NULL OR kind = $4)
+  AND ($5::text IS NULL OR code = $5) AND ($6::timestamptz IS NULL OR created_at < $6) ORDER BY id LIMIT $3";
 const ONE: &str = select!("AND d.id = $2");
 
 fn dead_letter(row: &PgRow) -> Result<DeadLetterRow, DbError> {
@@ -163,22 +185,46 @@ impl TenantDb<'_> {
         Ok(kept)
     }
 
-    /// Dead letters from the newest on, `before` excluded; those that nobody has resolved, or all.
+    /// Dead letters from the newest on, `before` excluded, `limit` at most.
     pub async fn dead_letters(
         &self,
-        all: bool,
+        filter: DeadLetterFilter<'_>,
         before: Option<Uuid>,
         limit: i64,
     ) -> Result<Vec<DeadLetterRow>, DbError> {
         let mut tx = self.begin().await?;
-        let rows = sqlx::query(if all { ALL } else { OPEN })
+        let rows = sqlx::query(if filter.resolved_too { ALL } else { OPEN })
             .bind(self.tenant.uuid())
             .bind(before.unwrap_or(Uuid::max()))
             .bind(limit)
+            .bind(filter.kind)
+            .bind(filter.code)
+            .bind(filter.before)
             .fetch_all(&mut *tx)
             .await?;
         tx.commit().await?;
         rows.iter().map(dead_letter).collect()
+    }
+
+    /// The ids of those that nobody has resolved, from the oldest text on, `after` excluded, `limit` at most.
+    pub async fn open_dead_letters(
+        &self,
+        filter: DeadLetterFilter<'_>,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<Uuid>, DbError> {
+        let mut tx = self.begin().await?;
+        let ids = sqlx::query_scalar(OPEN_IDS)
+            .bind(self.tenant.uuid())
+            .bind(after.unwrap_or_default())
+            .bind(limit)
+            .bind(filter.kind)
+            .bind(filter.code)
+            .bind(filter.before)
+            .fetch_all(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(ids)
     }
 
     /// One dead letter.

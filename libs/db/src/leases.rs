@@ -89,7 +89,7 @@ impl Operator<'_> {
         Ok(rows.into_iter().map(TenantId).collect())
     }
 
-    /// Takes those of `tenants` that are still free. Each has a new epoch. Nothing is taken by a pod that is silent itself.
+    /// Takes those of `tenants` that are still free and active. Each has a new epoch. Nothing is taken by a pod that is silent itself.
     pub async fn take_leases(
         &self,
         pod: PodId,
@@ -118,6 +118,7 @@ impl Operator<'_> {
         let rows = sqlx::query(
             "UPDATE lease l SET pod_id = $1, epoch = epoch + 1, taken_at = now()
              WHERE l.shard = 0 AND l.tenant_id = ANY ($2)
+               AND EXISTS (SELECT 1 FROM tenant t WHERE t.id = l.tenant_id AND t.state = 'active')
                AND NOT EXISTS (SELECT 1 FROM pod p WHERE p.id = l.pod_id
                                AND p.heartbeat_at > clock_timestamp() - make_interval(secs => $3))
                AND EXISTS (SELECT 1 FROM pod p WHERE p.id = $1

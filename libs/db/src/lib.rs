@@ -40,7 +40,7 @@ pub use chats::{
 };
 pub use consent::{ConsentChange, ConsentEventRow, ConsentSource, OptOutRow};
 pub use conversations::{ConversationRow, MessageRow};
-pub use dead_letters::{DeadLetterRow, MOST_UNROUTED, Mend, Replay, Replayed, Unrouted};
+pub use dead_letters::{DeadLetterFilter, DeadLetterRow, MOST_UNROUTED, Mend, Replay, Replayed, Unrouted};
 pub use documents::Unless;
 pub use error::DbError;
 pub use inbox::PendingText;
@@ -55,7 +55,7 @@ pub use pool::{Db, DbConfig, Operator, TenantDb};
 pub use receipts::{Receipt, Receipted, derived_id};
 pub use seal::{KeyRing, SealError};
 pub use settings::{
-    AccountRow, AccountRules, AccountSecret, AuthKeyRow, NewAccount, NewAuthKey, NewNumber, NewSkillset,
-    NumberRow, SkillsetRow,
+    AccountChange, AccountRow, AccountRules, AccountSecret, AuthKeyRow, NewAccount, NewAuthKey, NewNumber,
+    NewSkillset, NumberChange, NumberRow, SkillsetRow,
 };
-pub use tenants::TenantRow;
+pub use tenants::{StateChange, TenantRow};

@@ -1,5 +1,7 @@
 use crate::{DbError, Operator, TenantDb, seal::Place};
-use ccm_model::{AccountId, Address, AuthKeyId, Id, LinkId, NumberId, ProviderKind, SkillsetId, TenantId};
+use ccm_model::{
+    AccountId, Address, AuthKeyId, Id, LinkId, NumberId, NumberKind, ProviderKind, SkillsetId, TenantId,
+};
 use serde_json::Value;
 use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
@@ -34,6 +36,15 @@ pub struct AccountRules {
     pub repeat_window_s: u16,
 }
 
+impl AccountRules {
+    fn signature_mode(&self) -> &'static str {
+        match self.report_signatures {
+            true => "report",
+            false => "enforce",
+        }
+    }
+}
+
 /// An account with what is needed to speak for it. Deliberately without `Debug`.
 pub struct AccountSecret {
     pub account: AccountRow,
@@ -49,6 +60,16 @@ pub struct NewAccount<'a> {
     pub settings: &'a Value,
     /// JSON, sealed at rest.
     pub secret: &'a [u8],
+    pub rules: &'a AccountRules,
+}
+
+/// What an account is to become. Deliberately without `Debug`.
+pub struct AccountChange {
+    pub name: String,
+    pub settings: Value,
+    /// JSON; `None`: as it is.
+    pub secret: Option<Zeroizing<Vec<u8>>>,
+    pub rules: AccountRules,
 }
 
 /// A skillset of a tenant's AACC.
@@ -73,8 +94,11 @@ pub struct NumberRow {
     pub id: NumberId,
     pub address: Address,
     pub account: AccountId,
+    /// Sends in place of the first while that one fails.
+    pub second_account: Option<AccountId>,
     pub skillset: SkillsetId,
-    /// Texts a second that may leave from it.
+    pub kind: NumberKind,
+    /// Segments a second that may leave from it.
     pub per_second: f32,
     pub created_at: OffsetDateTime,
 }
@@ -83,7 +107,19 @@ pub struct NewNumber<'a> {
     pub id: NumberId,
     pub address: &'a Address,
     pub account: AccountId,
+    pub second_account: Option<AccountId>,
     pub skillset: SkillsetId,
+    pub kind: NumberKind,
+    pub per_second: f32,
+}
+
+/// What a number is to become.
+#[derive(Debug, Clone)]
+pub struct NumberChange {
+    pub account: AccountId,
+    pub second_account: Option<AccountId>,
+    pub skillset: SkillsetId,
+    pub kind: NumberKind,
     pub per_second: f32,
 }
 
@@ -121,7 +157,7 @@ macro_rules! skillset_columns {
 }
 macro_rules! number_columns {
     () => {
-        "id, address, account_id, skillset_id, per_second, created_at"
+        "id, address, account_id, second_account_id, skillset_id, kind, per_second, created_at"
     };
 }
 macro_rules! auth_key_columns {
@@ -163,7 +199,9 @@ fn number(row: &PgRow) -> Result<NumberRow, DbError> {
         id: NumberId(row.try_get("id")?),
         address: row.try_get::<&str, _>("address")?.parse()?,
         account: AccountId(row.try_get("account_id")?),
+        second_account: row.try_get::<Option<_>, _>("second_account_id")?.map(AccountId),
         skillset: SkillsetId(row.try_get("skillset_id")?),
+        kind: row.try_get::<&str, _>("kind")?.parse()?,
         per_second: row.try_get("per_second")?,
         created_at: row.try_get("created_at")?,
     })
@@ -202,8 +240,9 @@ impl TenantDb<'_> {
             .seal(&mut tx, account_secret_place(new.id), new.secret)
             .await?;
         let row = sqlx::query(concat!(
-            "INSERT INTO provider_account (id, tenant_id, name, kind, settings, secret_sealed)
-             VALUES ($1, $2, $3, $4, $5, $6) RETURNING ",
+            "INSERT INTO provider_account (id, tenant_id, name, kind, settings, secret_sealed, per_second,
+                                           signature_mode, webhook_base, repeat_window_s)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING ",
             account_columns!()
         ))
         .bind(new.id.uuid())
@@ -212,10 +251,59 @@ impl TenantDb<'_> {
         .bind(new.kind.as_str())
         .bind(new.settings)
         .bind(sealed)
+        .bind(new.rules.per_second)
+        .bind(new.rules.signature_mode())
+        .bind(new.rules.webhook_base.as_deref())
+        .bind(i32::from(new.rules.repeat_window_s))
         .fetch_one(&mut *tx)
         .await?;
         tx.commit().await?;
         account(&row)
+    }
+
+    /// Changes an account to what `change` makes of it; nobody else changes it meanwhile. `Conflict` when the name is taken.
+    pub async fn change_account<E: From<DbError>>(
+        &self,
+        id: AccountId,
+        change: impl FnOnce(&AccountRow) -> Result<AccountChange, E>,
+    ) -> Result<AccountRow, E> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            account_columns!(),
+            " FROM provider_account WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+        ))
+        .bind(self.tenant.uuid())
+        .bind(id.uuid())
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(DbError::from)?
+        .ok_or(DbError::NotFound("provider account"))?;
+        let new = change(&account(&row)?)?;
+        let sealed = match &new.secret {
+            Some(secret) => Some(self.seal(&mut tx, account_secret_place(id), secret).await?),
+            None => None,
+        };
+        let row = sqlx::query(concat!(
+            "UPDATE provider_account SET name = $3, settings = $4, secret_sealed = coalesce($5, secret_sealed),
+                    per_second = $6, signature_mode = $7, webhook_base = $8, repeat_window_s = $9
+             WHERE tenant_id = $1 AND id = $2 RETURNING ",
+            account_columns!()
+        ))
+        .bind(self.tenant.uuid())
+        .bind(id.uuid())
+        .bind(&new.name)
+        .bind(&new.settings)
+        .bind(sealed)
+        .bind(new.rules.per_second)
+        .bind(new.rules.signature_mode())
+        .bind(new.rules.webhook_base.as_deref())
+        .bind(i32::from(new.rules.repeat_window_s))
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(DbError::from)?;
+        tx.commit().await.map_err(DbError::from)?;
+        Ok(account(&row)?)
     }
 
     /// The tenant's provider accounts, without secrets, by name.
@@ -310,8 +398,8 @@ impl TenantDb<'_> {
     pub async fn create_number(&self, new: NewNumber<'_>) -> Result<NumberRow, DbError> {
         let mut tx = self.begin().await?;
         let row = sqlx::query(concat!(
-            "INSERT INTO number (id, tenant_id, account_id, skillset_id, address, per_second)
-             VALUES ($1, $2, $3, $4, $5, $6) RETURNING ",
+            "INSERT INTO number (id, tenant_id, account_id, skillset_id, address, per_second, kind, second_account_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING ",
             number_columns!()
         ))
         .bind(new.id.uuid())
@@ -320,10 +408,51 @@ impl TenantDb<'_> {
         .bind(new.skillset.uuid())
         .bind(new.address.as_str())
         .bind(new.per_second)
+        .bind(new.kind.as_str())
+        .bind(new.second_account.map(Id::uuid))
         .fetch_one(&mut *tx)
         .await?;
         tx.commit().await?;
         number(&row)
+    }
+
+    /// Changes a number to what `change` makes of it; nobody else changes it meanwhile. `Conflict` as when one is made.
+    pub async fn change_number<E: From<DbError>>(
+        &self,
+        id: NumberId,
+        change: impl FnOnce(&NumberRow) -> Result<NumberChange, E>,
+    ) -> Result<NumberRow, E> {
+        let mut tx = self.begin().await?;
+        // A dispatcher that reserves the number's next moment holds this lock for a moment only.
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            number_columns!(),
+            " FROM number WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+        ))
+        .bind(self.tenant.uuid())
+        .bind(id.uuid())
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(DbError::from)?
+        .ok_or(DbError::NotFound("number"))?;
+        let new = change(&number(&row)?)?;
+        let row = sqlx::query(concat!(
+            "UPDATE number SET account_id = $3, second_account_id = $4, skillset_id = $5, kind = $6, per_second = $7
+             WHERE tenant_id = $1 AND id = $2 RETURNING ",
+            number_columns!()
+        ))
+        .bind(self.tenant.uuid())
+        .bind(id.uuid())
+        .bind(new.account.uuid())
+        .bind(new.second_account.map(Id::uuid))
+        .bind(new.skillset.uuid())
+        .bind(new.kind.as_str())
+        .bind(new.per_second)
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(DbError::from)?;
+        tx.commit().await.map_err(DbError::from)?;
+        Ok(number(&row)?)
     }
 
     /// The tenant's numbers, by address.

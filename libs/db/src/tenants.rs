@@ -1,7 +1,16 @@
-use crate::{DbError, Operator, TenantDb};
+use crate::{DbError, Operator, TenantDb, storable::storable};
 use ccm_model::{Id, TenantId};
 use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
+
+/// Somebody's word about whether a tenant's texts are carried.
+#[derive(Debug, Clone, Copy)]
+pub struct StateChange<'a> {
+    pub active: bool,
+    pub reason: &'a str,
+    pub by: &'a str,
+    pub at: OffsetDateTime,
+}
 
 /// A tenant.
 #[derive(Debug, Clone)]
@@ -12,12 +21,16 @@ pub struct TenantRow {
     pub name: String,
     /// `active` or `suspended`.
     pub state: String,
+    /// Why, since when, and who said so; `None` while nobody has said anything.
+    pub state_reason: Option<String>,
+    pub state_since: Option<OffsetDateTime>,
+    pub state_by: Option<String>,
     pub created_at: OffsetDateTime,
 }
 
 macro_rules! columns {
     () => {
-        "id, slug, name, state, created_at"
+        "id, slug, name, state, state_reason, state_since, state_by, created_at"
     };
 }
 
@@ -27,6 +40,9 @@ fn tenant(row: &PgRow) -> Result<TenantRow, sqlx::Error> {
         slug: row.try_get("slug")?,
         name: row.try_get("name")?,
         state: row.try_get("state")?,
+        state_reason: row.try_get("state_reason")?,
+        state_since: row.try_get("state_since")?,
+        state_by: row.try_get("state_by")?,
         created_at: row.try_get("created_at")?,
     })
 }
@@ -43,6 +59,34 @@ impl Operator<'_> {
         .bind(name)
         .fetch_one(self.pool())
         .await?;
+        Ok(tenant(&row)?)
+    }
+
+    /// Makes a tenant active or suspended. A suspended one loses its owner at once: whoever holds its chats can write nothing
+    /// more, and nobody takes them until it is active again.
+    pub async fn set_tenant_state(&self, id: TenantId, to: StateChange<'_>) -> Result<TenantRow, DbError> {
+        let mut tx = self.pool().begin().await?;
+        let row = sqlx::query(concat!(
+            "UPDATE tenant SET state = $2, state_reason = $3, state_by = left($4, 300),
+                    state_since = CASE WHEN state = $2 THEN coalesce(state_since, created_at) ELSE $5 END
+             WHERE id = $1 RETURNING ",
+            columns!()
+        ))
+        .bind(id.uuid())
+        .bind(if to.active { "active" } else { "suspended" })
+        .bind(storable(to.reason))
+        .bind(storable(to.by))
+        .bind(to.at)
+        .fetch_optional(&mut *tx)
+        .await?
+        .ok_or(DbError::NotFound("tenant"))?;
+        if !to.active {
+            sqlx::query("UPDATE lease SET pod_id = NULL WHERE tenant_id = $1")
+                .bind(id.uuid())
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
         Ok(tenant(&row)?)
     }
 

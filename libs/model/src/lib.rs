@@ -23,6 +23,7 @@ pub use ids::{
 };
 pub use sms_settings::SmsSettings;
 pub use state::{
-    ChatState, ConversationState, Direction, MessageState, Origin, ProviderKind, Report, UnknownState,
+    ChatState, ConversationState, Direction, MessageState, NumberKind, Origin, ProviderKind, Report,
+    UnknownState,
 };
 pub use trace::TraceParent;

@@ -119,12 +119,31 @@ states! {
         Closed = "closed",
     }
 
+    /// What a number of ours is to its carrier, which decides how fast it may send.
+    NumberKind {
+        /// An ordinary number, mobile or fixed.
+        LongCode = "long_code",
+        TollFree = "toll_free",
+        ShortCode = "short_code",
+    }
+
     /// The dialect of a provider account.
     ProviderKind {
         /// Twilio's Programmable Messaging.
         Twilio = "twilio",
         /// CCM's generic JSON over HTTP.
         Http = "http",
+    }
+}
+
+impl NumberKind {
+    /// Segments a second that its carriers usually take.
+    pub fn usual_rate(self) -> f32 {
+        match self {
+            Self::LongCode => 1.0,
+            Self::TollFree => 3.0,
+            Self::ShortCode => 100.0,
+        }
     }
 }
 

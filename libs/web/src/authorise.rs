@@ -34,6 +34,8 @@ pub mod may {
         ListTenants,
         /// [`Permission::CreateTenants`]
         CreateTenants,
+        /// [`Permission::SuspendTenants`]
+        SuspendTenants,
         /// [`Permission::ReadSettings`]
         ReadSettings,
         /// [`Permission::WriteSettings`]

@@ -1,21 +1,29 @@
 //! A tenant's accounts with SMS providers.
 
+#![allow(
+    unused_qualifications,
+    reason = "utoipa's macro qualifies the types of paths and queries"
+)]
+
 use crate::{
     Deps,
     answer::{Always, Failure, InTenant, List, Made, Making, Taking},
-    path::TenantPath,
+    patch::{self, given},
+    path::{AccountPath, TenantPath},
     provider::{self, AccountSecret, AccountSettings},
-    schema, valid,
+    schema,
+    valid::{self, Refused},
 };
 use axum::extract::State;
-use ccm_db::{AccountRow, DbError, TenantDb};
+use ccm_db::{AccountChange, AccountEventRow, AccountRow, DbError, TenantDb};
 use ccm_model::{AccountId, ProviderKind};
-use ccm_web::{Json, TenantScope, may};
-use secrecy::ExposeSecret;
+use ccm_web::{Json, Page, PageQuery, Path, Query, TenantScope, may};
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// An account to be used. Deliberately without `Debug`: it holds the secret as it came.
 #[derive(Deserialize, ToSchema)]
@@ -24,7 +32,8 @@ use utoipa::ToSchema;
     "name": "Twilio main",
     "kind": "twilio",
     "settings": {"account_sid": "AC0123456789abcdef0123456789abcdef"},
-    "secret": {"auth_token": "0123456789abcdef0123456789abcdef"}
+    "secret": {"auth_token": "0123456789abcdef0123456789abcdef"},
+    "rules": {"segments_per_second": 80}
 }))]
 pub struct NewAccount {
     /// For people, unique in the tenant.
@@ -36,6 +45,78 @@ pub struct NewAccount {
     settings: Value,
     #[schema(value_type = AccountSecret)]
     secret: Value,
+    #[serde(default)]
+    #[schema(required = false)]
+    rules: AccountRules,
+}
+
+/// What is to change of an account; what is left out stays. Deliberately without `Debug`: it holds the secret as it came.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "settings": {"messaging_service_sid": null},
+    "secret": {
+        "auth_token": "fedcba9876543210fedcba9876543210",
+        "previous_auth_token": "0123456789abcdef0123456789abcdef"
+    },
+    "rules": {"signature_check": "report"}
+}))]
+pub struct AccountPatch {
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = String, min_length = 1, max_length = 100, required = false)]
+    name: Option<String>,
+    /// Merged: a member that is `null` is taken away.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Object, required = false)]
+    settings: Option<Value>,
+    /// Replaces the secret as a whole, since nobody can read the one that is there.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = AccountSecret, required = false)]
+    secret: Option<Value>,
+    /// Merged: a member that is `null` takes its default.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = AccountRules, required = false)]
+    rules: Option<Value>,
+}
+
+/// How an account may be used. What is left out takes its default.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccountRules {
+    /// Segments a second over all of its numbers, as the provider allows. `null`: what its numbers allow.
+    #[schema(default = json!(null), minimum = 0.1, maximum = 10000)]
+    segments_per_second: Option<f32>,
+    #[schema(schema_with = signature_check)]
+    signature_check: SignatureCheck,
+    /// Scheme, host and port under which this account's provider was told its webhook, without anything behind them, such as
+    /// `https://sms.example.com`: what it signs begins so. Never guessed from a request's headers, which anybody can
+    /// write: when ingest moves behind another name, say so here until the provider's console has the new one. `null`: as
+    /// the platform is configured.
+    #[schema(default = json!(null), max_length = 300, example = "https://sms.example.com")]
+    webhook_base: Option<String>,
+    /// Seconds within which the same words of the same phone to the same number count as one text. For providers that post a
+    /// text again under a new id. It also swallows what a customer really wrote twice. 0: never.
+    #[schema(default = 0, minimum = 0, maximum = 3600)]
+    repeat_window_s: u16,
+}
+
+/// What happens to a webhook whose signature does not fit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum SignatureCheck {
+    #[default]
+    Enforce,
+    Report,
+}
+
+fn signature_check() -> utoipa::openapi::schema::Object {
+    utoipa::openapi::ObjectBuilder::from(schema::one_of(
+        "What happens to a webhook whose signature does not fit: it is refused with 403 (`enforce`), or taken and counted in \
+         `signature_mismatches` (`report`: anybody who knows the address can then write texts; for the days of a move only).",
+        ["enforce", "report"].into_iter(),
+    ))
+    .default(Some("enforce".into()))
+    .build()
 }
 
 /// An account with an SMS provider. Its secret is never shown.
@@ -49,24 +130,134 @@ pub struct Account {
     kind: ProviderKind,
     #[schema(value_type = AccountSettings)]
     settings: Value,
+    rules: AccountRules,
     /// What the provider is to call when a text arrives. Set it there, exactly as it stands: Twilio signs it.
     #[schema(example = "https://sms.example.com/v1/sms/twilio/019331f0-7a00-7000-8000-000000000003")]
     webhook_url: String,
+    /// Webhooks whose signature did not fit and that were taken all the same (`signature_check` was `report`).
+    #[schema(minimum = 0)]
+    signature_mismatches: i64,
+    /// When the last of them came; `null`: none did.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    signature_mismatch_at: Option<OffsetDateTime>,
     #[serde(with = "time::serde::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     created_at: OffsetDateTime,
 }
 
+/// Something that happened to an account.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AccountEvent {
+    id: Uuid,
+    /// `failing`: the provider fails again and again, and numbers with a second account send through that one; `recovered`.
+    #[schema(example = "failing")]
+    kind: String,
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    at: OffsetDateTime,
+    /// The provider's code and what to do. Never a number, never a text.
+    #[schema(value_type = Object)]
+    detail: Value,
+}
+
+impl From<AccountEventRow> for AccountEvent {
+    fn from(row: AccountEventRow) -> Self {
+        Self {
+            id: row.id,
+            kind: row.kind,
+            at: row.at,
+            detail: row.detail,
+        }
+    }
+}
+
+impl From<ccm_db::AccountRules> for AccountRules {
+    fn from(rules: ccm_db::AccountRules) -> Self {
+        Self {
+            segments_per_second: rules.per_second,
+            signature_check: match rules.report_signatures {
+                true => SignatureCheck::Report,
+                false => SignatureCheck::Enforce,
+            },
+            webhook_base: rules.webhook_base,
+            repeat_window_s: rules.repeat_window_s,
+        }
+    }
+}
+
+impl AccountRules {
+    fn check(self) -> Result<ccm_db::AccountRules, Refused> {
+        if self
+            .segments_per_second
+            .is_some_and(|r| !(0.1..=10_000.0).contains(&r))
+        {
+            return Err(Refused::new(
+                "rules.segments_per_second",
+                "is not a rate from 0.1 to 10000 segments a second",
+                "give what the provider allows the account, or null",
+            ));
+        }
+        if let Some(base) = &self.webhook_base {
+            valid::origin("rules.webhook_base", base)?;
+        }
+        if self.repeat_window_s > 3600 {
+            return Err(Refused::new(
+                "rules.repeat_window_s",
+                "is not from 0 to 3600 seconds",
+                "leave it out unless the provider posts texts again under new ids",
+            ));
+        }
+        Ok(ccm_db::AccountRules {
+            per_second: self.segments_per_second,
+            report_signatures: self.signature_check == SignatureCheck::Report,
+            webhook_base: self.webhook_base,
+            repeat_window_s: self.repeat_window_s,
+        })
+    }
+}
+
 impl Account {
     fn read(row: AccountRow, webhook_base: &str) -> Self {
+        let base = row.rules.webhook_base.as_deref().unwrap_or(webhook_base);
         Self {
-            webhook_url: format!("{webhook_base}/v1/sms/{}/{}", row.kind, row.id),
+            webhook_url: format!("{base}/v1/sms/{}/{}", row.kind, row.id),
             id: row.id,
             name: row.name,
             kind: row.kind,
             settings: row.settings,
+            rules: row.rules.into(),
+            signature_mismatches: row.signature_mismatches,
+            signature_mismatch_at: row.signature_mismatch_at,
             created_at: row.created_at,
         }
+    }
+}
+
+impl AccountPatch {
+    /// What the account becomes. The same checks as when one is made.
+    fn apply(self, was: &AccountRow) -> Result<AccountChange, Refused> {
+        let name = self.name.unwrap_or_else(|| was.name.clone());
+        valid::name("name", &name, 100)?;
+        let settings = match self.settings {
+            Some(patch) => provider::settings(was.kind, patch::merge(was.settings.clone(), patch))?,
+            None => was.settings.clone(),
+        };
+        let secret = self.secret.map(|secret| provider::secret(was.kind, secret));
+        let rules = match self.rules {
+            Some(patch) => {
+                let rules = json!(AccountRules::from(was.rules.clone()));
+                patch::read::<AccountRules>("rules", patch::merge(rules, patch))?.check()?
+            }
+            None => was.rules.clone(),
+        };
+        let sealed = |secret: SecretString| secret.expose_secret().as_bytes().to_vec().into();
+        Ok(AccountChange {
+            name,
+            settings,
+            secret: secret.transpose()?.map(sealed),
+            rules,
+        })
     }
 }
 
@@ -83,14 +274,17 @@ pub async fn create_account(
     Json(new): Json<NewAccount>,
 ) -> Result<Made<Account>, Failure> {
     valid::name("name", &new.name, 100)?;
-    let checked = provider::check(new.kind, new.settings, new.secret)?;
+    let settings = provider::settings(new.kind, new.settings)?;
+    let secret = provider::secret(new.kind, new.secret)?;
+    let rules = new.rules.check()?;
     let db = deps.tenant(&scope).await?;
     let row = ccm_db::NewAccount {
         id: deps.ids.next(),
         name: &new.name,
         kind: new.kind,
-        settings: &checked.settings,
-        secret: checked.secret.expose_secret().as_bytes(),
+        settings: &settings,
+        secret: secret.expose_secret().as_bytes(),
+        rules: &rules,
     };
     let row = match db.create_account(row).await {
         Err(DbError::Conflict { .. }) => return Err(name_taken(&db, &new.name).await?),
@@ -111,6 +305,60 @@ async fn name_taken(db: &TenantDb<'_>, name: &str) -> Result<Failure, DbError> {
         "name",
         taken.map(|account| account.id),
     ))
+}
+
+/// Change a provider account
+///
+/// A merge patch (RFC 7396) of its name, settings and rules; a secret replaces the one that is there as a whole. The same
+/// checks as when one is made. Its kind cannot change. For the roles platform-admin and engineer; tenant-admin in their own
+/// tenant.
+#[utoipa::path(patch, path = "/v1/tenants/{tenant}/accounts/{account}", tag = "accounts",
+    params(AccountPath),
+    responses((status = 200, description = "Changed.", body = Account), Always, InTenant, Making, Taking))]
+pub async fn patch_account(
+    State(deps): State<Deps>,
+    scope: TenantScope<may::WriteSettings>,
+    Path(path): Path<AccountPath>,
+    Json(patch): Json<AccountPatch>,
+) -> Result<Json<Account>, Failure> {
+    let db = deps.tenant(&scope).await?;
+    let name = patch.name.clone().unwrap_or_default();
+    let changed = db
+        .change_account(path.account, |was| patch.apply(was).map_err(Failure::from))
+        .await;
+    let row = match changed {
+        Err(Failure::Db(DbError::Conflict { .. })) => return Err(name_taken(&db, &name).await?),
+        changed => changed?,
+    };
+    deps.changed(scope.tenant, "account", row.id, &scope.claims.sub);
+    Ok(Json(Account::read(row, &deps.webhook_base)))
+}
+
+/// List what happened to a provider account, the newest first
+///
+/// For the roles platform-admin, engineer and support; tenant-admin and tenant-viewer in their own tenant.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/accounts/{account}/events", tag = "accounts",
+    params(AccountPath, PageQuery),
+    responses((status = 200, description = "One page.", body = Page<AccountEvent>), Always, InTenant))]
+pub async fn list_account_events(
+    State(deps): State<Deps>,
+    scope: TenantScope<may::ReadSettings>,
+    Path(path): Path<AccountPath>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<AccountEvent>>, Failure> {
+    let (limit, before) = (page.limit()?, page.position()?);
+    let db = deps.tenant(&scope).await?;
+    if db
+        .accounts()
+        .await?
+        .iter()
+        .all(|account| account.id != path.account)
+    {
+        return Err(DbError::NotFound("provider account").into());
+    }
+    let rows = db.account_events(path.account, before, limit as i64 + 1).await?;
+    let items = rows.into_iter().map(AccountEvent::from).collect();
+    Ok(Json(Page::cut(items, limit, |event: &AccountEvent| event.id)))
 }
 
 /// List the provider accounts, by name

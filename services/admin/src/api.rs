@@ -1,6 +1,6 @@
 use crate::{
-    Deps, accounts, auth_keys, chat_settings, conversations, link_watch, links, maintenance, numbers,
-    skillsets, tenants,
+    Deps, accounts, auth_keys, chat_settings, consent, conversations, dead_letters, link_watch, links,
+    maintenance, number_check, numbers, skillsets, sms_settings, tenants, text_check,
 };
 use axum::{
     Router,
@@ -39,12 +39,16 @@ const TIMEOUT: Duration = Duration::from_secs(30);
     tags(
         (name = "tenants", description = "Customers of the platform: one contact center each."),
         (name = "chat-settings", description = "How a tenant's chats behave."),
+        (name = "sms-settings", description = "How a tenant's texts are treated."),
         (name = "links", description = "A tenant's AACC, reached over EWC: how, how it does, and when it is meant to be away."),
         (name = "skillsets", description = "Skillsets of a tenant's AACC."),
         (name = "accounts", description = "A tenant's accounts with SMS providers."),
         (name = "numbers", description = "What customers text, and which skillset answers."),
         (name = "auth-keys", description = "Keys for the screen-pop page."),
         (name = "conversations", description = "What was texted, both ways."),
+        (name = "dead-letters", description = "Texts that did not get through: seen, mended, replayed, discarded."),
+        (name = "consent", description = "Who wants no texts, and what proves it."),
+        (name = "checks", description = "What a number is and what a text costs; nothing is sent or stored."),
     )
 )]
 struct Document;
@@ -70,9 +74,14 @@ fn routes() -> OpenApiRouter<Deps> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(tenants::create_tenant, tenants::list_tenants))
         .routes(routes!(tenants::get_tenant))
+        .routes(routes!(tenants::put_tenant_state))
         .routes(routes!(
             chat_settings::get_chat_settings,
             chat_settings::put_chat_settings
+        ))
+        .routes(routes!(
+            sms_settings::get_sms_settings,
+            sms_settings::put_sms_settings
         ))
         .routes(routes!(links::create_link, links::list_links))
         .routes(routes!(links::replace_link))
@@ -85,11 +94,27 @@ fn routes() -> OpenApiRouter<Deps> {
         .routes(routes!(maintenance::delete_maintenance_window))
         .routes(routes!(skillsets::create_skillset, skillsets::list_skillsets))
         .routes(routes!(accounts::create_account, accounts::list_accounts))
+        .routes(routes!(accounts::patch_account))
+        .routes(routes!(accounts::list_account_events))
         .routes(routes!(numbers::create_number, numbers::list_numbers))
+        .routes(routes!(numbers::patch_number))
         .routes(routes!(auth_keys::create_auth_key, auth_keys::list_auth_keys))
         .routes(routes!(conversations::list_conversations))
         .routes(routes!(conversations::get_conversation))
         .routes(routes!(conversations::list_messages))
+        .routes(routes!(dead_letters::list_dead_letters))
+        .routes(routes!(dead_letters::replay_dead_letters))
+        .routes(routes!(dead_letters::get_dead_letter))
+        .routes(routes!(dead_letters::replay_dead_letter))
+        .routes(routes!(dead_letters::discard_dead_letter))
+        .routes(routes!(
+            consent::list_opt_outs,
+            consent::put_opt_out,
+            consent::delete_opt_out
+        ))
+        .routes(routes!(consent::list_consent_events))
+        .routes(routes!(number_check::check_number))
+        .routes(routes!(text_check::check_text))
 }
 
 /// The API's document, as `/openapi.json` serves it.

@@ -5,65 +5,14 @@ use crate::{
     answer::{Always, Failure, InTenant, Taking},
     chat_document::ChatSettings as Shape,
     path::TenantPath,
+    tagged::{Tagged, precondition, tagged},
     valid::Refused,
 };
-use axum::{
-    extract::State,
-    http::{HeaderMap, HeaderName, header},
-};
-use ccm_db::TenantDb;
-use ccm_model::{ChatSettings, settings::SettingRefused};
-use ccm_web::{Document, Json, Problem, TenantScope, may};
-use time::OffsetDateTime;
+use axum::{extract::State, http::HeaderMap};
+use ccm_model::ChatSettings;
+use ccm_web::{Document, Problem, TenantScope, may};
 
-/// The document with its ETag.
-type Tagged = ([(HeaderName, String); 1], Json<ChatSettings>);
-
-fn tagged(settings: ChatSettings, changed: Option<OffsetDateTime>) -> Tagged {
-    ([(header::ETAG, tag(changed))], Json(settings))
-}
-
-/// Postgres keeps microseconds; settings that were never set have a tag too.
-fn tag(changed: Option<OffsetDateTime>) -> String {
-    match changed {
-        Some(at) => format!("\"{}\"", at.unix_timestamp_nanos() / 1000),
-        None => "\"none\"".to_owned(),
-    }
-}
-
-impl From<SettingRefused> for Refused {
-    fn from(refused: SettingRefused) -> Self {
-        Self::new(refused.field, refused.problem, refused.remedy)
-    }
-}
-
-/// Of which moment the settings must still be, if the caller has said so (RFC 9110, 13.1.1).
-async fn precondition(
-    db: &TenantDb<'_>,
-    headers: &HeaderMap,
-) -> Result<Option<Option<OffsetDateTime>>, Failure> {
-    let mut asked = headers.get_all(header::IF_MATCH).iter().peekable();
-    if asked.peek().is_none() {
-        return Ok(None);
-    }
-    let asked: Vec<&str> = asked
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|list| list.split(',').map(str::trim))
-        .collect();
-    // There always are settings.
-    if asked.contains(&"*") {
-        return Ok(None);
-    }
-    let (_, changed) = db.chat_settings().await?;
-    match asked.contains(&tag(changed).as_str()) {
-        true => Ok(Some(changed)),
-        false => Err(CHANGED),
-    }
-}
-
-const CHANGED: Failure = Failure::Changed {
-    what: "chat settings",
-};
+const WHAT: &str = "chat settings";
 
 /// Read how chats behave
 ///
@@ -76,7 +25,7 @@ const CHANGED: Failure = Failure::Changed {
 pub async fn get_chat_settings(
     State(deps): State<Deps>,
     scope: TenantScope<may::ReadSettings>,
-) -> Result<Tagged, Failure> {
+) -> Result<Tagged<ChatSettings>, Failure> {
     let (settings, changed) = deps.tenant(&scope).await?.chat_settings().await?;
     Ok(tagged(settings, changed))
 }
@@ -98,11 +47,13 @@ pub async fn put_chat_settings(
     scope: TenantScope<may::WriteSettings>,
     headers: HeaderMap,
     Document(new): Document<ChatSettings>,
-) -> Result<Tagged, Failure> {
+) -> Result<Tagged<ChatSettings>, Failure> {
     new.check().map_err(Refused::from)?;
     let db = deps.tenant(&scope).await?;
-    let unless = precondition(&db, &headers).await?;
-    let changed = db.put_chat_settings(&new, unless).await?.ok_or(CHANGED)?;
-    deps.changed(scope.tenant, "chat settings", scope.tenant, &scope.claims.sub);
+    let stored = async { Ok(db.chat_settings().await?.1) };
+    let unless = precondition(&headers, WHAT, stored).await?;
+    let changed = db.put_chat_settings(&new, unless).await?;
+    let changed = changed.ok_or(Failure::Changed { what: WHAT })?;
+    deps.changed(scope.tenant, WHAT, scope.tenant, &scope.claims.sub);
     Ok(tagged(new, Some(changed)))
 }

@@ -9,6 +9,7 @@ use crate::{
     Deps,
     answer::{Always, Failure, InTenant},
     path::{ConversationPath, TenantPath},
+    query::{address, limit},
     schema,
 };
 use axum::extract::State;
@@ -18,7 +19,7 @@ use ccm_model::{
     Address, Body, ChatId, ConversationId, ConversationState, Direction, MessageId, MessageState, NumberId,
     Origin,
 };
-use ccm_web::{Cursor, Json, Page, Path, Problem, Query, TenantScope, may};
+use ccm_web::{Cursor, Json, Page, Path, Query, TenantScope, may};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
@@ -164,7 +165,7 @@ impl Message {
     }
 }
 
-fn may_read_texts<P>(scope: &TenantScope<P>) -> bool {
+pub(crate) fn may_read_texts<P>(scope: &TenantScope<P>) -> bool {
     scope
         .claims
         .permit_on(Permission::ReadTexts, scope.tenant)
@@ -186,22 +187,6 @@ pub struct ConversationsQuery {
     cursor: Option<Cursor>,
 }
 
-impl ConversationsQuery {
-    fn customer(&self) -> Result<Option<Address>, Problem> {
-        let Some(raw) = &self.customer else {
-            return Ok(None);
-        };
-        // In a query `+` stands for a space.
-        let raw = raw
-            .strip_prefix(' ')
-            .map_or_else(|| raw.clone(), |rest| format!("+{rest}"));
-        Address::parse(&raw).map(Some).map_err(|error| {
-            Problem::invalid_field("customer", format!("customer {error}"))
-                .remedy("write it like customer=%2B353861234567")
-        })
-    }
-}
-
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -212,14 +197,6 @@ pub struct MessagesQuery {
     /// How many at most.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<usize>,
-}
-
-fn limit(asked: Option<usize>) -> Result<usize, Problem> {
-    match asked.unwrap_or(50) {
-        limit @ 1..=200 => Ok(limit),
-        _ => Err(Problem::invalid_field("limit", "limit is not between 1 and 200")
-            .remedy("ask for 1 to 200 items")),
-    }
 }
 
 /// List conversations, the newest first
@@ -234,7 +211,8 @@ pub async fn list_conversations(
     scope: TenantScope<may::ReadSettings>,
     Query(query): Query<ConversationsQuery>,
 ) -> Result<Json<Page<Conversation>>, Failure> {
-    let (customer, limit) = (query.customer()?, limit(query.limit)?);
+    let customer = query.customer.as_deref().map(|raw| address("customer", raw));
+    let (customer, limit) = (customer.transpose()?, limit(query.limit)?);
     let before = query.cursor.as_ref().map(Cursor::position).transpose()?;
     let db = deps.tenant(&scope).await?;
     let rows = db
@@ -289,37 +267,4 @@ pub async fn list_messages(
     let readable = may_read_texts(&scope);
     let items = rows.into_iter().map(|row| Message::read(row, readable)).collect();
     Ok(Json(Messages { items, next_after }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn customer(raw: &str) -> Result<Option<String>, u16> {
-        let query = ConversationsQuery {
-            customer: Some(raw.to_owned()),
-            limit: None,
-            cursor: None,
-        };
-        let address = query.customer().map_err(|problem| problem.status().as_u16())?;
-        Ok(address.map(String::from))
-    }
-
-    #[test]
-    fn a_plus_that_the_query_made_a_space_is_a_plus() {
-        for raw in ["+353861234567", " 353861234567", "+353 86 123-4567"] {
-            assert_eq!(customer(raw), Ok(Some("+353861234567".to_owned())), "{raw}");
-        }
-        assert_eq!(customer("72345"), Ok(Some("72345".to_owned())));
-        for raw in ["", "353861234567", "+1"] {
-            assert_eq!(customer(raw), Err(400), "{raw}");
-        }
-    }
-
-    #[test]
-    fn pages_have_1_to_200_items() {
-        assert_eq!(limit(None).unwrap(), 50);
-        assert_eq!((limit(Some(1)).unwrap(), limit(Some(200)).unwrap()), (1, 200));
-        assert!(limit(Some(0)).is_err() && limit(Some(201)).is_err());
-    }
 }

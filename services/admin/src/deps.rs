@@ -50,6 +50,21 @@ impl Deps {
         );
     }
 
+    /// Leaves a line for the audit about what is no setting: nobody has to hear of it.
+    pub(crate) fn dealt_with(
+        &self,
+        tenant: TenantId,
+        what: &'static str,
+        id: impl fmt::Display,
+        how: &'static str,
+        by: &str,
+    ) {
+        tracing::info!(
+            tenant.id = %tenant, changed.kind = what, changed.id = %id, changed.how = how, actor = by,
+            "dealt with through the admin API"
+        );
+    }
+
     /// As [`Deps::made`], for what was removed.
     pub(crate) fn removed(&self, tenant: TenantId, what: &'static str, id: impl fmt::Display, by: &str) {
         self.bus.publish(Wake::TenantChanged { tenant });

@@ -1,4 +1,4 @@
-use ccm_model::{ConversationId, LinkId, TenantId};
+use ccm_model::{AccountId, ConversationId, LinkId, NumberId, TenantId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -52,4 +52,42 @@ pub struct WindowPath {
     pub link: LinkId,
     /// The window's id.
     pub window: Uuid,
+}
+
+/// A provider account's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct AccountPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The account's id.
+    #[param(value_type = Uuid)]
+    pub account: AccountId,
+}
+
+/// A number's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct NumberPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The number's id.
+    #[param(value_type = Uuid)]
+    pub number: NumberId,
+}
+
+/// A dead letter's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct DeadLetterPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The dead letter's id.
+    pub letter: Uuid,
 }

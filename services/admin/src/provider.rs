@@ -114,23 +114,23 @@ pub enum AccountSecret {
     Http(HttpSecret),
 }
 
-/// Settings and secret, checked, as they are stored. `Debug` shows nothing of the secret.
-#[derive(Debug)]
-pub struct Checked {
-    pub settings: Value,
-    /// JSON.
-    pub secret: SecretString,
-}
-
-/// Checks what an account of this kind needs.
-pub fn check(kind: ProviderKind, settings: Value, secret: Value) -> Result<Checked, Refused> {
+/// Checks an account's settings; returns them as they are stored.
+pub fn settings(kind: ProviderKind, settings: Value) -> Result<Value, Refused> {
     match kind {
-        ProviderKind::Twilio => twilio(&object("settings", settings)?, &object("secret", secret)?),
-        ProviderKind::Http => http(&object("settings", settings)?, &object("secret", secret)?),
+        ProviderKind::Twilio => twilio_settings(&object("settings", settings)?),
+        ProviderKind::Http => http_settings(&object("settings", settings)?),
     }
 }
 
-fn twilio(settings: &TwilioSettings, secret: &TwilioSecret) -> Result<Checked, Refused> {
+/// Checks an account's secret; returns it as it is sealed: JSON.
+pub fn secret(kind: ProviderKind, secret: Value) -> Result<SecretString, Refused> {
+    match kind {
+        ProviderKind::Twilio => twilio_secret(&object("secret", secret)?),
+        ProviderKind::Http => http_secret(&object("secret", secret)?),
+    }
+}
+
+fn twilio_settings(settings: &TwilioSettings) -> Result<Value, Refused> {
     sid("settings.account_sid", "AC", &settings.account_sid)?;
     if let Some(base) = &settings.api_base {
         valid::http_url("settings.api_base", base)?;
@@ -139,6 +139,10 @@ fn twilio(settings: &TwilioSettings, secret: &TwilioSecret) -> Result<Checked, R
         sid("settings.messaging_service_sid", "MG", service)?;
     }
     timeout(settings.timeout_ms)?;
+    Ok(json!(settings))
+}
+
+fn twilio_secret(secret: &TwilioSecret) -> Result<SecretString, Refused> {
     valid::secret("secret.auth_token", &secret.auth_token, 16)?;
     if let Some(token) = &secret.previous_auth_token {
         valid::secret("secret.previous_auth_token", token, 16)?;
@@ -162,15 +166,16 @@ fn twilio(settings: &TwilioSettings, secret: &TwilioSecret) -> Result<Checked, R
             ));
         }
     }
-    Ok(Checked {
-        settings: json!(settings),
-        secret: json!(secret).to_string().into(),
-    })
+    Ok(json!(secret).to_string().into())
 }
 
-fn http(settings: &HttpSettings, secret: &HttpSecret) -> Result<Checked, Refused> {
+fn http_settings(settings: &HttpSettings) -> Result<Value, Refused> {
     valid::http_url("settings.send_url", &settings.send_url)?;
     timeout(settings.timeout_ms)?;
+    Ok(json!(settings))
+}
+
+fn http_secret(secret: &HttpSecret) -> Result<SecretString, Refused> {
     valid::secret("secret.signing_secret", &secret.signing_secret, 16)?;
     if let Some(text) = &secret.previous_signing_secret {
         valid::secret("secret.previous_signing_secret", text, 16)?;
@@ -178,10 +183,7 @@ fn http(settings: &HttpSettings, secret: &HttpSecret) -> Result<Checked, Refused
     if let Some(token) = &secret.bearer_token {
         valid::secret("secret.bearer_token", token, 1)?;
     }
-    Ok(Checked {
-        settings: json!(settings),
-        secret: json!(secret).to_string().into(),
-    })
+    Ok(json!(secret).to_string().into())
 }
 
 /// Twilio's ids are part of addresses: nothing but letters and digits, else one account could address another's.
@@ -252,6 +254,11 @@ mod tests {
     use ProviderKind::{Http, Twilio};
 
     const TOKEN: &str = "0123456789abcdefTOKEN";
+
+    fn check(kind: ProviderKind, of: Value, sealed: Value) -> Result<(Value, SecretString), Refused> {
+        Ok((settings(kind, of)?, secret(kind, sealed)?))
+    }
+
     const AC: &str = "AC0123456789abcdef0123456789abcdef";
     const MG: &str = "MG0123456789abcdef0123456789abcdef";
     const SK: &str = "SK0123456789abcdef0123456789abcdef";
@@ -282,24 +289,24 @@ mod tests {
     #[test]
     fn what_is_taken_is_stored_as_it_came_and_read_by_the_adapters() {
         for (kind, settings, secret) in good() {
-            let checked = check(kind, settings.clone(), secret.clone()).unwrap();
-            assert_eq!(checked.settings, settings);
-            let stored = checked.secret.expose_secret();
-            assert_eq!(serde_json::from_str::<Value>(stored).unwrap(), secret);
-            ccm_sms::Account::parse(kind, &checked.settings, stored.as_bytes()).unwrap();
+            let (stored, sealed) = check(kind, settings.clone(), secret.clone()).unwrap();
+            assert_eq!(stored, settings);
+            let sealed = sealed.expose_secret();
+            assert_eq!(serde_json::from_str::<Value>(sealed).unwrap(), secret);
+            ccm_sms::Account::parse(kind, &stored, sealed.as_bytes()).unwrap();
         }
     }
 
     #[test]
     fn null_is_as_good_as_left_out() {
         let settings = json!({"account_sid": AC, "api_base": null, "timeout_ms": null});
-        let checked = check(
+        let (stored, _) = check(
             Twilio,
             settings,
             json!({"auth_token": TOKEN, "api_key_sid": null}),
         )
         .unwrap();
-        assert_eq!(checked.settings, json!({"account_sid": AC}));
+        assert_eq!(stored, json!({"account_sid": AC}));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Parts of the document that derive cannot make: the names of the model's states.
 
-use ccm_model::{ConversationState, Direction, MessageState, Origin, ProviderKind};
-use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+use ccm_model::{ConversationState, Direction, MessageState, NumberKind, Origin, ProviderKind};
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 /// One of these names.
 pub fn one_of(description: &str, names: impl Iterator<Item = &'static str>) -> Object {
@@ -22,10 +22,45 @@ macro_rules! states {
 
 states! {
     provider_kind = ProviderKind, "The dialect: `twilio`, or `http` for CCM's generic JSON (docs/providers.md).";
+    number_kind = NumberKind, "What the number is to its carrier.";
     conversation_state = ConversationState, "At most one conversation between two addresses is `open`.";
     direction = Direction, "`mo`: from the customer's phone. `mt`: to it.";
     origin = Origin, "Who wrote it; `system` is CCM itself, in the tenant's words.";
     message_state = MessageState,
         "Where it is on its way. `mo`: accepted, sending, delivered (AACC acknowledged it) or refused. `mt`: queued, \
          sending, sent (the provider took it), delivered, or failed, undeliverable, expired, unknown.";
+}
+
+/// A number's kind that can be left out.
+pub fn optional_number_kind() -> Object {
+    ObjectBuilder::from(number_kind())
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some(
+            "What the number is to its carrier. Left out or `null`: `short_code` for 3 to 8 digits, `toll_free` where its \
+             country's plan says so, else `long_code`.",
+        ))
+        .build()
+}
+
+pub fn dead_letter_kind() -> Object {
+    one_of(
+        "`mo`: no agent got it; `mt`: no phone did; `unrouted`: it came for a number that is none of the account's.",
+        ["mo", "mt", "unrouted"].into_iter(),
+    )
+}
+
+pub fn replay_failure() -> Object {
+    one_of(
+        "`resolved`: somebody has replayed or discarded it already; `no_number`: it is for an address that none of the \
+         tenant's numbers has; `opted_out`: the customer gets no texts from that address; `not_found`: there is none of \
+         this id; `gone`: what it is about is gone.",
+        ["resolved", "no_number", "opted_out", "not_found", "gone"].into_iter(),
+    )
+}
+
+pub fn tenant_state() -> Object {
+    one_of(
+        "`suspended`: texts are taken and stored, and nobody is answered.",
+        ["active", "suspended"].into_iter(),
+    )
 }

@@ -4,6 +4,7 @@ use crate::{
     Deps,
     answer::{Always, Failure, InTenant, Made, Making, Taking},
     path::TenantPath,
+    schema,
     valid::{self, Refused},
 };
 use axum::extract::State;
@@ -36,12 +37,40 @@ pub struct Tenant {
     slug: String,
     #[schema(example = "Acme Bank")]
     name: String,
-    /// `active` or `suspended`.
-    #[schema(example = "active")]
+    #[schema(schema_with = schema::tenant_state)]
     state: String,
+    /// Why, as it was said last; `null` while nobody has said anything.
+    #[schema(required, example = "contract begins on 1 March")]
+    state_reason: Option<String>,
+    /// Since when it is `active` or `suspended`; `null`: since it was made.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    state_since: Option<OffsetDateTime>,
+    /// Whose token said so.
+    #[schema(required, example = "mary")]
+    state_by: Option<String>,
     #[serde(with = "time::serde::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     created_at: OffsetDateTime,
+}
+
+/// What a tenant is to be.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"state": "suspended", "reason": "moves to another AACC, ticket 4711"}))]
+pub struct NewState {
+    #[schema(schema_with = schema::tenant_state)]
+    state: TenantState,
+    /// On one line; whoever may read the tenant reads it.
+    #[schema(min_length = 1, max_length = 500)]
+    reason: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum TenantState {
+    Active,
+    Suspended,
 }
 
 impl From<TenantRow> for Tenant {
@@ -51,6 +80,9 @@ impl From<TenantRow> for Tenant {
             slug: row.slug,
             name: row.name,
             state: row.state,
+            state_reason: row.state_reason,
+            state_since: row.state_since,
+            state_by: row.state_by,
             created_at: row.created_at,
         }
     }
@@ -128,6 +160,32 @@ pub async fn get_tenant(
     scope: TenantScope<may::ReadSettings>,
 ) -> Result<Json<Tenant>, Failure> {
     let row = deps.db.tenant(scope.tenant).tenant().await?;
+    Ok(Json(row.into()))
+}
+
+/// Suspend a tenant, or let it go on
+///
+/// While it is suspended, texts are taken and stored and words of opt-out are heeded, but nobody is answered and no agent gets
+/// anything; chats that are open stay open at AACC until that ends them. What was stored goes its way when it is active
+/// again. For the roles platform-admin and engineer.
+#[utoipa::path(put, path = "/v1/tenants/{tenant}/state", tag = "tenants",
+    params(TenantPath),
+    responses((status = 200, description = "The tenant.", body = Tenant), Always, InTenant, Taking))]
+pub async fn put_tenant_state(
+    State(deps): State<Deps>,
+    scope: TenantScope<may::SuspendTenants>,
+    Json(new): Json<NewState>,
+) -> Result<Json<Tenant>, Failure> {
+    valid::reason("reason", &new.reason, 500)?;
+    let by = &scope.claims.sub;
+    let to = ccm_db::StateChange {
+        active: new.state == TenantState::Active,
+        reason: &new.reason,
+        by,
+        at: deps.ids.clock().now(),
+    };
+    let row = deps.db.operator().set_tenant_state(scope.tenant, to).await?;
+    deps.changed(scope.tenant, "tenant state", &row.state, by);
     Ok(Json(row.into()))
 }
 

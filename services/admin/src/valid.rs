@@ -1,3 +1,4 @@
+use ccm_model::settings::SettingRefused;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -27,6 +28,12 @@ impl Refused {
             problem: problem.into(),
             remedy,
         }
+    }
+}
+
+impl From<SettingRefused> for Refused {
+    fn from(refused: SettingRefused) -> Self {
+        Self::new(refused.field, refused.problem, refused.remedy)
     }
 }
 
@@ -92,6 +99,34 @@ pub fn http_url(field: &'static str, raw: &str) -> Result<(), Refused> {
         ));
     }
     Ok(())
+}
+
+/// Where something is reached: scheme, host and port as [`http_url`] has them, without a path or a slash at the end.
+pub fn origin(field: &'static str, raw: &str) -> Result<(), Refused> {
+    http_url(field, raw)?;
+    let remedy = "write it like https://sms.example.com, without anything behind the host and port";
+    if raw.len() > 300 {
+        return Err(Refused::new(field, "is longer than 300 characters", remedy));
+    }
+    let url = Url::parse(raw).map_err(|e| Refused::new(field, format!("is not an address: {e}"), remedy))?;
+    if url.path() != "/" || raw.ends_with('/') {
+        return Err(Refused::new(field, "has a path, or a slash at its end", remedy));
+    }
+    Ok(())
+}
+
+/// Why somebody did something: 1 to `max` characters on one line, kept for later readers.
+pub fn reason(field: &'static str, text: &str, max: usize) -> Result<(), Refused> {
+    let problem = if text.trim().is_empty() {
+        "is empty".to_owned()
+    } else if text.chars().count() > max {
+        format!("is longer than {max} characters")
+    } else if text.chars().any(char::is_control) {
+        "holds a line end or another control character".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Refused::new(field, problem, "say on one line why it is done"))
 }
 
 /// A secret as it goes into a header or a signature: `min` to 500 visible ASCII characters.
@@ -160,6 +195,29 @@ mod tests {
             assert!(!refused.to_string().contains("HIDDEN"), "{bad}");
         }
         assert!(http_url("send_url", &format!("https://x/{}", "a".repeat(2000))).is_err());
+    }
+
+    #[test]
+    fn an_origin_has_no_path() {
+        for good in [
+            "https://sms.example.com",
+            "https://sms.example.com:8443",
+            "http://127.0.0.1:8081",
+        ] {
+            assert_eq!(origin("webhook_base", good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "sms.example.com",
+            "http://sms.example.com",
+            "https://sms.example.com/",
+            "https://sms.example.com/v1",
+            "https://sms.example.com?",
+            "https://u@sms.example.com",
+            &format!("https://{}", "a.".repeat(150)),
+        ] {
+            assert!(origin("webhook_base", bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -29,6 +29,7 @@ async fn route(db: &Db) -> Route {
         kind: ProviderKind::Http,
         settings: &serde_json::json!({}),
         secret: b"{}",
+        rules: &Default::default(),
     })
     .await
     .unwrap();
@@ -59,6 +60,8 @@ async fn route(db: &Db) -> Route {
         account,
         skillset,
         per_second: 1.0,
+        second_account: None,
+        kind: ccm_model::NumberKind::LongCode,
     };
     rows.create_number(number_row).await.unwrap();
     Route {

@@ -99,6 +99,7 @@ impl Rig {
             kind: ProviderKind::Http,
             settings: &serde_json::json!({}),
             secret: b"{}",
+            rules: &Default::default(),
         })
         .await
         .unwrap();
@@ -129,6 +130,8 @@ impl Rig {
             account: tenant.account,
             skillset: tenant.skillset,
             per_second,
+            second_account: None,
+            kind: ccm_model::NumberKind::LongCode,
         })
         .await
         .unwrap();

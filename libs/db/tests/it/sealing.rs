@@ -7,6 +7,13 @@ use std::sync::Arc;
 
 const SECRET: &[u8] = br#"{"token":"CANARY-SECRET"}"#;
 
+static RULES: ccm_db::AccountRules = ccm_db::AccountRules {
+    per_second: None,
+    report_signatures: false,
+    webhook_base: None,
+    repeat_window_s: 0,
+};
+
 fn account<'a>(id: ccm_model::AccountId, name: &'a str, settings: &'a serde_json::Value) -> NewAccount<'a> {
     NewAccount {
         id,
@@ -14,6 +21,7 @@ fn account<'a>(id: ccm_model::AccountId, name: &'a str, settings: &'a serde_json
         kind: ProviderKind::Twilio,
         settings,
         secret: SECRET,
+        rules: &RULES,
     }
 }
 

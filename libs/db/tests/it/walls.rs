@@ -288,6 +288,8 @@ async fn references_stay_inside_a_tenant() {
             account,
             skillset,
             per_second: 1.0,
+            second_account: None,
+            kind: ccm_model::NumberKind::LongCode,
         });
         assert!(matches!(
             number.await,

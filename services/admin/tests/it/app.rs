@@ -34,6 +34,7 @@ pub struct Answer {
     pub cache_control: String,
     pub etag: String,
     pub json: Value,
+    pub text: String,
 }
 
 impl Answer {
@@ -144,6 +145,7 @@ impl App {
             cache_control: header(header::CACHE_CONTROL),
             etag: header(header::ETAG),
             json: serde_json::from_str(&text).unwrap_or(Value::Null),
+            text,
         }
     }
 
@@ -182,6 +184,17 @@ impl App {
     pub async fn put(&self, path: &str, body: Value) -> Answer {
         self.send(Method::PUT, path, Some(&self.engineer()), Some(&body))
             .await
+    }
+
+    /// As an engineer.
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PATCH, path, Some(&self.engineer()), Some(&body))
+            .await
+    }
+
+    /// As an engineer, without a body.
+    pub async fn post_nothing(&self, path: &str) -> Answer {
+        self.send(Method::POST, path, Some(&self.engineer()), None).await
     }
 
     /// As an engineer.

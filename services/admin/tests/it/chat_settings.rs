@@ -1,13 +1,15 @@
 //! The document of a tenant's chats: read, replaced, refused, and described as it is.
 
-use crate::app::{Answer, App};
+use crate::{
+    app::{Answer, App},
+    settings_shape::{Shape, example_on_the_page},
+};
 use axum::{
     body::Body,
     http::{Request, header},
 };
 use ccm_model::{ChatSettings, TenantId};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 fn of(tenant: TenantId) -> String {
     format!("/v1/tenants/{tenant}/chat-settings")
@@ -168,213 +170,34 @@ async fn refusals_name_field_and_remedy() {
     );
 }
 
-/// The schema of a part, with references followed.
-fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
-    match schema["$ref"].as_str() {
-        Some(reference) => document.pointer(reference.strip_prefix('#').unwrap()).unwrap(),
-        None => schema,
-    }
-}
-
-/// Each field of the document that holds no others, by its dotted path.
-fn leaves<'a>(document: &'a Value, schema: &'a Value, path: &str, found: &mut BTreeMap<String, &'a Value>) {
-    for (name, part) in schema["properties"].as_object().unwrap() {
-        let path = if path.is_empty() {
-            name.clone()
-        } else {
-            format!("{path}.{name}")
-        };
-        let part = resolved(document, part);
-        if part["properties"].is_object() {
-            leaves(document, part, &path, found);
-        } else {
-            found.insert(path, part);
-        }
-    }
-}
-
-fn openapi() -> Value {
-    serde_json::to_value(ccm_admin::openapi()).unwrap()
-}
-
-fn fields(document: &Value) -> BTreeMap<String, &Value> {
-    let mut found = BTreeMap::new();
-    leaves(
-        document,
-        &document["components"]["schemas"]["ChatSettings"],
-        "",
-        &mut found,
-    );
-    found
-}
-
-fn values(at: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
-    match at.as_object() {
-        None => {
-            found.insert(path.to_owned(), at.clone());
-        }
-        Some(parts) => {
-            for (name, part) in parts {
-                let path = if path.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{path}.{name}")
-                };
-                values(part, &path, found);
-            }
-        }
-    }
-}
-
-/// The default document with one value changed, as the model takes it.
-fn taken(path: &str, value: Value) -> bool {
-    let mut document = defaults();
-    let pointer = format!("/{}", path.replace('.', "/"));
-    *document
-        .pointer_mut(&pointer)
-        .unwrap_or_else(|| panic!("{path} is there")) = value;
-    serde_json::from_value::<ChatSettings>(document).is_ok_and(|settings| settings.check().is_ok())
+fn shape() -> Shape {
+    Shape::of::<ChatSettings>("ChatSettings", |settings| settings.check().is_ok())
 }
 
 #[test]
 fn the_schema_has_the_fields_and_defaults_of_the_model() {
-    let document = openapi();
-    let mut model = BTreeMap::new();
-    values(&defaults(), "", &mut model);
-    let schema: BTreeMap<String, Value> = fields(&document)
-        .into_iter()
-        .map(|(path, schema)| (path, schema["default"].clone()))
-        .collect();
-    assert_eq!(schema, model);
-    for (path, schema) in fields(&document) {
-        assert!(schema.get("default").is_some(), "{path} has no default");
-        assert!(schema["description"].is_string(), "{path} has no description");
-        assert!(
-            schema["type"].is_string() || schema["type"].is_array(),
-            "{path}: {schema}"
-        );
-    }
+    let shape = shape();
+    shape.has_the_models_fields_and_defaults();
     for list in ["system_texts", "customer.fields"] {
-        let item = resolved(&document, &fields(&document)[list]["items"]);
-        let documented: Vec<_> = item["properties"].as_object().unwrap().keys().cloned().collect();
-        let modelled: Vec<_> = model[list][0].as_object().unwrap().keys().cloned().collect();
-        assert_eq!(documented, modelled, "{list}");
-    }
-    let whole = &document["components"]["schemas"]["ChatSettings"];
-    assert!(whole.get("required").is_none(), "everything can be left out");
-}
-
-/// What the schema says of a value, held against the model on both sides of each edge.
-fn holds(path: &str, schema: &Value) {
-    let (least, most) = (&schema["minimum"], &schema["maximum"]);
-    if let (Some(least), Some(most)) = (least.as_i64(), most.as_i64()) {
-        assert!(taken(path, json!(least)) && taken(path, json!(most)), "{path}");
-        assert!(
-            !taken(path, json!(least - 1)) && !taken(path, json!(most + 1)),
-            "{path}"
-        );
-    }
-    // A language tag has rules of its own.
-    if let (Some(most), false) = (schema["maxLength"].as_u64(), path == "language") {
-        let text = |length: u64| json!("x".repeat(length as usize));
-        assert!(taken(path, text(1)) && taken(path, text(most)), "{path}");
-        assert!(!taken(path, text(0)) && !taken(path, text(most + 1)), "{path}");
-    }
-    if let Some(most) = schema["maxItems"].as_u64() {
-        let items = |n: u64| Value::from(vec![schema["default"][0].clone(); n as usize]);
-        assert!(
-            taken(path, items(most)) && !taken(path, items(most + 1)),
-            "{path}"
-        );
-    }
-    if let Some(names) = schema["enum"].as_array() {
-        let mut document = defaults();
-        let pointer = format!("/{}", path.replace('.', "/"));
-        *document.pointer_mut(&pointer).unwrap() = json!("nothing");
-        let said = serde_json::from_value::<ChatSettings>(document)
-            .unwrap_err()
-            .to_string();
-        let (_, known) = said.split_once("expected one of ").expect(&said);
-        let documented: Vec<_> = names
-            .iter()
-            .map(|name| format!("`{}`", name.as_str().unwrap()))
-            .collect();
-        assert_eq!(known, documented.join(", "), "{path}");
+        shape.has_the_models_items(list);
     }
 }
 
 #[test]
 fn the_schema_has_the_ranges_of_the_model() {
-    let document = openapi();
-    let fields = fields(&document);
-    let numbers = fields.values().filter(|schema| schema["maximum"].is_number());
-    assert_eq!(numbers.count(), 15, "each number has a range");
-    for (path, schema) in &fields {
-        let is_number = schema["type"].to_string().contains("integer");
-        assert_eq!(is_number, schema["maximum"].is_number(), "{path}");
-        holds(path, schema);
-        if schema["items"].is_object() {
-            let item = resolved(&document, &schema["items"]);
-            for (name, part) in item["properties"].as_object().into_iter().flatten() {
-                holds(&format!("{path}.0.{name}"), part);
-            }
-        }
-    }
-}
-
-/// A cell of the table of docs/api.md.
-fn default_cell(schema: &Value) -> String {
-    match schema["default"].to_string() {
-        short if short.len() <= 30 => format!("`{short}`"),
-        _ => "see `GET`".to_owned(),
-    }
-}
-
-fn range_cell(schema: &Value) -> String {
-    let number = |name: &str| schema[name].as_u64();
-    if let (Some(least), Some(most)) = (number("minimum"), number("maximum")) {
-        format!("{least} to {most}")
-    } else if let (Some(least), Some(most)) = (number("minLength"), number("maxLength")) {
-        format!("{least} to {most} characters")
-    } else if let Some(most) = number("maxItems") {
-        format!("at most {most}")
-    } else if let Some(names) = schema["enum"].as_array() {
-        let names: Vec<_> = names
-            .iter()
-            .map(|name| format!("`{}`", name.as_str().unwrap()))
-            .collect();
-        names.join(", ")
-    } else {
-        match schema["type"].to_string() {
-            kind if kind.contains("object") => "words".to_owned(),
-            kind if kind.contains("array") => "a list".to_owned(),
-            _ => "`true`, `false`".to_owned(),
-        }
-    }
+    // A language tag has rules of its own.
+    shape().has_the_models_ranges(15, &["language"]);
 }
 
 #[test]
 fn the_page_has_every_setting() {
-    let page = include_str!("../../../../docs/api.md");
-    let document = openapi();
-    for (path, schema) in fields(&document) {
-        let line = format!(
-            "| `{path}` | {} | {} | ",
-            default_cell(schema),
-            range_cell(schema)
-        );
-        assert!(page.contains(&line), "docs/api.md has not: {line}");
-    }
+    shape().is_on_the_page();
 }
 
 /// What docs/api.md shows can be sent.
 #[tokio::test]
 async fn the_pages_example_can_be_sent() {
-    let page = include_str!("../../../../docs/api.md");
-    let (_, section) = page.split_once("## How chats behave").unwrap();
-    let (_, rest) = section.split_once("```json\n").unwrap();
-    let (example, _) = rest.split_once("```").unwrap();
-    let example: Value = serde_json::from_str(example).unwrap();
+    let example = example_on_the_page("## How chats behave");
     let app = App::start().await;
     let tenant = app.bare_tenant("acme").await;
     let put = app.put(&of(tenant), example.clone()).await.ok();

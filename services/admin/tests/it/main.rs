@@ -1,12 +1,20 @@
 //! The admin API on a real Postgres.
 
+mod accounts;
 mod app;
 mod chat_settings;
+mod checks;
+mod consent;
 mod conversations;
+mod dead_letters;
 mod document;
 mod link_watch;
 mod links;
+mod numbers;
 mod onboarding;
 mod roles;
 mod serving;
+mod settings_shape;
+mod sms_settings;
+mod suspension;
 mod validation;

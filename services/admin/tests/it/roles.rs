@@ -1,6 +1,9 @@
 //! Who may do what: every endpoint, every role, the own tenant and another one.
 
-use crate::app::{AUTH_TOKEN, App, Tenant};
+use crate::{
+    app::{AUTH_TOKEN, App, Tenant},
+    dead_letters,
+};
 use axum::http::Method;
 use ccm_auth::Role::{self, Engineer, PlatformAdmin, Support, TenantAdmin, TenantViewer};
 use ccm_model::ConversationId;
@@ -9,6 +12,7 @@ use std::collections::BTreeSet;
 
 const WRITERS: &[Role] = &[PlatformAdmin, Engineer, TenantAdmin];
 const READERS: &[Role] = &[PlatformAdmin, Engineer, Support, TenantAdmin, TenantViewer];
+const TEXT_READERS: &[Role] = &[PlatformAdmin, Engineer, TenantAdmin, TenantViewer];
 
 /// Method, path, roles. A tenant's roles are allowed in their own tenant only.
 const MATRIX: &[(&str, &str, &[Role])] = &[
@@ -17,6 +21,9 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     ("get", "/v1/tenants/{tenant}", READERS),
     ("get", "/v1/tenants/{tenant}/chat-settings", READERS),
     ("put", "/v1/tenants/{tenant}/chat-settings", WRITERS),
+    ("get", "/v1/tenants/{tenant}/sms-settings", READERS),
+    ("put", "/v1/tenants/{tenant}/sms-settings", WRITERS),
+    ("put", "/v1/tenants/{tenant}/state", &[PlatformAdmin, Engineer]),
     ("post", "/v1/tenants/{tenant}/links", WRITERS),
     ("get", "/v1/tenants/{tenant}/links", READERS),
     ("put", "/v1/tenants/{tenant}/links/{link}", WRITERS),
@@ -41,7 +48,10 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     ("get", "/v1/tenants/{tenant}/skillsets", READERS),
     ("post", "/v1/tenants/{tenant}/accounts", WRITERS),
     ("get", "/v1/tenants/{tenant}/accounts", READERS),
+    ("patch", "/v1/tenants/{tenant}/accounts/{account}", WRITERS),
+    ("get", "/v1/tenants/{tenant}/accounts/{account}/events", READERS),
     ("post", "/v1/tenants/{tenant}/numbers", WRITERS),
+    ("patch", "/v1/tenants/{tenant}/numbers/{number}", WRITERS),
     ("get", "/v1/tenants/{tenant}/numbers", READERS),
     ("post", "/v1/tenants/{tenant}/auth-keys", WRITERS),
     ("get", "/v1/tenants/{tenant}/auth-keys", READERS),
@@ -56,12 +66,44 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
         "/v1/tenants/{tenant}/conversations/{conversation}/messages",
         READERS,
     ),
+    ("get", "/v1/tenants/{tenant}/dead-letters", READERS),
+    ("post", "/v1/tenants/{tenant}/dead-letters/replay", WRITERS),
+    ("get", "/v1/tenants/{tenant}/dead-letters/{letter}", READERS),
+    (
+        "post",
+        "/v1/tenants/{tenant}/dead-letters/{letter}/replay",
+        WRITERS,
+    ),
+    (
+        "post",
+        "/v1/tenants/{tenant}/dead-letters/{letter}/discard",
+        WRITERS,
+    ),
+    ("get", "/v1/tenants/{tenant}/opt-outs", TEXT_READERS),
+    ("put", "/v1/tenants/{tenant}/opt-outs", WRITERS),
+    ("delete", "/v1/tenants/{tenant}/opt-outs", WRITERS),
+    ("get", "/v1/tenants/{tenant}/consent-events", TEXT_READERS),
+    ("get", "/v1/tenants/{tenant}/number-check", READERS),
+    ("post", "/v1/tenants/{tenant}/text-check", READERS),
 ];
 
 /// A request that succeeds if the role is allowed.
 fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
     let name = format!("n-{n}");
+    if path.ends_with("/{letter}/replay") {
+        return json!({"text": name});
+    }
     match path.rsplit('/').next().unwrap() {
+        "sms-settings" => json!({"transliterate": "latin"}),
+        "state" => json!({"state": "active", "reason": name}),
+        "{account}" => json!({"name": name}),
+        "{number}" => json!({"per_second": 2}),
+        "replay" => json!({"code": "nothing"}),
+        "discard" => Value::Null,
+        "opt-outs" => {
+            json!({"our_address": "+14155550123", "customer_address": "+353867654321", "evidence": name})
+        }
+        "text-check" => json!({"text": "hello"}),
         "tenants" => json!({"slug": name, "name": name}),
         "chat-settings" => json!({"language": "de"}),
         "links" | "{link}" => json!({"name": name, "url": "wss://aacc"}),
@@ -74,6 +116,12 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
         "auth-keys" => json!({"name": name}),
         other => panic!("no body for {other}"),
     }
+}
+
+/// A `POST` that is an action.
+pub fn makes_nothing(path: &str) -> bool {
+    let ends = ["/replay", "/discard", "/text-check"];
+    ends.iter().any(|end| path.ends_with(end))
 }
 
 fn window() -> Value {
@@ -108,9 +156,26 @@ async fn every_endpoint_and_every_role() {
                 if path.contains("{window}") {
                     path = path.replace("{window}", &planned(&app, tenant).await);
                 }
-                let body = ["post", "put"]
+                if path.contains("{letter}") {
+                    let (letter, _) =
+                        dead_letters::refused(&app, tenant, &format!("text {n} {method}")).await;
+                    path = path.replace("{letter}", &letter);
+                }
+                path = path
+                    .replace("{account}", &tenant.account)
+                    .replace("{number}", &tenant.number);
+                if *method == "delete" && path.ends_with("/opt-outs") {
+                    let opt_out = body(template, tenant, n);
+                    app.put(&path, opt_out).await.ok();
+                    path += "?our_address=%2B14155550123&customer_address=%2B353867654321&evidence=asked";
+                }
+                if path.ends_with("/number-check") {
+                    path += "?number=%2B353861234567";
+                }
+                let body = ["post", "put", "patch"]
                     .contains(method)
-                    .then(|| body(template, tenant, n));
+                    .then(|| body(template, tenant, n))
+                    .filter(|body| !body.is_null());
                 let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
                 app.send(method, &path, token, body.as_ref()).await
             };
@@ -124,6 +189,7 @@ async fn every_endpoint_and_every_role() {
                 let case = format!("{role} {method} {path} (own: {mine})");
                 if allowed.contains(role) && mine {
                     let success = match *method {
+                        "post" if makes_nothing(template) => 200,
                         "post" => 201,
                         "delete" => 204,
                         _ => 200,
@@ -174,7 +240,11 @@ fn the_page_tells_the_same() {
     for (method, path, allowed) in MATRIX {
         let cells = Role::ALL.iter().map(|role| match role {
             _ if !allowed.contains(role) => "–",
-            Support if path.contains("conversations") => "withheld",
+            Support
+                if *method == "get" && (path.contains("conversations") || path.contains("dead-letters")) =>
+            {
+                "withheld"
+            }
             _ if role.is_of_tenant() => "own",
             _ => "yes",
         });

@@ -215,6 +215,11 @@ async fn a_tenant_that_is_not_there_is_not_found() {
         "/auth-keys",
         "/conversations",
         "/chat-settings",
+        "/sms-settings",
+        "/dead-letters",
+        "/opt-outs",
+        "/consent-events",
+        "/number-check?number=72345",
     ] {
         app.get(&format!("/v1/tenants/{nobody}{path}")).await.problem(404);
     }

@@ -107,6 +107,7 @@ impl Rig {
             kind: ProviderKind::Http,
             settings: &serde_json::json!({}),
             secret: b"{}",
+            rules: &Default::default(),
         })
         .await
         .unwrap();
@@ -138,6 +139,8 @@ impl Rig {
             account,
             skillset,
             per_second: 100.0,
+            second_account: None,
+            kind: ccm_model::NumberKind::LongCode,
         })
         .await
         .unwrap();
@@ -164,6 +167,8 @@ impl Rig {
             account: tenant.route.account,
             skillset,
             per_second: 100.0,
+            second_account: None,
+            kind: ccm_model::NumberKind::LongCode,
         })
         .await
         .unwrap();

@@ -132,6 +132,7 @@ impl Rig {
             kind,
             settings: &settings,
             secret: secret.to_string().as_bytes(),
+            rules: &Default::default(),
         })
         .await
         .unwrap();
@@ -163,6 +164,8 @@ impl Rig {
             account,
             skillset,
             per_second,
+            second_account: None,
+            kind: ccm_model::NumberKind::LongCode,
         })
         .await
         .unwrap();

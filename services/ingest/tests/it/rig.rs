@@ -135,6 +135,7 @@ impl Rig {
                 kind,
                 settings: &settings,
                 secret: secret.to_string().as_bytes(),
+                rules: &Default::default(),
             })
             .await
             .unwrap();
@@ -144,6 +145,8 @@ impl Rig {
                 account,
                 skillset,
                 per_second: 1.0,
+                second_account: None,
+                kind: ccm_model::NumberKind::LongCode,
             })
             .await
             .unwrap();

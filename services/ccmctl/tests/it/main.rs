@@ -1,0 +1,4 @@
+//! The command line against the real admin API on a real Postgres.
+
+mod commands;
+mod rig;
