@@ -357,6 +357,9 @@ impl Check<'_> {
 /// secret, since every reader of the document sees it.
 fn webhook_url(raw: &str) -> Result<(), &'static str> {
     let url = Url::parse(raw).map_err(|_| "is not an address")?;
+    if raw.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err("holds a space or a line end");
+    }
     let here = match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),
