@@ -2,7 +2,7 @@
 
 use crate::{
     AfterHours, AutoReply, BusinessHours, Calendar, Conditions, Fallback, Holiday, HolidayDate, Interval,
-    KeywordMatch, RoutingSettings, Rule, SettingRefused, Webhook, Words, keyword,
+    KeywordMatch, ReplyThen, RoutingSettings, Rule, SettingRefused, Webhook, Words, keyword,
 };
 use ccm_model::{Address, chat_settings::OPT_OUT_WORDS};
 use std::collections::HashSet;
@@ -160,12 +160,12 @@ impl Check<'_> {
         }
     }
 
-    fn rule(&mut self, field: &str, rule: &Rule) {
-        self.name(&format!("{field}.name"), &rule.name);
-        self.range(&format!("{field}.priority"), rule.priority, 0, 1000);
-        self.conditions(&format!("{field}.when"), &rule.when);
+    fn rule(&mut self, within: &str, rule: &Rule) {
+        self.name(&format!("{within}.name"), &rule.name);
+        self.range(&format!("{within}.priority"), rule.priority, 0, 1000);
+        self.conditions(&format!("{within}.when"), &rule.when);
         let action = &rule.action;
-        let field = format!("{field}.action");
+        let field = format!("{within}.action");
         let set = [
             action.skillset.is_some(),
             action.reply.is_some(),
@@ -176,6 +176,18 @@ impl Check<'_> {
         self.reply(&format!("{field}.reply"), action.reply.as_ref());
         if let Some(webhook) = &action.webhook {
             self.webhook(&format!("{field}.webhook"), webhook);
+        }
+        let fallback = action
+            .webhook
+            .as_ref()
+            .and_then(|webhook| webhook.fallback.as_ref());
+        let mut replies = action
+            .reply
+            .iter()
+            .chain(fallback.and_then(|fallback| fallback.reply.as_ref()));
+        let holds = |reply: &AutoReply| reply.then == ReplyThen::Hold && reply.calendar.is_none();
+        if let (Some(time), true) = (&rule.when.time, replies.any(holds)) {
+            self.opens_some_day(&format!("{within}.when.time.calendar"), &time.calendar);
         }
     }
 
@@ -199,8 +211,8 @@ impl Check<'_> {
                 let field = format!("{field}[{n}]");
                 self.text(&field, word, 100);
                 let folded = keyword::fold(word);
-                let opts_out = |w: &&str| w.eq_ignore_ascii_case(keyword::bare(&folded));
-                if keyword.matching == KeywordMatch::Whole && OPT_OUT_WORDS.iter().any(|w| opts_out(&w)) {
+                let opts_out = |w: &str| w.eq_ignore_ascii_case(keyword::bare(&folded));
+                if keyword.matching == KeywordMatch::Whole && OPT_OUT_WORDS.iter().any(|w| opts_out(w)) {
                     self.refuse(
                         &field,
                         "is a word by which customers refuse or ask for texts, which no rule sees",
@@ -285,7 +297,11 @@ impl Check<'_> {
         self.words(&format!("{field}.words"), &reply.words);
         self.skillset(&format!("{field}.skillset"), reply.skillset.as_deref());
         if let Some(calendar) = &reply.calendar {
-            self.opens_some_day(&format!("{field}.calendar"), calendar);
+            let field = format!("{field}.calendar");
+            match reply.then {
+                ReplyThen::Hold => self.opens_some_day(&field, calendar),
+                ReplyThen::Done => self.known_calendar(&field, calendar),
+            }
         }
     }
 
@@ -565,6 +581,12 @@ mod tests {
                 "/rules/2/action/reply/calendar",
                 json!("closed"),
                 "rules[2].action.reply.calendar",
+            ),
+            (
+                "/rules/2",
+                json!({"name": "x", "when": {"time": {"calendar": "closed", "is": "closed"}},
+                       "action": {"reply": {"words": {"en": "x"}}}}),
+                "rules[2].when.time.calendar",
             ),
             (
                 "/rules/3/action/webhook/url",

@@ -58,7 +58,7 @@ pub enum Action {
     /// The customer is told this.
     Reply { reply: String, then: Then },
     /// The customer is told `reply`, if that has not been done, and the text is kept. At `at`, decide again with
-    /// [`Facts::held`].
+    /// [`Facts::held`]: then it goes to agents.
     HoldUntil {
         /// `None`: the calendar does not open within 400 days. Decide again when the settings have changed.
         at: Option<OffsetDateTime>,
@@ -335,6 +335,41 @@ impl Router {
         Ok(self.result(act.as_ref(), facts))
     }
 
+    /// The skillset whose agents get the text, at once or when it is no longer kept. `None`: no agent does. Of a webhook, that of
+    /// its fallback.
+    pub fn comes_to(&self, action: &Action, facts: &Facts<'_>) -> Option<String> {
+        let own = || facts.own_skillset.to_owned();
+        match action {
+            Action::Default => Some(own()),
+            Action::Skillset { name } => Some(name.clone()),
+            Action::Reply { then: Then::Done, .. } => None,
+            Action::Reply {
+                then: Then::Offer { skillset },
+                ..
+            } => Some(skillset.clone().unwrap_or_else(own)),
+            Action::HoldUntil {
+                skillset: Some(name), ..
+            } => Some(name.clone()),
+            Action::HoldUntil { at: None, .. } => Some(own()),
+            Action::HoldUntil {
+                at: Some(at),
+                calendar,
+                ..
+            } => {
+                let then = Facts {
+                    now: *at,
+                    held: Some(Held {
+                        calendar,
+                        skillset: None,
+                    }),
+                    ..*facts
+                };
+                self.comes_to(&self.decide(&then).action, &then)
+            }
+            Action::Webhook { fallback, .. } => self.comes_to(fallback, facts),
+        }
+    }
+
     /// A calendar of the document, by name.
     pub fn calendar(&self, name: &str) -> Option<&BusinessHours> {
         Some(&self.calendars.iter().find(|calendar| calendar.name == name)?.is)
@@ -411,6 +446,13 @@ impl Router {
             },
             None => Action::Default,
         };
+        // Kept once is kept enough: calendars that open by turns would keep it for ever.
+        if facts
+            .held
+            .is_some_and(|held| self.calendar(held.calendar).is_some())
+        {
+            return offered();
+        }
         let Some((_, entry)) = self.after_hours(skillset.unwrap_or(facts.own_skillset), facts) else {
             return offered();
         };

@@ -168,6 +168,39 @@ fn after_hours_texts_are_answered_kept_and_offered_in_the_morning() {
     );
 }
 
+/// Mornings and afternoons, and each half keeps the text for the other.
+#[test]
+fn calendars_that_open_by_turns_keep_a_text_once() {
+    let calendar =
+        |from: &str, to: &str| json!({"time_zone": "UTC", "weekly": {"monday": [{"from": from, "to": to}]}});
+    let router = router(json!({
+        "calendars": {"a": calendar("08:00", "12:00"), "b": calendar("12:00", "16:00")},
+        "rules": [{"name": "b", "when": {"time": {"calendar": "b", "is": "open"}}, "action": {"skillset": "A"}},
+                  {"name": "else", "action": {"skillset": "B"}}],
+        "after_hours": [{"calendar": "a", "skillsets": ["A"], "reply": {"en": "Later"}},
+                        {"calendar": "b", "skillsets": ["B"], "reply": {"en": "Later"}}]
+    }));
+    let morning = text("x").at("2026-11-30T09:00:00Z");
+    assert_eq!(
+        short(&router, &morning),
+        "hold for b until 2026-11-30 12:00:00.0 +00:00:00, say Later, (own)"
+    );
+    let first = morning.decided(&router).action;
+    assert_eq!(
+        morning.with(|facts| router.comes_to(&first, facts)).as_deref(),
+        Some("A")
+    );
+    assert_eq!(
+        short(&router, &text("x").held("b", None).at("2026-11-30T12:00:00Z")),
+        "A"
+    );
+    // The calendar is gone: the rules say it anew, and nothing is said again.
+    assert_eq!(
+        short(&router, &text("x").held("c", None).at("2026-11-30T12:00:00Z")),
+        "hold for a until 2026-12-07 8:00:00.0 +00:00:00, say nothing, (own)"
+    );
+}
+
 #[test]
 fn a_reply_by_rule_can_be_the_end_or_keep_the_text() {
     let mut document = json!({
