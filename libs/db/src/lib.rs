@@ -21,6 +21,7 @@ mod migrate;
 mod mt;
 mod outbox;
 mod pool;
+mod routing;
 mod seal;
 mod settings;
 mod storable;
@@ -42,6 +43,7 @@ pub use migrate::{check_migrated, migrate};
 pub use mt::{AgentText, Notice, Said};
 pub use outbox::{Claim, Head, Outcome, Sending};
 pub use pool::{Db, DbConfig, Operator, TenantDb};
+pub use routing::RoutingRow;
 pub use seal::{KeyRing, SealError};
 pub use settings::{
     AccountRow, AccountSecret, AuthKeyRow, NewAccount, NewAuthKey, NewNumber, NewSkillset, NumberRow,

@@ -1,6 +1,9 @@
 //! Where a tenant's texts go: the document as it is stored. What it means is not known here (`ccm-routing`).
 
-use crate::{DbError, TenantDb};
+use crate::{
+    DbError, LinkRow, TenantDb,
+    links::{self, link_columns},
+};
 use ccm_model::Id;
 use serde_json::Value;
 use sqlx::{Row, postgres::PgRow};
@@ -45,6 +48,23 @@ impl TenantDb<'_> {
         .await?;
         tx.commit().await?;
         found.as_ref().map(row).transpose()
+    }
+
+    /// The link of a skillset that a text was routed to; `None` when the tenant has no skillset of this name.
+    pub async fn link_of_skillset(&self, name: &str) -> Result<Option<LinkRow>, DbError> {
+        let mut tx = self.begin().await?;
+        let found = sqlx::query(concat!(
+            "SELECT ",
+            link_columns!("l."),
+            " FROM skillset s JOIN ewc_link l ON l.tenant_id = s.tenant_id AND l.id = s.link_id
+             WHERE s.tenant_id = $1 AND s.name = $2"
+        ))
+        .bind(self.tenant.uuid())
+        .bind(name)
+        .fetch_optional(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        found.as_ref().map(links::link).transpose()
     }
 
     /// Replaces it, and returns its revision. With `only_of`, only if it still is of one of these revisions (0: not set yet);

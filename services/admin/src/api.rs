@@ -1,6 +1,6 @@
 use crate::{
     Deps, accounts, auth_keys, chat_settings, conversations, link_watch, links, maintenance, numbers,
-    skillsets, tenants,
+    routing, skillsets, tenants,
 };
 use axum::{
     Router,
@@ -39,6 +39,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
     tags(
         (name = "tenants", description = "Customers of the platform: one contact center each."),
         (name = "chat-settings", description = "How a tenant's chats behave."),
+        (name = "routing", description = "Where a tenant's texts go: rules, business hours, automatic replies."),
         (name = "links", description = "A tenant's AACC, reached over EWC: how, how it does, and when it is meant to be away."),
         (name = "skillsets", description = "Skillsets of a tenant's AACC."),
         (name = "accounts", description = "A tenant's accounts with SMS providers."),
@@ -74,6 +75,8 @@ fn routes() -> OpenApiRouter<Deps> {
             chat_settings::get_chat_settings,
             chat_settings::put_chat_settings
         ))
+        .routes(routes!(routing::get_routing, routing::put_routing))
+        .routes(routes!(routing::dry_run_routing))
         .routes(routes!(links::create_link, links::list_links))
         .routes(routes!(links::replace_link))
         .routes(routes!(link_watch::get_link_state))

@@ -20,6 +20,8 @@ mod numbers;
 mod path;
 mod provider;
 mod reach;
+mod routing;
+mod routing_document;
 mod schema;
 mod skillsets;
 mod tenants;

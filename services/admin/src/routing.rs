@@ -86,7 +86,9 @@ impl Known {
 
     fn holds(&self, settings: &RoutingSettings) -> Result<(), Refused> {
         let mut skillsets = settings.skillsets();
-        if let Some((field, name)) = skillsets.find(|(_, name)| self.skillsets.iter().all(|s| s.name != *name)) {
+        if let Some((field, name)) =
+            skillsets.find(|(_, name)| self.skillsets.iter().all(|s| s.name != *name))
+        {
             return Err(Refused::new(
                 field,
                 format!("names {name}, which is not a skillset of this tenant"),
@@ -112,7 +114,10 @@ impl Known {
     /// Where texts to the number go if no rule sends them elsewhere.
     fn own_skillset(&self, address: &Address) -> Option<&str> {
         let number = self.number(address)?;
-        let skillset = self.skillsets.iter().find(|skillset| skillset.id == number.skillset);
+        let skillset = self
+            .skillsets
+            .iter()
+            .find(|skillset| skillset.id == number.skillset);
         skillset.map(|skillset| skillset.name.as_str())
     }
 }
@@ -174,7 +179,10 @@ pub async fn put_routing(
     Known::of(&db).await?.holds(&new)?;
     let document = written(&new)?;
     let only_of = precondition(&headers);
-    let revision = db.put_routing(&document, only_of.as_deref()).await?.ok_or(CHANGED)?;
+    let revision = db
+        .put_routing(&document, only_of.as_deref())
+        .await?
+        .ok_or(CHANGED)?;
     deps.changed(scope.tenant, "routing", scope.tenant, &scope.claims.sub);
     Ok(tagged(document, revision))
 }

@@ -30,7 +30,13 @@ fn time_is() -> Object {
 }
 
 fn list_is() -> Object {
-    with_default(one_of("Whether the customer is in it, or not.", ["in", "not_in"].into_iter()), "in")
+    with_default(
+        one_of(
+            "Whether the customer is in it, or not.",
+            ["in", "not_in"].into_iter(),
+        ),
+        "in",
+    )
 }
 
 fn reply_then() -> Object {
@@ -51,9 +57,14 @@ fn action_kind() -> Object {
 fn outcome() -> Object {
     one_of(
         "`decides`; `too_late`: it matches, but one before it decides; `no_match`; `disabled`.",
-        [Outcome::Decides, Outcome::TooLate, Outcome::NoMatch, Outcome::Disabled]
-            .iter()
-            .map(|outcome| outcome.as_str()),
+        [
+            Outcome::Decides,
+            Outcome::TooLate,
+            Outcome::NoMatch,
+            Outcome::Disabled,
+        ]
+        .iter()
+        .map(|outcome| outcome.as_str()),
     )
 }
 

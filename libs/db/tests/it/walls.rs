@@ -42,6 +42,7 @@ async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
     db.put_chat_settings(&ccm_model::ChatSettings::default(), None)
         .await
         .unwrap();
+    db.put_routing(&serde_json::json!({}), None).await.unwrap();
     let link = crate::links::watched(&rig.db, tenant, &fence).await;
     assert_eq!(link, tenant.link);
     rig.run(&format!(

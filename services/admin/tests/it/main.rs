@@ -8,5 +8,6 @@ mod link_watch;
 mod links;
 mod onboarding;
 mod roles;
+mod routing;
 mod serving;
 mod validation;

@@ -215,6 +215,7 @@ async fn a_tenant_that_is_not_there_is_not_found() {
         "/auth-keys",
         "/conversations",
         "/chat-settings",
+        "/routing",
     ] {
         app.get(&format!("/v1/tenants/{nobody}{path}")).await.problem(404);
     }
