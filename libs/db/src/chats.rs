@@ -95,6 +95,8 @@ pub struct ActorContext {
     pub about: Value,
     /// What it is said to wait for, see [`TenantDb::set_waits`].
     pub waits_for: Option<String>,
+    /// What [`TenantDb::set_held`] wrote.
+    pub held: Option<Value>,
     pub link: LinkRow,
     pub settings: ChatSettings,
     pub sms: SmsSettings,
@@ -216,7 +218,7 @@ impl TenantDb<'_> {
         let row = sqlx::query(concat!(
             "SELECT ",
             link_columns!("l."),
-            ", c.our_address, c.customer_address, c.about, c.waits_for, s.name AS skillset, t.settings, x.settings AS sms
+            ", c.our_address, c.customer_address, c.about, c.waits_for, c.held, s.name AS skillset, t.settings, x.settings AS sms
              FROM conversation c
              JOIN number n ON n.tenant_id = c.tenant_id AND n.id = c.number_id
              JOIN skillset s ON s.tenant_id = n.tenant_id AND s.id = n.skillset_id
@@ -269,11 +271,30 @@ impl TenantDb<'_> {
             skillset: row.try_get("skillset")?,
             about: row.try_get("about")?,
             waits_for: row.try_get("waits_for")?,
+            held: row.try_get("held")?,
             link: links::link(&row)?,
             settings: documents::parse_or_default("chat settings", row.try_get("settings")?)?,
             sms: documents::parse_or_default("SMS settings", row.try_get("sms")?)?,
             chat,
         })
+    }
+
+    /// Remembers for what the conversation's texts are kept after hours; `None`: for nothing any more.
+    pub async fn set_held(
+        &self,
+        fence: &Fence,
+        conversation: ConversationId,
+        held: Option<&Value>,
+    ) -> Result<(), DbError> {
+        let mut tx = self.fenced(fence).await?;
+        sqlx::query("UPDATE conversation SET held = $3 WHERE tenant_id = $1 AND id = $2")
+            .bind(self.tenant.uuid())
+            .bind(conversation.uuid())
+            .bind(held)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// AACC gave a new chat for the conversation. A chat that was open before is over: its session had expired.

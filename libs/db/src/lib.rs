@@ -26,6 +26,7 @@ mod outbox;
 mod parts;
 mod pool;
 mod receipts;
+mod routing;
 mod seal;
 mod settings;
 mod storable;
@@ -53,6 +54,7 @@ pub use outbox::{AsSent, Claim, Doubt, Head, Knows, Outcome, Sender, Sending};
 pub use parts::{DueParts, IncomingPart, Parted, StoredPart};
 pub use pool::{Db, DbConfig, Operator, TenantDb};
 pub use receipts::{Receipt, Receipted, derived_id};
+pub use routing::RoutingRow;
 pub use seal::{KeyRing, SealError};
 pub use settings::{
     AccountChange, AccountRow, AccountRules, AccountSecret, AuthKeyRow, NewAccount, NewAuthKey, NewNumber,

@@ -87,7 +87,8 @@ fn nearest(wrong: &[Step], known: &Value) -> Option<String> {
         return None;
     };
     let beside = parents.iter().try_fold(known, |at, step| match step {
-        Step::Key(key) => at.get(key),
+        // All entries of a map do too; the example names them by a star.
+        Step::Key(key) => at.get(key).or_else(|| at.get("*")),
         // All items of a list have the same fields.
         Step::Index(_) => at.get(0),
     });

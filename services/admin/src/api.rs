@@ -1,6 +1,6 @@
 use crate::{
     Deps, accounts, auth_keys, chat_settings, consent, conversations, dead_letters, link_watch, links,
-    maintenance, number_check, numbers, skillsets, sms_settings, tenants, text_check,
+    maintenance, number_check, numbers, routing, skillsets, sms_settings, tenants, text_check,
 };
 use axum::{
     Router,
@@ -40,6 +40,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
         (name = "tenants", description = "Customers of the platform: one contact center each."),
         (name = "chat-settings", description = "How a tenant's chats behave."),
         (name = "sms-settings", description = "How a tenant's texts are treated."),
+        (name = "routing", description = "Where a tenant's texts go: rules, business hours, automatic replies."),
         (name = "links", description = "A tenant's AACC, reached over EWC: how, how it does, and when it is meant to be away."),
         (name = "skillsets", description = "Skillsets of a tenant's AACC."),
         (name = "accounts", description = "A tenant's accounts with SMS providers."),
@@ -83,6 +84,8 @@ fn routes() -> OpenApiRouter<Deps> {
             sms_settings::get_sms_settings,
             sms_settings::put_sms_settings
         ))
+        .routes(routes!(routing::get_routing, routing::put_routing))
+        .routes(routes!(routing::dry_run_routing))
         .routes(routes!(links::create_link, links::list_links))
         .routes(routes!(links::replace_link))
         .routes(routes!(link_watch::get_link_state))

@@ -26,6 +26,8 @@ mod path;
 mod provider;
 mod query;
 mod reach;
+mod routing;
+mod routing_document;
 mod schema;
 mod skillsets;
 mod sms_document;

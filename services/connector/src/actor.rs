@@ -3,6 +3,7 @@
 mod consent;
 mod events;
 mod held;
+mod route;
 mod start;
 
 use crate::{
@@ -69,6 +70,8 @@ const LAST_CLOSE: Duration = Duration::from_secs(1);
 const LEASE_LOOK: Duration = Duration::from_millis(100);
 /// How often an actor that gets no chat looks whether the tenant's settings have been mended.
 const SETTINGS_LOOK: Duration = Duration::from_secs(5);
+/// How often an actor that keeps a text until an opening looks whether the tenant's rules have changed.
+const RULES_LOOK: Duration = Duration::from_secs(60);
 /// Between two chats of which the first ended without a text having gone either way.
 const REOPEN_BASE: Duration = Duration::from_secs(1);
 const REOPEN_CAP: Duration = Duration::from_secs(60);
@@ -113,6 +116,8 @@ pub(crate) struct Actor {
     more: bool,
     /// Keywords up to this sequence have been answered.
     answered: i64,
+    /// The skillset that a rule chose in place of the number's own.
+    routed_to: Option<String>,
     /// Something may have come since the line was counted.
     nudged: bool,
     /// What agents have said before the last resume, to tell a replayed transcript from something new. `None`: not read yet.
@@ -154,6 +159,7 @@ impl Actor {
             read_to: 0,
             more: true,
             answered: 0,
+            routed_to: None,
             nudged: true,
             replay: None,
             note: None,
@@ -384,10 +390,16 @@ impl Actor {
     /// settings, and nobody restarts anything.
     async fn is_outdated(&self, start: &Start) -> bool {
         let db = self.deps.db.tenant(self.fence.owned.tenant);
-        match db.actor_context(self.conversation).await {
-            Ok(new) => new.skillset != start.skillset || new.link != start.reach.row,
-            // It is looked at again.
-            Err(_) => false,
+        // What cannot be read is looked at again.
+        match &self.routed_to {
+            Some(skillset) => match db.link_of_skillset(skillset).await {
+                Ok(link) => link.as_ref() != Some(&start.reach.row),
+                Err(_) => false,
+            },
+            None => match db.actor_context(self.conversation).await {
+                Ok(new) => new.skillset != start.skillset || new.link != start.reach.row,
+                Err(_) => false,
+            },
         }
     }
 

@@ -8,12 +8,14 @@ use crate::{
 use ccm_db::{Db, DbError, LinkRow, OwnedTenant};
 use ccm_ewc_proto::session;
 use ccm_model::{ChatSettings, SmsSettings, TenantId};
+use ccm_routing::{Router, RoutingSettings};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 use time::OffsetDateTime;
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::Instant};
 
 /// One copy of each tenant's document, which all of its chats hold.
 struct Shared<T>(Mutex<HashMap<TenantId, Arc<T>>>);
@@ -43,11 +45,34 @@ impl<T: PartialEq> Shared<T> {
     }
 }
 
+/// A tenant's rules, ready to decide.
+#[derive(Clone, Default)]
+struct Rules {
+    router: Arc<Router>,
+    /// 0: it has set none.
+    revision: i64,
+    looked_at: Option<Instant>,
+}
+
+/// How long a change of the rules may take to be heeded.
+const RULES_LAST: Duration = Duration::from_secs(1);
+
+/// What cannot be read sends every text to its number's own agents: better than to none.
+fn made_ready(tenant: TenantId, document: serde_json::Value) -> Router {
+    let read = serde_json::from_value::<RoutingSettings>(document).map_err(|e| e.to_string());
+    let made = read.and_then(|settings| Router::new(&settings).map_err(|e| e.to_string()));
+    made.unwrap_or_else(|error| {
+        tracing::error!(tenant.id = %tenant, %error, "a tenant's routing cannot be used as it is stored: its numbers' own skillsets get all texts");
+        Router::default()
+    })
+}
+
 /// The tenants of a pod.
 pub(crate) struct Tenants {
     pub links: Links,
     settings: Shared<ChatSettings>,
     sms_settings: Shared<SmsSettings>,
+    routers: Mutex<HashMap<TenantId, Rules>>,
     admissions: Mutex<HashMap<TenantId, Counted>>,
     /// By whether an observing supervisor opens a chat, and whether one who barges in does.
     sessions: [[Arc<session::Config>; 2]; 2],
@@ -70,6 +95,7 @@ impl Tenants {
             links,
             settings: Shared::default(),
             sms_settings: Shared::default(),
+            routers: Mutex::default(),
             admissions: Mutex::default(),
             sessions: [by_barging(false), by_barging(true)],
         }
@@ -83,6 +109,29 @@ impl Tenants {
     /// As [`Self::settings`].
     pub fn sms_settings(&self, tenant: TenantId, read: SmsSettings) -> Arc<SmsSettings> {
         self.sms_settings.share(tenant, read)
+    }
+
+    /// The tenant's rules, a moment old at most.
+    pub async fn router(&self, db: &Db, tenant: TenantId) -> Result<Arc<Router>, DbError> {
+        let known = {
+            let routers = self.routers.lock().unwrap_or_else(PoisonError::into_inner);
+            routers.get(&tenant).cloned().unwrap_or_default()
+        };
+        if known.looked_at.is_some_and(|at| at.elapsed() < RULES_LAST) {
+            return Ok(known.router);
+        }
+        let (router, revision) = match db.tenant(tenant).routing_other_than(known.revision).await? {
+            Some(row) => (Arc::new(made_ready(tenant, row.settings)), row.revision),
+            None => (known.router, known.revision),
+        };
+        let rules = Rules {
+            router: router.clone(),
+            revision,
+            looked_at: Some(Instant::now()),
+        };
+        let mut routers = self.routers.lock().unwrap_or_else(PoisonError::into_inner);
+        routers.insert(tenant, rules);
+        Ok(router)
     }
 
     /// The pace and patience of a tenant's sessions.
@@ -138,6 +187,8 @@ impl Tenants {
     pub fn keep_only(&self, owned: &HashMap<TenantId, i64>) {
         self.settings.keep_only(owned);
         self.sms_settings.keep_only(owned);
+        let mut routers = self.routers.lock().unwrap_or_else(PoisonError::into_inner);
+        routers.retain(|t, _| owned.contains_key(t));
         let mut admissions = self.admissions.lock().unwrap_or_else(PoisonError::into_inner);
         admissions.retain(|t, _| owned.contains_key(t));
         self.links.keep_only(owned);

@@ -24,16 +24,19 @@ pub(crate) enum Reason {
     CustomerLimit,
     /// The skillset has as many chats as AACC allows.
     SkillsetLimit,
+    /// The tenant's business hours.
+    Opening,
 }
 
 impl Reason {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Agent,
         Self::Link,
         Self::Maintenance,
         Self::Settings,
         Self::CustomerLimit,
         Self::SkillsetLimit,
+        Self::Opening,
     ];
 
     /// As stored and as a metric's label.
@@ -45,6 +48,7 @@ impl Reason {
             Self::Settings => "settings",
             Self::CustomerLimit => "customer_limit",
             Self::SkillsetLimit => "skillset_limit",
+            Self::Opening => "opening",
         }
     }
 }

@@ -237,6 +237,9 @@ async fn measure(mut meter: Meter) {
     };
     costs!(meter, FEW, rows.say(f, conversation, &notice(), now()));
     costs!(meter, FEW, rows.chat_settings());
+    costs!(meter, FEW, rows.routing());
+    costs!(meter, FEW, rows.routing_other_than(1));
+    costs!(meter, FEW, rows.link_of_skillset("s"));
     costs!(meter, FEW, rows.link_states());
     costs!(meter, FEW, rows.link_events(link, None, 20));
     costs!(meter, FEW, rows.windows_of_link(link, now()));

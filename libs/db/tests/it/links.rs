@@ -288,6 +288,67 @@ async fn settings_are_replaced_only_by_who_has_seen_them() {
 }
 
 #[tokio::test]
+async fn routing_is_replaced_only_by_who_has_seen_it() {
+    let rig = Rig::new().await;
+    let (tenant, other) = (rig.tenant(1).await, rig.tenant(2).await);
+    let db = rig.db.tenant(tenant.id);
+    assert_eq!(db.routing().await.unwrap(), None);
+    let document = |n: u32| serde_json::json!({ "rules": [{ "priority": n }] });
+    assert_eq!(
+        db.put_routing(&document(0), Some(&[7])).await.unwrap(),
+        None,
+        "none is set"
+    );
+    assert_eq!(db.put_routing(&document(1), Some(&[])).await.unwrap(), None);
+    assert_eq!(db.put_routing(&document(1), Some(&[0])).await.unwrap(), Some(1));
+    assert_eq!(
+        db.put_routing(&document(2), Some(&[0])).await.unwrap(),
+        None,
+        "somebody was faster"
+    );
+    assert_eq!(
+        db.put_routing(&document(2), Some(&[0, 1])).await.unwrap(),
+        Some(2)
+    );
+    assert_eq!(db.put_routing(&document(3), None).await.unwrap(), Some(3));
+    let stored = db.routing().await.unwrap().unwrap();
+    assert_eq!((&stored.settings, stored.revision), (&document(3), 3));
+    assert_eq!(db.routing_other_than(2).await.unwrap(), Some(stored.clone()));
+    assert_eq!(
+        db.routing_other_than(3).await.unwrap(),
+        None,
+        "it is known already"
+    );
+    assert!(!format!("{stored:?}").contains("rules"));
+
+    // Both tenants have a skillset of this name, each on its own link.
+    let link = async |of: &ccm_db::TenantDb<'_>, name| Some(of.link_of_skillset(name).await.unwrap()?.id);
+    let name = db.skillsets().await.unwrap()[0].name.clone();
+    assert_eq!(link(&db, &name).await, Some(tenant.link));
+    assert_eq!(link(&db, "nobody").await, None);
+
+    let theirs = other.link;
+    let other = rig.db.tenant(other.id);
+    assert_eq!(link(&other, &name).await, Some(theirs));
+    assert_eq!(other.routing().await.unwrap(), None);
+    assert_eq!(
+        other.put_routing(&document(9), Some(&[0])).await.unwrap(),
+        Some(1)
+    );
+    assert_eq!(db.routing().await.unwrap().unwrap().revision, 3);
+
+    // Of two who have read the same, one is told.
+    let (four, five) = (document(4), document(5));
+    let (a, b) = tokio::join!(
+        db.put_routing(&four, Some(&[3])),
+        db.put_routing(&five, Some(&[3]))
+    );
+    let mut told = [a.unwrap(), b.unwrap()];
+    told.sort();
+    assert_eq!(told, [None, Some(4)]);
+}
+
+#[tokio::test]
 async fn a_notice_is_not_said_twice_in_a_row() {
     let rig = Rig::new().await;
     let tenant = rig.tenant(1).await;

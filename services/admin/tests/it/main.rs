@@ -13,6 +13,7 @@ mod links;
 mod numbers;
 mod onboarding;
 mod roles;
+mod routing;
 mod serving;
 mod settings_shape;
 mod sms_settings;

@@ -24,6 +24,9 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     ("get", "/v1/tenants/{tenant}/sms-settings", READERS),
     ("put", "/v1/tenants/{tenant}/sms-settings", WRITERS),
     ("put", "/v1/tenants/{tenant}/state", &[PlatformAdmin, Engineer]),
+    ("get", "/v1/tenants/{tenant}/routing", READERS),
+    ("put", "/v1/tenants/{tenant}/routing", WRITERS),
+    ("post", "/v1/tenants/{tenant}/routing/dry-run", READERS),
     ("post", "/v1/tenants/{tenant}/links", WRITERS),
     ("get", "/v1/tenants/{tenant}/links", READERS),
     ("put", "/v1/tenants/{tenant}/links/{link}", WRITERS),
@@ -106,6 +109,8 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
         "text-check" => json!({"text": "hello"}),
         "tenants" => json!({"slug": name, "name": name}),
         "chat-settings" => json!({"language": "de"}),
+        "routing" => json!({"lists": {"vip": {"numbers": ["+353861234567"]}}}),
+        "dry-run" => json!({"to": "+14155550123", "from": "+353861234567", "text": "hello"}),
         "links" | "{link}" => json!({"name": name, "url": "wss://aacc"}),
         "maintenance-windows" => window(),
         "skillsets" => json!({"name": name, "link_id": tenant.link}),
@@ -120,7 +125,7 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
 
 /// A `POST` that is an action.
 pub fn makes_nothing(path: &str) -> bool {
-    let ends = ["/replay", "/discard", "/text-check"];
+    let ends = ["/replay", "/discard", "/text-check", "/dry-run"];
     ends.iter().any(|end| path.ends_with(end))
 }
 

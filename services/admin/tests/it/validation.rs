@@ -220,6 +220,7 @@ async fn a_tenant_that_is_not_there_is_not_found() {
         "/opt-outs",
         "/consent-events",
         "/number-check?number=72345",
+        "/routing",
     ] {
         app.get(&format!("/v1/tenants/{nobody}{path}")).await.problem(404);
     }

@@ -47,6 +47,14 @@ impl Actor {
         Ok(())
     }
 
+    /// Whether a keyword has been read that nobody has answered yet.
+    pub(super) fn keyword_unanswered(&self) -> bool {
+        let is_keyword = |kind| matches!(kind, TextKind::Stop | TextKind::Start | TextKind::Help);
+        self.line
+            .iter()
+            .any(|text| text.seq > self.answered && is_keyword(text.kind))
+    }
+
     /// Takes from the head of the line what needs no agent, where no chat is open for it.
     pub(super) async fn settle_without_chat(&mut self) -> Result<(), DbError> {
         while let Some(text) = self.line.pop_front_if(|text| text.kind != TextKind::Text) {

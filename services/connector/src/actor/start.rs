@@ -1,6 +1,9 @@
 //! Before a chat: whom, over which link, and whether there is room for one more.
 
-use super::{Actor, SETTINGS_LOOK, persist};
+use super::{
+    Actor, RULES_LOOK, SETTINGS_LOOK, persist,
+    route::{Routed, instant_of},
+};
 use crate::{
     admission::Full,
     customer::{self, Known},
@@ -66,6 +69,17 @@ impl Actor {
             .settings(tenant, std::mem::take(&mut context.settings));
         context.settings = (*settings).clone();
         let mut policy = self.policy(&context, settings.clone()).await?;
+        self.routed_to = None;
+        match context.chat.as_ref().map(|chat| chat.skillset.clone()) {
+            // A chat stays with the agents that it was opened for.
+            Some(Some(skillset)) => self.point_at(&mut context, &skillset).await?,
+            Some(None) => {}
+            None => match self.route(&mut context, &sms).await? {
+                Routed::ToAgents => {}
+                Routed::Done => return Ok(Begun::Again),
+                Routed::Kept(at) => return self.keep(&mut policy, at).await,
+            },
+        }
         let link = context.link.clone();
         let Some(reach) = persist!(self, |_db| deps.tenants.reach(&deps.db, tenant, link.clone()))? else {
             self.waiting.set(Some(Reason::Settings));
@@ -108,6 +122,17 @@ impl Actor {
             skillset: context.skillset,
             name,
         })))
+    }
+
+    /// Waits for an opening, or for other rules.
+    async fn keep(&mut self, policy: &mut Policy, at: Option<OffsetDateTime>) -> Result<Begun, DbError> {
+        let look = Instant::now() + RULES_LOOK;
+        let until = at.map_or(look, |at| instant_of(at, self.now()).min(look));
+        let opens = async move {
+            sleep_until(until).await;
+            true
+        };
+        self.wait(policy, opens).await
     }
 
     async fn policy(&self, context: &ActorContext, settings: Arc<ChatSettings>) -> Result<Policy, DbError> {
@@ -189,6 +214,9 @@ impl Actor {
             self.expire_held(policy).await?;
             self.write_down_waits().await?;
             self.read_line().await?;
+            if self.keyword_unanswered() {
+                return Ok(Begun::Again);
+            }
             if self.line.is_empty() && self.chat.is_none() {
                 self.waiting.set(None);
                 self.write_down_waits().await?;

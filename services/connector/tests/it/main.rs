@@ -12,4 +12,5 @@ mod faults;
 mod links;
 mod ownership;
 mod rig;
+mod routing;
 mod settings;

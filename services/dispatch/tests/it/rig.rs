@@ -193,6 +193,7 @@ impl Rig {
             kind,
             settings: &settings,
             secret: secret.as_bytes(),
+            rules: &Default::default(),
         };
         self.db.tenant(tenant.id).create_account(account).await.unwrap();
         self.run(&format!(
