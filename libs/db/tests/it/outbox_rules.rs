@@ -34,6 +34,7 @@ async fn second_account(rig: &Rig, tenant: Tenant, kind: ProviderKind) -> Accoun
         kind,
         settings: &json!({}),
         secret: b"{}",
+        rules: &Default::default(),
     };
     rig.db.tenant(tenant.id).create_account(account).await.unwrap();
     rig.run(&format!(

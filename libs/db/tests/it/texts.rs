@@ -507,7 +507,19 @@ async fn an_agent_is_told_once_and_not_too_often() {
         "nobody is there to read it"
     );
     db.note_expired(&fence, notes[0].message, now()).await.unwrap();
-    assert!(db.dead_letters(true, None, 10).await.unwrap().is_empty());
+    assert!(
+        db.dead_letters(
+            ccm_db::DeadLetterFilter {
+                resolved_too: true,
+                ..Default::default()
+            },
+            None,
+            10
+        )
+        .await
+        .unwrap()
+        .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -569,7 +581,12 @@ async fn a_dead_letter_is_mended_and_replayed_once() {
     assert_eq!(waiting[0].body.as_str(), "mended");
     let again = db.replay_dead_letter(id, replay(Mend::default())).await.unwrap();
     assert_eq!(again, Replayed::Resolved);
-    assert!(db.dead_letters(false, None, 10).await.unwrap().is_empty());
+    assert!(
+        db.dead_letters(ccm_db::DeadLetterFilter::default(), None, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(
         db.dead_letter(id).await.unwrap().resolved_by.as_deref(),
         Some("engineer")
@@ -588,7 +605,11 @@ async fn what_no_agent_got_is_a_dead_letter_and_comes_again() {
     db.text_refused(&fence, message, "ccm:held_too_long", "nobody came", now())
         .await
         .unwrap();
-    let letter = db.dead_letters(false, None, 10).await.unwrap().remove(0);
+    let letter = db
+        .dead_letters(ccm_db::DeadLetterFilter::default(), None, 10)
+        .await
+        .unwrap()
+        .remove(0);
     assert_eq!((letter.kind.as_str(), letter.message), ("mo", Some(message)));
     assert_eq!(letter.conversation, Some(conversation));
     let replay = Replay {

@@ -108,7 +108,7 @@ async fn a_text_for_a_number_that_the_account_does_not_have_is_kept_once() {
     let letters = rig
         .db
         .tenant(tenant.id)
-        .dead_letters(false, None, 10)
+        .dead_letters(ccm_db::DeadLetterFilter::default(), None, 10)
         .await
         .unwrap();
     assert_eq!(letters.len(), 1);
@@ -120,7 +120,7 @@ async fn a_text_for_a_number_that_the_account_does_not_have_is_kept_once() {
     let of_other = rig
         .db
         .tenant(other.id)
-        .dead_letters(false, None, 10)
+        .dead_letters(ccm_db::DeadLetterFilter::default(), None, 10)
         .await
         .unwrap();
     assert!(
