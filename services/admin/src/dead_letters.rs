@@ -127,6 +127,7 @@ pub struct DeadLettersQuery {
     #[serde(default)]
     #[param(required = false, default = false)]
     all: bool,
+    /// Only those of this kind.
     #[param(schema_with = schema::dead_letter_kind, required = false)]
     kind: Option<Kind>,
     /// Only those with exactly this code.

@@ -194,7 +194,11 @@ async fn the_examples_can_be_sent() {
             continue;
         }
         // A body that may be left out is described as one of two.
-        let schema = schema["oneOf"].get(1).unwrap_or(schema);
+        let either = schema["oneOf"].as_array().into_iter().flatten();
+        let schema = either
+            .clone()
+            .find(|one| one["$ref"].is_string())
+            .unwrap_or(schema);
         let schema = document
             .pointer(schema["$ref"].as_str().unwrap().strip_prefix('#').unwrap())
             .unwrap();

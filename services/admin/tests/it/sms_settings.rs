@@ -90,7 +90,7 @@ async fn refusals_name_field_and_remedy() {
             "transliterate",
         ),
         (json!({"flood": {"text": 1}}), 400, "flood.text", "flood.texts"),
-        (json!({"stop_reply": {}}), 400, "stop_reply", "consent.stop_reply"),
+        (json!({"wait_s": 5}), 400, "wait_s", "parts.wait_s"),
         (
             json!({"transliterate": "all"}),
             400,
