@@ -127,7 +127,8 @@ pub struct DeadLettersQuery {
     #[serde(default)]
     #[param(required = false, default = false)]
     all: bool,
-    #[param(schema_with = schema::dead_letter_kind, required = false)]
+    /// Only those of this kind: `mo`, `mt` or `unrouted`.
+    #[param(value_type = Option<String>, example = "mt")]
     kind: Option<Kind>,
     /// Only those with exactly this code.
     code: Option<String>,

@@ -252,7 +252,9 @@ async fn conflict(
     account: AccountId,
     address: &Address,
 ) -> Result<Failure, DbError> {
-    if !missing {
+    let has_account = db.accounts().await?.iter().any(|known| known.id == account);
+    // Another tenant's account may have the address too; what it has is not for the caller to know.
+    if !missing && has_account {
         let mut numbers = db.numbers().await?.into_iter();
         let taken = numbers.find(|n| n.account == account && n.address == *address);
         return Ok(Failure::exists(
@@ -265,7 +267,6 @@ async fn conflict(
     if constraint == "number_second_account" {
         return Ok(unknown_account("second_account_id"));
     }
-    let has_account = db.accounts().await?.iter().any(|known| known.id == account);
     Ok(match has_account {
         true => Failure::unknown("skillset_id", "skillset", "GET …/skillsets lists them"),
         false => unknown_account("account_id"),

@@ -21,7 +21,7 @@ pub async fn refused(app: &App, tenant: &Tenant, body: &str) -> (String, Convers
     let sql = format!(
         "INSERT INTO dead_letter (id, tenant_id, kind, message_id, conversation_id, code, detail, created_at)
          SELECT id, tenant_id, 'mo', id, conversation_id, 'refused', 'AACC said: ' || body, now() FROM message
-         WHERE tenant_id = '{}' AND body = '{body}'; UPDATE message SET state = 'refused' WHERE body = '{body}'",
+         WHERE tenant_id = '{}' AND body = '{body}' ON CONFLICT DO NOTHING; UPDATE message SET state = 'refused' WHERE body = '{body}'",
         tenant.id
     );
     app.database.superuser_sql(&sql).unwrap();

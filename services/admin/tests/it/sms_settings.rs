@@ -90,7 +90,12 @@ async fn refusals_name_field_and_remedy() {
             "transliterate",
         ),
         (json!({"flood": {"text": 1}}), 400, "flood.text", "flood.texts"),
-        (json!({"stop_reply": {}}), 400, "stop_reply", "consent.stop_reply"),
+        (
+            json!({"auto_replies": {"mots": 1}}),
+            400,
+            "auto_replies.mots",
+            "auto_replies.most",
+        ),
         (
             json!({"transliterate": "all"}),
             400,
