@@ -22,7 +22,7 @@ const OF_THE_TENANT: i64 = 2_500;
 /// What is looked at to share lines out: an entry or two of each tenant that has any (here 50), and the lines themselves.
 const OF_EACH_TENANT: i64 = 200;
 /// Tables of a few dozen rows that hold what is configured; reading them wholly is right.
-const SMALL: [&str; 7] = [
+const SMALL: [&str; 8] = [
     "tenant",
     "tenant_key",
     "provider_account",

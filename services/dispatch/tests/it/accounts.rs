@@ -22,7 +22,10 @@ async fn texts_go_through_the_second_account_until_the_first_is_back() {
     }
     for (chat, id) in said {
         let row = rig.until(chat, id, MessageState::Sent).await;
-        assert_eq!(row.resends, 0, "the first one has said clearly that it did not take it");
+        assert_eq!(
+            row.resends, 0,
+            "the first one has said clearly that it did not take it"
+        );
     }
     assert_eq!(second.calls().len(), 20);
     let db = rig.db.tenant(tenant.id);
@@ -33,7 +36,10 @@ async fn texts_go_through_the_second_account_until_the_first_is_back() {
     let events = told().await;
     assert_eq!(events.len(), 1, "two pods, one event: {events:?}");
     let (kind, detail) = &events[0];
-    assert_eq!((kind.as_str(), detail["code"].as_str()), ("failing", Some("busy")));
+    assert_eq!(
+        (kind.as_str(), detail["code"].as_str()),
+        ("failing", Some("busy"))
+    );
     assert!(detail["detail"].as_str().unwrap().contains("asks to wait"));
     assert!(db.account_events(account, None, 10).await.unwrap().is_empty());
 
@@ -110,7 +116,10 @@ async fn the_carriers_opt_out_holds_from_then_on() {
     let second = rig.say(out, "second").await;
     let _dispatcher = rig.dispatcher(settings());
     let row = rig.until(out, second, MessageState::Failed).await;
-    assert_eq!((row.attempts, row.error_code.as_deref()), (0, Some("ccm:opted_out")));
+    assert_eq!(
+        (row.attempts, row.error_code.as_deref()),
+        (0, Some("ccm:opted_out"))
+    );
     assert_eq!(rig.message(out, first).await.error_code.as_deref(), Some("21610"));
     let text = rig.say(other, "text").await;
     rig.until(other, text, MessageState::Sent).await;
@@ -130,10 +139,16 @@ async fn what_leaves_is_transliterated_and_says_where_receipts_go() {
     let receipts = format!("/v1/sms/twilio/{}", tenant.account);
     let calls = provider.calls();
     assert_eq!(calls[0].text, "\"Yes\" - no");
-    assert_eq!(calls[0].receipts_to, Some(format!("https://sms.example.com{receipts}")));
+    assert_eq!(
+        calls[0].receipts_to,
+        Some(format!("https://sms.example.com{receipts}"))
+    );
     rig.run("update provider_account set webhook_base = 'https://own.example'");
     let text = rig.say(chat, "own").await;
     rig.until(chat, text, MessageState::Sent).await;
     let calls = provider.calls();
-    assert_eq!(calls[1].receipts_to, Some(format!("https://own.example{receipts}")));
+    assert_eq!(
+        calls[1].receipts_to,
+        Some(format!("https://own.example{receipts}"))
+    );
 }

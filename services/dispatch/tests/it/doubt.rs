@@ -21,7 +21,11 @@ async fn what_the_provider_has_is_not_sent_again() {
         let text = rig.say(chat, "the same").await;
         let row = rig.until(chat, text, MessageState::Sent).await;
         let attempts = if n == 1 { 1 } else { 2 };
-        assert_eq!((row.attempts, row.resends, row.error_code), (attempts, 0, None), "text {n}");
+        assert_eq!(
+            (row.attempts, row.resends, row.error_code),
+            (attempts, 0, None),
+            "text {n}"
+        );
         assert_eq!(row.provider_message_id, Some(format!("SM{}", n + 1)));
     }
     assert_eq!((provider.calls().len(), provider.asked()), (3, 2));
@@ -46,7 +50,10 @@ async fn what_a_killed_dispatcher_has_sent_is_not_sent_again() {
     let _dispatcher = rig.dispatcher(settings());
     rig.until(chat, second, MessageState::Sent).await;
     let first = rig.message(chat, first).await;
-    assert_eq!((first.state, first.attempts, first.resends), (MessageState::Sent, 2, 0));
+    assert_eq!(
+        (first.state, first.attempts, first.resends),
+        (MessageState::Sent, 2, 0)
+    );
     let texts: Vec<_> = provider.calls().into_iter().map(|call| call.text).collect();
     assert_eq!(texts, ["first", "second"]);
 }

@@ -78,6 +78,15 @@ impl Drop for Provider {
 }
 
 impl Provider {
+    /// Nothing of its own: the provider is another one, at this address.
+    pub fn elsewhere(url: String) -> Self {
+        Self {
+            inner: Arc::default(),
+            url,
+            server: tokio::spawn(async {}).abort_handle(),
+        }
+    }
+
     pub async fn start() -> Self {
         let inner = Arc::new(Mutex::new(Inner::default()));
         let router = Router::new()
@@ -203,7 +212,9 @@ async fn answer(
         let otherwise = inner.otherwise.clone().unwrap_or(Does::Takes);
         let (does, number) = (inner.script.pop_front().unwrap_or(otherwise), inner.calls.len());
         if !matches!(does, Does::Hangs | Does::Refuses(..)) {
-            inner.taken.push((format!("SM{number}"), call, OffsetDateTime::now_utc()));
+            inner
+                .taken
+                .push((format!("SM{number}"), call, OffsetDateTime::now_utc()));
         }
         (does, number)
     };

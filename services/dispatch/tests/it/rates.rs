@@ -31,7 +31,10 @@ fn must_fit(mut came: Vec<(Instant, f64)>, rate: f64, late: Duration) {
         let mut before = 0.0;
         for (at, segments) in &came[n..] {
             let window = (*at - *begin + late).as_secs_f64();
-            assert!(before <= rate * window, "{before} segments in {window} s at {rate}");
+            assert!(
+                before <= rate * window,
+                "{before} segments in {window} s at {rate}"
+            );
             before += segments;
         }
     }
@@ -42,7 +45,9 @@ async fn numbers_account_and_tenant_keep_their_rates_over_two_pods() {
     const NUMBER: f64 = 20.0;
     const TENANT: f64 = 30.0;
     let (rig, provider) = (Rig::new().await, Provider::start().await);
-    let tenant = rig.tenant(1, ProviderKind::Twilio, &provider, NUMBER as f32).await;
+    let tenant = rig
+        .tenant(1, ProviderKind::Twilio, &provider, NUMBER as f32)
+        .await;
     let mut other = tenant;
     other.number = crate::rig::IDS.next();
     rig.run(&format!(
@@ -81,7 +86,9 @@ async fn numbers_account_and_tenant_keep_their_rates_over_two_pods() {
     // A text may come in later than it left: both pods, the provider and other tests share this machine.
     let late = Duration::from_millis(150);
     let came = |from: Option<String>| {
-        let of = calls.iter().filter(|c| from.as_ref().is_none_or(|from| c.from == *from));
+        let of = calls
+            .iter()
+            .filter(|c| from.as_ref().is_none_or(|from| c.from == *from));
         of.map(|c| (c.at, segments(&c.text))).collect::<Vec<_>>()
     };
     must_fit(came(None), TENANT, late);

@@ -183,12 +183,13 @@ impl Rig {
     pub async fn second_account(&self, tenant: Tenant, kind: ProviderKind, provider: &Provider) -> AccountId {
         let id = IDS.next();
         let (settings, secret) = with(kind, provider);
+        let secret = secret.to_string();
         let account = NewAccount {
             id,
             name: "second",
             kind,
             settings: &settings,
-            secret: secret.to_string().as_bytes(),
+            secret: secret.as_bytes(),
         };
         self.db.tenant(tenant.id).create_account(account).await.unwrap();
         self.run(&format!(
