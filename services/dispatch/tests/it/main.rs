@@ -13,5 +13,6 @@ mod pace;
 mod provider;
 mod rates;
 mod rig;
+mod simulated;
 mod watched;
 mod words;
