@@ -144,8 +144,14 @@ impl TenantDb<'_> {
         }
         if let Some(bound) = &notice.bound {
             let had: i64 = sqlx::query_scalar(
-                "SELECT count(*) FROM message WHERE tenant_id = $1 AND conversation_id = $2 AND id >= uuid_v7_floor($3)
-                   AND direction = 'mt' AND origin = 'system' AND author = ANY ($4)",
+                // Of the two addresses, not of the conversation: what needs no agent ends it each time.
+                "SELECT count(*) FROM (
+                   SELECT e.id FROM conversation c
+                   JOIN conversation e ON e.tenant_id = c.tenant_id AND e.customer_address = c.customer_address
+                                      AND e.our_address = c.our_address
+                   WHERE c.tenant_id = $1 AND c.id = $2 ORDER BY e.id DESC LIMIT 100) AS theirs
+                 JOIN message m ON m.tenant_id = $1 AND m.conversation_id = theirs.id AND m.id >= uuid_v7_floor($3)
+                 WHERE m.direction = 'mt' AND m.origin = 'system' AND m.author = ANY ($4)",
             )
             .bind(self.tenant.uuid())
             .bind(conversation.uuid())

@@ -116,6 +116,8 @@ pub(crate) struct Actor {
     more: bool,
     /// Keywords up to this sequence have been answered.
     answered: i64,
+    /// Texts were dealt with that needed no chat.
+    settled: bool,
     /// The skillset that a rule chose in place of the number's own.
     routed_to: Option<String>,
     /// Something may have come since the line was counted.
@@ -159,6 +161,7 @@ impl Actor {
             read_to: 0,
             more: true,
             answered: 0,
+            settled: false,
             routed_to: None,
             nudged: true,
             replay: None,
@@ -178,7 +181,12 @@ impl Actor {
             let mut start = match Box::pin(self.begin()).await? {
                 Begun::Start(start) => start,
                 Begun::Again => continue,
-                Begun::Nothing => return Ok(Ended::Done),
+                Begun::Nothing => {
+                    if self.settled {
+                        Box::pin(self.end_without_chat()).await?;
+                    }
+                    return Ok(Ended::Done);
+                }
                 Begun::Stopped => return Ok(Ended::HandedOver),
             };
             self.fruitful = false;

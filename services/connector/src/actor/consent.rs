@@ -58,6 +58,7 @@ impl Actor {
     /// Takes from the head of the line what needs no agent, where no chat is open for it.
     pub(super) async fn settle_without_chat(&mut self) -> Result<(), DbError> {
         while let Some(text) = self.line.pop_front_if(|text| text.kind != TextKind::Text) {
+            self.settled = true;
             let (fence, message, at) = (self.fence, text.message, self.now());
             match text.kind {
                 TextKind::Note => persist!(self, |db| db.note_expired(&fence, message, at))?,
@@ -65,6 +66,20 @@ impl Actor {
             }
             self.read_line().await?;
         }
+        Ok(())
+    }
+
+    /// All that was said needed no agent: the conversation is over.
+    pub(super) async fn end_without_chat(&mut self) -> Result<(), DbError> {
+        let (fence, conversation, at) = (self.fence, self.conversation, self.now());
+        persist!(self, |db| db.chat_ended(
+            &fence,
+            conversation,
+            None,
+            "no agent was needed",
+            None,
+            at
+        ))?;
         Ok(())
     }
 

@@ -58,6 +58,7 @@ impl Actor {
                         let (fence, at) = (self.fence, self.now());
                         persist!(self, |db| db.text_delivered(&fence, message, at))?;
                         self.line.pop_front();
+                        self.settled = true;
                         Ok(Routed::Done)
                     }
                     Then::Offer { skillset } => self.to_skillset(context, skillset.as_deref()).await,
