@@ -56,15 +56,7 @@ async fn keywords_without_a_chat_are_answered_and_open_none() {
         })
         .await;
         assert_eq!(told, [reply]);
-        until("the keyword is dealt with", async || {
-            let db = rig.db.tenant(tenant.id);
-            db.pending_texts(conversation, 0, 10)
-                .await
-                .unwrap()
-                .is_empty()
-                .then_some(())
-        })
-        .await;
+        closed(&rig, tenant, conversation).await;
     }
     assert!(sim.chats().is_empty(), "nobody at AACC was bothered");
 }
