@@ -212,7 +212,10 @@ pub async fn check_number(
 mod tests {
     use super::*;
 
-    fn look(raw: &str, of: Option<&str>) -> Result<(String, Option<bool>, Option<&'static str>, bool), u16> {
+    /// Address, whether it is valid, kind, whether it can be texted.
+    type Look = (String, Option<bool>, Option<&'static str>, bool);
+
+    fn look(raw: &str, of: Option<&str>) -> Result<Look, u16> {
         let known = of.map(region).transpose().and_then(|of| examine(raw, of));
         let known = known.map_err(|problem| problem.status().as_u16())?;
         Ok((

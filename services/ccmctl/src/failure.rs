@@ -8,9 +8,12 @@ pub enum Failure {
     /// The command line, or a file that it names.
     Usage { what: String, remedy: &'static str },
     /// The API understood it and does not do it.
-    Refused(Problem),
+    Refused(Box<Problem>),
     /// The API cannot be reached, is too busy, or broke off: the same may go well later.
-    TryAgain { what: String, problem: Option<Problem> },
+    TryAgain {
+        what: String,
+        problem: Option<Box<Problem>>,
+    },
     /// Some of several things were not done; which ones has been printed.
     Partly { failed: usize },
 }
@@ -28,16 +31,16 @@ pub struct Problem {
 
 impl Problem {
     /// One that the API did not have to tell.
-    pub fn of(title: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
+    pub fn of(title: impl Into<String>, remedy: impl Into<String>) -> Box<Self> {
+        Box::new(Self {
             title: title.into(),
             remedy: Some(remedy.into()),
             ..Self::default()
-        }
+        })
     }
 
     /// An answer that is no problem of ours: something else answers there.
-    pub fn foreign(status: u16) -> Self {
+    pub fn foreign(status: u16) -> Box<Self> {
         Self::of(
             format!("The answer was {status}, and not of the admin API"),
             "see whether --url (or CCM_URL) is where `ccm admin` listens",
