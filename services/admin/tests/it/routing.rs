@@ -191,10 +191,10 @@ async fn refusals_name_field_and_remedy() {
             "calendars.office.time_zone",
         ),
         (
-            calendar(json!({"time_zone": "UTC", "weekly": {"munday": []}})),
+            calendar(json!({"time_zone": "UTC", "weekly": {"tusday": []}})),
             400,
-            "calendars.office.weekly.munday",
-            "calendars.office.weekly.monday",
+            "calendars.office.weekly.tusday",
+            "calendars.office.weekly.tuesday",
         ),
         (
             json!({"lists": {"vip": {"number": []}}}),
@@ -773,7 +773,7 @@ fn the_page_has_every_field() {
         &whole(),
         "",
         &mut |path, _, found| {
-            for (name, value) in found {
+            for (name, value) in found.iter().filter(|(_, value)| !value.is_null()) {
                 let holds_others = value.is_object() || value[0].is_object();
                 let path = format!("{path}.{name}");
                 let path = path.trim_start_matches('.');
@@ -781,13 +781,13 @@ fn the_page_has_every_field() {
                 let again = path.contains("weekly.")
                     || path.contains("holidays[].hours")
                     || path.contains("fallback.");
-                if !(again || holds_others && !path.ends_with("words") && !path.ends_with(".reply")) {
+                if !(again || holds_others && !path.ends_with("words") && path != "after_hours[].reply") {
                     fields.insert(path.to_owned());
                 }
             }
         },
     );
-    assert!(fields.len() > 30, "{fields:?}");
+    assert!(fields.len() > 25, "{fields:?}");
     for field in fields {
         assert!(
             section().contains(&format!("| `{field}` | ")),
