@@ -115,7 +115,7 @@ pub struct AgentNotes {
 #[derive(ToSchema)]
 pub struct Flood {
     /// So many texts …
-    #[schema(default = 60, minimum = 1, maximum = 10000, required = false)]
+    #[schema(default = 300, minimum = 1, maximum = 10000, required = false)]
     texts: u32,
     /// … within so long.
     #[schema(default = 60, minimum = 1, maximum = 3600, required = false)]
