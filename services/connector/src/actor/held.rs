@@ -14,9 +14,10 @@ use tokio::time::Instant;
 const LINE_LENGTH: i64 = 20;
 
 impl Actor {
-    /// Reads on where the line is empty and there may be more.
+    /// Reads on where the line is short and there may be more: a keyword behind texts that wait for an agent is to be answered
+    /// at once.
     pub(super) async fn read_line(&mut self) -> Result<(), DbError> {
-        if !self.line.is_empty() || !std::mem::take(&mut self.more) {
+        if self.line.len() >= LINE_LENGTH as usize || !std::mem::take(&mut self.more) {
             return Ok(());
         }
         let (conversation, after) = (self.conversation, self.read_to);
