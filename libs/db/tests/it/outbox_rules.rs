@@ -468,7 +468,7 @@ async fn a_receipt_that_came_first_counts() {
 #[tokio::test]
 async fn an_id_that_means_two_texts_goes_on_meaning_the_first() {
     let rig = Rig::new().await;
-    let (tenant, _, _) = texts(&rig, 2).await;
+    let (tenant, fence, _) = texts(&rig, 2).await;
     let mut messages = Vec::new();
     for _ in 0..2 {
         let mine = claim(&rig).await;
@@ -481,7 +481,6 @@ async fn an_id_that_means_two_texts_goes_on_meaning_the_first() {
     let first: uuid::Uuid = rig.rows("SELECT message_id FROM provider_message").await[0].get(0);
     assert_eq!(first, messages[0].0);
     let strange = "x".repeat(300);
-    let fence = rig.own(tenant.id).await;
     let (conversation, chat) = rig.chat(tenant, &fence, 7).await;
     let long = rig.say(&fence, conversation, chat).await;
     let mine = claim(&rig).await;
