@@ -154,6 +154,58 @@ mod tests {
         assert_eq!(split("क्ष"), ["क्", "ष"]);
     }
 
+    /// Every code point of the planes that hold anything, next to one of every class that joins; then every sequence of five
+    /// classes. `tests/twilio/clusters.txt` is what grapheme-splitter says (made by `generate.js` beside it): after a line about
+    /// the 7-bit alphabet, a digest for each 4,096 code points and for the sequences that begin with each class.
+    #[test]
+    fn every_character_joins_as_in_twilios_calculator() {
+        let before = [
+            'a',
+            '\u{200d}',
+            '\u{1100}',
+            '\u{ac00}',
+            '\u{1f1e6}',
+            '\u{600}',
+            '\u{1f466}',
+        ];
+        let behind = ['\u{301}', '\u{1f3fb}', '\u{1161}', '\u{11a8}', '\u{1f1e6}'];
+        let fnv = |hash: u32, number: u32| (hash ^ number).wrapping_mul(16_777_619);
+        let begin = 2_166_136_261_u32;
+        let (mut digests, mut hash) = (Vec::new(), begin);
+        for c in (0..0x3_0000).chain(0xe_0000..0xe_2000) {
+            if let Some(this) = char::from_u32(c) {
+                let pairs = before
+                    .iter()
+                    .map(|other| [*other, this])
+                    .chain(behind.iter().map(|other| [this, *other]));
+                let bits = pairs.fold(0, |bits, [first, second]| {
+                    let joined = Cluster::begins_with(Class::of(first)).goes_on_with(Class::of(second));
+                    bits * 2 + u32::from(!joined)
+                });
+                hash = fnv(hash, bits);
+            }
+            if c % 4096 == 4095 {
+                digests.push(format!("{hash:08x}"));
+                hash = begin;
+            }
+        }
+        let classes: Vec<char> =
+            "a\r\u{301}\u{903}\u{600}\u{200d}\u{2764}\u{261d}\u{1100}\u{1161}\u{11a8}\u{ac00}\u{ac01}\u{1f466}\u{1f3fb}\u{1f1e6}"
+                .chars()
+                .collect();
+        for first in &classes {
+            let mut hash = begin;
+            for n in 0..65_536_usize {
+                let mut text = String::from(*first);
+                text.extend([n >> 12, n >> 8, n >> 4, n].map(|at| classes[at & 15]));
+                hash = clusters(&text).fold(hash, |hash, c| fnv(hash, c.encode_utf16().count() as u32));
+            }
+            digests.push(format!("{hash:08x}"));
+        }
+        let expected = include_str!("../tests/twilio/clusters.txt");
+        assert_eq!(digests, expected.lines().skip(1).collect::<Vec<_>>());
+    }
+
     #[test]
     fn ranges_are_in_order() {
         assert!(table::RANGES.iter().all(|(first, last, _)| first <= last));

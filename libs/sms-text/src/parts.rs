@@ -6,6 +6,7 @@
 use crate::gsm::{self, Alphabet};
 use crate::ucs2;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// What stands in the place of a missing part. Knows `{part}` and `{total}`.
 pub const MARK: &str = "[… {part}/{total} …]";
@@ -13,8 +14,8 @@ pub const MARK: &str = "[… {part}/{total} …]";
 /// What one part holds.
 ///
 /// Undecoded where that can be had: some phones cut within a surrogate pair or behind an escape, and only the joined
-/// octets give the character back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// octets give the character back. `Debug` shows lengths only: bodies never reach a log.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Piece {
     Text(String),
     /// Septets, one in an octet.
@@ -134,6 +135,16 @@ impl Piece {
     }
 }
 
+impl fmt::Debug for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Septets(septets, _) => write!(f, "Septets({})", septets.len()),
+            Self::Ucs2(octets) => write!(f, "Ucs2({} octets)", octets.len()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +180,7 @@ mod tests {
         assert_eq!(parts.add(0, text("x")), Added::NoSuchPart);
         assert_eq!(parts.add(3, text("x")), Added::NoSuchPart);
         assert_eq!(parts.incomplete(""), "one");
+        assert!(!format!("{parts:?}").contains("one"));
         assert_eq!(Parts::new(1), None);
         assert_eq!(Parts::new(0), None);
     }

@@ -4,9 +4,10 @@
 //! that an SMPP bind sends; it cuts where [`count_with`] counts.
 
 use crate::clusters::clusters;
-use crate::gsm::{self, Alphabet};
+use crate::gsm::{self, Alphabet, Language};
 use crate::ucs2;
 use crate::udh::{Concatenation, Header, Reference};
+use std::fmt;
 
 /// Octets of user data in one SMS.
 const OCTETS: usize = 140;
@@ -50,8 +51,8 @@ pub enum ReferenceWidth {
     Sixteen,
 }
 
-/// One SMS of a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One SMS of a message. `Debug` shows lengths only: bodies never reach a log.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Part {
     pub encoding: Encoding,
     /// The header, its length octet first; empty if there is none.
@@ -70,6 +71,18 @@ impl Part {
             Encoding::Ucs2 => self.payload.clone(),
         };
         [self.udh.as_slice(), &payload].concat()
+    }
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Part({:?}, header {:?}, {} octets)",
+            self.encoding,
+            self.udh,
+            self.payload.len()
+        )
     }
 }
 
@@ -191,22 +204,18 @@ impl<'a> Plan<'a> {
 
     /// Units in one SMS.
     fn room(&self, of_several: bool) -> usize {
-        let tables = Header {
-            part: None,
-            alphabet: self.alphabet(),
-        }
-        .build()
-        .len();
+        let Alphabet { locking, single } = self.alphabet();
+        let tables = [locking, single]
+            .into_iter()
+            .filter(|language| *language != Language::Default);
         let place = match self.layout.reference {
             _ if !of_several => 0,
             ReferenceWidth::Eight => 5,
             ReferenceWidth::Sixteen => 6,
         };
-        // The header's length octet is there once there is anything in it.
-        let header = if tables == 0 && place > 0 {
-            place + 1
-        } else {
-            tables + place
+        let header = match 3 * tables.count() + place {
+            0 => 0,
+            elements => 1 + elements,
         };
         match self.encoding {
             Encoding::Gsm7 => (OCTETS - header) * 8 / 7,
@@ -274,7 +283,6 @@ impl<'a> Plan<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gsm::Language;
     use proptest::prelude::*;
 
     fn counted(text: &str) -> (Encoding, usize, usize, usize) {
@@ -318,6 +326,7 @@ mod tests {
         assert_eq!(parts[0].text, "a".repeat(152));
         assert_eq!(parts[1].payload[..2], [0x1b, 0x65]);
         assert_eq!(parts[1].udh, [5, 0, 3, 7, 2, 2]);
+        assert!(!format!("{parts:?}").contains("aaa"));
     }
 
     #[test]
@@ -364,6 +373,22 @@ mod tests {
         );
         let error = split(&(most + "a"), Reference::Eight(0), Alphabet::default()).unwrap_err();
         assert_eq!(error, TooLong { segments: 256 });
+    }
+
+    /// Twilio's calculator makes one segment of 120 units here, which no SMS can hold.
+    #[test]
+    fn what_people_see_as_one_may_be_longer_than_an_sms() {
+        let long = format!("a{}", "\u{301}".repeat(59));
+        let parts = split(
+            &format!("{}{long}{long}", "x".repeat(9)),
+            Reference::Eight(0),
+            Alphabet::default(),
+        )
+        .unwrap();
+        let units: Vec<_> = parts.iter().map(|part| part.payload.len() / 2).collect();
+        assert_eq!(units, [9, 60, 60]);
+        let endless = format!("a{}", "\u{301}".repeat(99));
+        assert_eq!(counted(&endless), (Encoding::Ucs2, 2, 100, 34));
     }
 
     /// A mixture in which a cut may fall on anything.

@@ -36,7 +36,7 @@ pub fn transliterate(text: &str, policy: Policy) -> Cow<'_, str> {
         after.encoding == Encoding::Gsm7 && after.segments <= before.segments
     };
     let composed = composed(text);
-    let mut outcome = Some(mapped(&composed, |c, out| sign(c, out))).filter(suits);
+    let mut outcome = Some(mapped(&composed, sign)).filter(suits);
     if outcome.is_none() && policy == Policy::Latin {
         outcome = Some(mapped(&composed, |c, out| sign(c, out) || letter(c, out))).filter(suits);
     }
@@ -109,8 +109,8 @@ fn sign(c: char, out: &mut String) -> bool {
         // Nothing to see: zero-width spaces and joiners, soft hyphens, direction marks, variation selectors, a BOM.
         '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' => "",
         '\u{2066}'..='\u{2069}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' => "",
-        // Ligatures, full-width forms, letters in small: what Unicode itself says they stand for.
-        '\u{fb00}'..='\u{fb06}' | '\u{ff01}'..='\u{ff5e}' | 'Ω' | 'K' | 'Å' => {
+        // Ligatures, full-width forms, and the signs for ohm, kelvin and angstrom: what Unicode says they stand for.
+        '\u{fb00}'..='\u{fb06}' | '\u{ff01}'..='\u{ff5e}' | '\u{2126}' | '\u{212a}' | '\u{212b}' => {
             out.extend(std::iter::once(c).nfkc());
             return true;
         }
@@ -183,6 +183,7 @@ mod tests {
         );
         assert_eq!(sent("cafe\u{301} ﬁne ＡＢＣ"), "café fine ABC");
         assert_eq!(sent("`ls`"), "'ls'");
+        assert_eq!(sent("5 k\u{2126}, 3 \u{212b}, 4 \u{212a}"), "5 kΩ, 3 Å, 4 K");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The classes of characters in Unicode 10 (GraphemeBreakProperty), for all above ASCII but Hangul syllables, which are reckoned.
+//! The classes of characters in Unicode 10 (GraphemeBreakProperty), for all above ASCII but Hangul syllables, which are
+//! reckoned. Read out of grapheme-splitter 1.0.4 code point by code point; a test in `clusters.rs` compares them all.
 
 use super::Class;
 const C: Class = Class::Control;

@@ -1,6 +1,6 @@
 //! The tables of 3GPP TS 23.038: 6.2.1 (default alphabet and its extension), A.2 (single shift), A.3 (locking shift).
 //!
-//! A table gives the character of each septet, 0 where there is none. Three codes of the specification are misprints and
+//! A table gives the character of each septet, 0 where there is none. Four codes of the specification are misprints and
 //! are corrected here as Android corrects them: Kannada locking 0x24 (DDA, printed as a second PA), Tamil single shift 0x24
 //! (digit eight, printed as a second nine), Telugu single shift 0x22 and 0x23 (digits six and seven).
 

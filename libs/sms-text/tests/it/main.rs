@@ -1,1 +1,2 @@
 mod tables;
+mod twilio;
