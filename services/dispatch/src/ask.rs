@@ -190,12 +190,12 @@ mod tests {
 
     #[test]
     fn a_text_leaves_in_fewer_segments_where_the_tenant_lets_it() {
-        let written = || Body::new("\u{201c}Ça va\u{201d} \u{2013} dit-il \u{2026}").unwrap();
+        let written = || Body::new("\u{201c}ça va\u{201d} \u{2013} dit-il \u{2026}").unwrap();
         let long = || Body::new(format!("\u{2019}{}", "x".repeat(100))).unwrap();
         assert_eq!(as_sent(written(), Transliterate::Off).body, written());
         assert_eq!(
             as_sent(written(), Transliterate::Latin).body.as_str(),
-            "\"Ca va\" - dit-il ..."
+            "\"ca va\" - dit-il ..."
         );
         assert_eq!(as_sent(long(), Transliterate::Off).segments, 2);
         let shorter = as_sent(long(), Transliterate::Punctuation);

@@ -15,6 +15,7 @@ mod outage;
 mod outbox;
 mod outbox_races;
 mod outbox_rules;
+mod outbox_turns;
 mod rig;
 mod sealing;
 mod texts;

@@ -5,6 +5,7 @@ use crate::{
     rig::{FAST, Rig, settings},
 };
 use ccm_model::{MessageState, ProviderKind};
+use ccm_testkit::canary;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -71,11 +72,12 @@ async fn a_text_in_doubt_at_one_provider_is_a_re_send_at_another() {
     let mut resends = 0;
     for (chat, id) in said {
         let row = rig.until(chat, id, MessageState::Sent).await;
-        assert_eq!(row.resends, i32::from(row.attempts > 1), "{row:?}");
+        let may_have_it = first.texts().contains_key(&canary::number(chat.customer));
+        assert_eq!(row.resends > 0, may_have_it, "{row:?}");
         resends += row.resends;
     }
-    assert!(resends >= 5, "those that had opened the circuit");
-    assert_eq!(second.calls().len(), 6);
+    assert!(resends > 0, "those that had opened the circuit");
+    assert_eq!(second.texts().len(), 6);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -114,15 +114,15 @@ async fn a_refused_text_says_why_and_the_next_one_goes() {
     let (rig, provider) = (Rig::new().await, Provider::start().await);
     let tenant = rig.tenant(1, ProviderKind::Twilio, &provider, FAST).await;
     let chat = rig.chat(tenant, 1).await;
-    provider.next([Does::Refuses(400, "21610", None)]);
+    provider.next([Does::Refuses(400, "21211", None)]);
     let first = rig.say(chat, "first").await;
     let second = rig.say(chat, "second").await;
     let _dispatcher = rig.dispatcher(settings());
     rig.until(chat, second, MessageState::Sent).await;
     let first = rig.message(chat, first).await;
     assert_eq!(first.state, MessageState::Failed);
-    assert_eq!(first.error_code.as_deref(), Some("21610"));
-    assert!(first.error_detail.unwrap().contains("opted out"));
+    assert_eq!(first.error_code.as_deref(), Some("21211"));
+    assert!(first.error_detail.unwrap().contains("not a valid phone number"));
     assert_eq!(provider.calls().len(), 2);
 }
 

@@ -4,11 +4,18 @@ use crate::{
     provider::{Does, Provider},
     rig::{FAST, Rig, settings},
 };
+use ccm_db::Db;
 use ccm_dispatch::Settings;
 use ccm_model::{MessageState, ProviderKind};
 use ccm_testkit::canary;
-use std::time::Duration;
-use tokio::time::Instant;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{
+    task::AbortHandle,
+    time::{Instant, sleep},
+};
 
 /// Of the 7-bit alphabet: one segment to 160 characters, then 153 each.
 fn text(segments: usize) -> String {
@@ -37,6 +44,43 @@ fn must_fit(mut came: Vec<(Instant, f64)>, rate: f64, late: Duration) {
             );
             before += segments;
         }
+    }
+}
+
+/// How late this machine, which pods, provider and other tests share, comes to things: a text may come in so much later than
+/// its moment. That moments themselves are exact is tested beside them, in the database's tests.
+struct Lateness {
+    most: Arc<Mutex<Duration>>,
+    watch: AbortHandle,
+}
+
+impl Lateness {
+    /// Writes to the database and sleeps for a moment, again and again, as a dispatcher does.
+    fn watch(db: Db) -> Self {
+        let most = Arc::new(Mutex::new(Duration::ZERO));
+        let (noted, pod) = (most.clone(), crate::rig::IDS.next());
+        let watch = tokio::spawn(async move {
+            loop {
+                let begin = Instant::now();
+                db.operator().heartbeat(pod, "watch", false).await.unwrap();
+                sleep(Duration::from_millis(5)).await;
+                let mut most = noted.lock().unwrap();
+                *most = most.max(begin.elapsed());
+            }
+        });
+        let watch = watch.abort_handle();
+        Self { most, watch }
+    }
+
+    /// Twice: once to come by a moment, once to use it.
+    fn most(&self) -> Duration {
+        Duration::from_millis(50) + 2 * *self.most.lock().unwrap()
+    }
+}
+
+impl Drop for Lateness {
+    fn drop(&mut self) {
+        self.watch.abort();
     }
 }
 
@@ -77,14 +121,19 @@ async fn numbers_account_and_tenant_keep_their_rates_over_two_pods() {
             said.push((chat, rig.say(chat, &text(length)).await));
         }
     }
-    let _dispatchers = [rig.dispatcher(settings()), rig.dispatcher(settings())];
+    let lateness = Lateness::watch(rig.db.clone());
+    let patient = Settings {
+        provider_timeout: Duration::from_secs(20),
+        claim: Duration::from_secs(60),
+        ..settings()
+    };
+    let _dispatchers = [rig.dispatcher(patient.clone()), rig.dispatcher(patient)];
     for (chat, id) in &said {
         rig.until(*chat, *id, MessageState::Sent).await;
     }
     let calls = provider.calls();
     assert_eq!(calls.len(), said.len());
-    // A text may come in later than it left: both pods, the provider and other tests share this machine.
-    let late = Duration::from_millis(150);
+    let late = lateness.most();
     let came = |from: Option<String>| {
         let of = calls
             .iter()
@@ -100,7 +149,7 @@ async fn numbers_account_and_tenant_keep_their_rates_over_two_pods() {
     let first = calls.iter().map(|c| c.at).min().unwrap();
     let last = calls.iter().map(|c| c.at).max().unwrap();
     let took = (last - first).as_secs_f64();
-    assert!(took < 2.0 * 120.0 / TENANT, "the rate is used, too: {took} s");
+    assert!(took < 4.0 * 120.0 / TENANT, "the rate is used, too: {took} s");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,7 +179,7 @@ async fn ten_thousand_due_lines_of_one_tenant_do_not_delay_another() {
         ..settings()
     });
     while provider.calls().len() < 8 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        sleep(Duration::from_millis(10)).await;
     }
     for _ in 0..3 {
         let before = provider.calls().len();
