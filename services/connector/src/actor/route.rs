@@ -50,7 +50,7 @@ impl Actor {
             Action::Default | Action::Webhook { .. } => {
                 self.forget_held(context).await.map(|()| Routed::ToAgents)
             }
-            Action::Skillset { name } => self.to_skillset(context, Some(&name)).await,
+            Action::Skillset { name } => self.offer_to(context, Some(&name)).await,
             Action::Reply { reply, then } => {
                 self.reply(message, "rule_reply", &reply, sms).await?;
                 match then {
@@ -61,7 +61,7 @@ impl Actor {
                         self.settled = true;
                         Ok(Routed::Done)
                     }
-                    Then::Offer { skillset } => self.to_skillset(context, skillset.as_deref()).await,
+                    Then::Offer { skillset } => self.offer_to(context, skillset.as_deref()).await,
                 }
             }
             Action::HoldUntil {
@@ -81,7 +81,7 @@ impl Actor {
         }
     }
 
-    async fn to_skillset(
+    async fn offer_to(
         &mut self,
         context: &mut ActorContext,
         skillset: Option<&str>,
