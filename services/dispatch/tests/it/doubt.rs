@@ -42,6 +42,7 @@ async fn what_a_killed_dispatcher_has_sent_is_not_sent_again() {
     let second = rig.say(chat, "second").await;
     let killed = rig.dispatcher(Settings {
         provider_timeout: Duration::from_millis(1400),
+        claim: Duration::from_secs(3),
         ..settings()
     });
     while provider.calls().is_empty() {
