@@ -219,6 +219,7 @@ mod tests {
             doubt: Doubt::No,
             wait: Duration::ZERO,
             held: Duration::ZERO,
+            has_second: false,
             webhook_base: base.map(str::to_owned),
             trace: None,
             created_at: OffsetDateTime::UNIX_EPOCH,

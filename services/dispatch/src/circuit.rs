@@ -84,6 +84,11 @@ impl Circuits {
         }
     }
 
+    /// Whether nothing goes to the account at the moment. Unlike [`Circuits::paused`] it picks no text to try.
+    pub fn is_paused(&self, account: AccountId) -> bool {
+        matches!(self.failing.get(&account), Some(Circuit::Paused { .. }))
+    }
+
     /// Takes note of an attempt's end.
     pub fn seen(&mut self, account: AccountId, seen: Seen, now: Instant, random: u64) -> Option<Change> {
         let asked = match seen {
@@ -164,6 +169,7 @@ mod tests {
         );
         assert_eq!(circuits.paused(account(2), now, 0), None);
         assert_eq!(circuits.paused_accounts(), 1);
+        assert!(circuits.is_paused(account(1)) && !circuits.is_paused(account(2)));
     }
 
     #[tokio::test(start_paused = true)]

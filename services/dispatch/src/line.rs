@@ -193,7 +193,16 @@ impl Worker {
         let change = attempt
             .seen()
             .and_then(|seen| self.note(claim.tenant, sending.account, seen));
-        let outcome = outcome::decide(&attempt, sending, self.now(), self.give_up_after, self.random());
+        let elsewhere = sending.has_second && self.is_paused(sending.account);
+        let now = self.now();
+        let outcome = outcome::decide(
+            &attempt,
+            sending,
+            elsewhere,
+            now,
+            self.give_up_after,
+            self.random(),
+        );
         Span::current().record("outcome", outcome::name(&outcome));
         let more = self
             .finish(claim, sending.message, sending.account, &outcome)
@@ -238,6 +247,13 @@ impl Worker {
             Some(Change::Works) | None => {}
         }
         change
+    }
+
+    fn is_paused(&self, account: AccountId) -> bool {
+        self.circuits
+            .lock()
+            .expect("no panic while locked")
+            .is_paused(account)
     }
 
     /// Leaves word of it for whoever looks at the account. A word that the database does not take is not said again: the

@@ -78,10 +78,12 @@ impl Attempt {
     }
 }
 
-/// Decides what is recorded. `random` spreads the next attempts.
+/// Decides what is recorded. `elsewhere`: the next attempt goes through another account, for which neither the patience that
+/// this one asked for counts nor how often it has failed. `random` spreads the next attempts.
 pub(crate) fn decide(
     attempt: &Attempt,
     sending: &Sending,
+    elsewhere: bool,
     now: OffsetDateTime,
     give_up_after: Duration,
     random: u64,
@@ -121,8 +123,12 @@ pub(crate) fn decide(
     let failures = u32::try_from(sending.attempt).unwrap_or(u32::MAX);
     // A doubt about an earlier attempt stays: no later answer says what became of that one.
     let in_doubt = attempt.in_doubt() || sending.doubt != Doubt::No;
-    let mut after = backoff::delay(failures, asked, random);
-    if in_doubt && ccm_sms::can_look_up(sending.kind) {
+    let mut after = if elsewhere {
+        backoff::delay(1, None, random)
+    } else {
+        backoff::delay(failures, asked, random)
+    };
+    if !elsewhere && in_doubt && ccm_sms::can_look_up(sending.kind) {
         after = after.max(LISTED_AFTER);
     }
     if now + after - sending.created_at > give_up_after {
@@ -247,6 +253,7 @@ mod tests {
             doubt,
             wait: Duration::ZERO,
             held: Duration::ZERO,
+            has_second: false,
             webhook_base: None,
             trace: None,
             created_at: BORN,
@@ -265,7 +272,7 @@ mod tests {
     }
 
     fn retry(attempt: &Attempt, sending: &Sending) -> (Duration, bool, Option<String>) {
-        match decide(attempt, sending, BORN, DAY, u64::MAX) {
+        match decide(attempt, sending, false, BORN, DAY, u64::MAX) {
             Outcome::Retry {
                 after,
                 in_doubt,
@@ -301,6 +308,17 @@ mod tests {
     }
 
     #[test]
+    fn another_account_is_tried_soon() {
+        let asked = Some(Duration::from_secs(60));
+        let busy = refused(Class::Retryable { after: asked }, true);
+        let outcome = decide(&busy, &sending(9, Doubt::No), true, BORN, DAY, u64::MAX);
+        assert!(
+            matches!(outcome, Outcome::Retry { after, in_doubt: true, .. } if after == Duration::from_secs(1)),
+            "{outcome:?}"
+        );
+    }
+
+    #[test]
     fn a_doubt_once_raised_stays() {
         let clear = refused(Class::Retryable { after: None }, false);
         assert!(
@@ -323,7 +341,8 @@ mod tests {
     fn a_provider_that_can_be_asked_is_given_time_to_list_the_text() {
         let mut sending = sending(1, Doubt::No);
         sending.kind = ProviderKind::Twilio;
-        let asked = |attempt: &Attempt, sending: &Sending| match decide(attempt, sending, BORN, DAY, 0) {
+        let asked = |attempt: &Attempt, sending: &Sending| match decide(attempt, sending, false, BORN, DAY, 0)
+        {
             Outcome::Retry { after, in_doubt, .. } => (after, in_doubt),
             other => panic!("{other:?}"),
         };
@@ -336,7 +355,7 @@ mod tests {
             unreachable!()
         };
         assert_eq!(asked(&Attempt::Unclear(error), &sending), (LISTED_AFTER, true));
-        let found = decide(&Attempt::Found("SM1".into()), &sending, BORN, DAY, 0);
+        let found = decide(&Attempt::Found("SM1".into()), &sending, false, BORN, DAY, 0);
         assert!(matches!(found, Outcome::Sent { provider_id: Some(id) } if id == "SM1"));
     }
 
@@ -345,11 +364,11 @@ mod tests {
         let fault = refused(Class::Retryable { after: None }, false);
         let almost = BORN + DAY - Duration::from_secs(30);
         assert!(matches!(
-            decide(&fault, &sending(9, Doubt::No), almost, DAY, 0),
+            decide(&fault, &sending(9, Doubt::No), false, almost, DAY, 0),
             Outcome::Retry { .. }
         ));
         let Outcome::Failed { code, detail, .. } =
-            decide(&fault, &sending(9, Doubt::Resend), almost, DAY, u64::MAX)
+            decide(&fault, &sending(9, Doubt::Resend), false, almost, DAY, u64::MAX)
         else {
             panic!("the next attempt is beyond the day");
         };
@@ -358,7 +377,7 @@ mod tests {
             detail.contains("(20429): slow down. The provider may have it"),
             "{detail}"
         );
-        let old = decide(&Attempt::TooOld, &sending(1, Doubt::No), almost, DAY, 0);
+        let old = decide(&Attempt::TooOld, &sending(1, Doubt::No), false, almost, DAY, 0);
         assert!(matches!(old, Outcome::Failed { code: Some(code), .. } if code == GAVE_UP));
     }
 
@@ -366,7 +385,7 @@ mod tests {
     fn a_refusal_is_final_and_says_nothing_against_the_account() {
         let no = refused(Class::Terminal, false);
         assert_eq!(no.seen(), Some(Seen::Works));
-        let outcome = decide(&no, &sending(1, Doubt::No), BORN, DAY, 0);
+        let outcome = decide(&no, &sending(1, Doubt::No), false, BORN, DAY, 0);
         assert!(matches!(outcome, Outcome::Failed { code: Some(code), .. } if code == "20429"));
         assert_eq!(Attempt::NotTried.seen(), None);
         let asked = Some(Duration::from_secs(9));

@@ -50,6 +50,8 @@ pub struct Sending {
     pub wait: Duration,
     /// How long the claim holds, `wait` included.
     pub held: Duration,
+    /// Whether this is the number's first account and it has a second one.
+    pub has_second: bool,
     /// Where the account's provider reaches us, where that is not the platform's address.
     pub webhook_base: Option<String>,
     pub trace: Option<TraceParent>,
@@ -215,7 +217,7 @@ impl TenantDb<'_> {
             row.try_get::<&str, _>("our_address")?.parse()?,
             row.try_get::<&str, _>("customer_address")?.parse()?,
         );
-        let first = ways.0.account;
+        let (first, two) = (ways.0.account, ways.1.is_some());
         let way = match open_way(ways, sender.paused) {
             Ok(way) => way,
             Err(after) => {
@@ -294,6 +296,7 @@ impl TenantDb<'_> {
             doubt,
             wait,
             held,
+            has_second: two && way.account == first,
             webhook_base: way.webhook_base,
             trace: row
                 .try_get::<Option<&str>, _>("trace_parent")?

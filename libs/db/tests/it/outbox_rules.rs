@@ -78,6 +78,7 @@ async fn texts_leave_through_the_second_account_while_the_first_is_paused() {
         panic!("{began:?}")
     };
     assert_eq!((sending.account, sending.doubt), (tenant.account, Doubt::No));
+    assert!(sending.has_second);
     expire(&rig).await;
     let began = begin_as(&rig, &claim(&rig).await, &with(&both)).await;
     assert!(matches!(began, Head::Later), "{began:?}");
@@ -91,6 +92,7 @@ async fn texts_leave_through_the_second_account_while_the_first_is_paused() {
     };
     assert_eq!((sending.account, sending.kind), (second, ProviderKind::Twilio));
     assert_eq!(sending.webhook_base.as_deref(), Some("https://second.example"));
+    assert!(!sending.has_second, "it is the second");
     assert_eq!(
         sending.doubt,
         Doubt::Resend,
