@@ -280,7 +280,11 @@ impl TenantDb<'_> {
             Err(DbError::Conflict { missing: false, .. }) => return Ok(false),
             Err(e) => return Err(e),
         }
-        if let Some((_, reason)) = refused {
+        if let Some((code, _)) = refused {
+            let reason = match code {
+                OPTED_OUT => "This customer has opted out of texts from this number.",
+                _ => "The customer's address cannot receive texts.",
+            };
             self.note_failure(tx, mt.message, reason, at).await?;
             return Ok(true);
         }

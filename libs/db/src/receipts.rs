@@ -98,9 +98,9 @@ impl TenantDb<'_> {
         at: OffsetDateTime,
     ) -> Result<bool, DbError> {
         let reason = report.is_failure().then(|| match (report, code) {
-            (Report::Expired, _) => "the phone was not reached in time".to_owned(),
-            (_, Some(code)) => format!("the mobile network refused it (code {code})"),
-            (_, None) => "the mobile network did not deliver it".to_owned(),
+            (Report::Expired, _) => "The phone was not reached in time.".to_owned(),
+            (_, Some(code)) => format!("The mobile network refused it (code {code})."),
+            (_, None) => "The mobile network did not deliver it.".to_owned(),
         });
         if let Some(reason) = &reason {
             self.lock_conversation_of(tx, message).await?;

@@ -116,7 +116,7 @@ impl Default for AgentNotes {
             prefix: "[CCM]".to_owned(),
             failures: true,
             min_gap_s: 30,
-            failed: english("Your text did not reach the customer's phone: {reason}"),
+            failed: english("Your text did not reach the customer's phone. {reason}"),
             opted_out: english("The customer has opted out. No more texts can be sent; the chat ends."),
         }
     }

@@ -104,7 +104,7 @@ pub struct AgentNotes {
     #[schema(default = 30, minimum = 0, maximum = 3600, required = false)]
     min_gap_s: u32,
     /// A text failed; knows `{reason}`.
-    #[schema(default = json!({"en": "Your text did not reach the customer's phone: {reason}"}), required = false)]
+    #[schema(default = json!({"en": "Your text did not reach the customer's phone. {reason}"}), required = false)]
     failed: BTreeMap<String, String>,
     /// The customer opted out.
     #[schema(default = json!({"en": "The customer has opted out. No more texts can be sent; the chat ends."}), required = false)]

@@ -482,7 +482,7 @@ async fn an_agent_is_told_once_and_not_too_often() {
     assert_eq!(notes.len(), 1);
     assert_eq!(
         notes[0].body.as_str(),
-        "[CCM] Your text did not reach the customer's phone: the mobile network refused it (code 30003)"
+        "[CCM] Your text did not reach the customer's phone. The mobile network refused it (code 30003)."
     );
     let third = rig.say(&fence, conversation, chat).await;
     rig.run(&format!(
