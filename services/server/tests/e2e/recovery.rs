@@ -66,7 +66,9 @@ async fn long_each_fault_and_how_long_it_takes_to_recover() {
     let mut guid = {
         let mut talk = Talk::new(&world, 0, CUSTOMER);
         talk.text_accepted("hello").await;
-        talk.accept().await
+        let guid = talk.accept().await;
+        talk.agent_has_all().await;
+        guid
     };
     let mut n = 0;
     println!("| fault | text in to agent, ms, three times |\n| --- | --- |");
