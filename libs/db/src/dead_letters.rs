@@ -93,7 +93,7 @@ pub enum Replayed {
     OptedOut,
 }
 
-/// An account keeps that many texts without a number; more are refused to its provider.
+/// A tenant keeps that many texts without a number; more are refused to their provider.
 pub const MOST_UNROUTED: i64 = 10_000;
 
 macro_rules! select {
@@ -153,7 +153,7 @@ fn dead_letter(row: &PgRow) -> Result<DeadLetterRow, DbError> {
 }
 
 impl TenantDb<'_> {
-    /// Keeps a text that has no number to belong to. The same one again is kept once. `false`: the account has
+    /// Keeps a text that has no number to belong to. The same one again is kept once. `false`: the tenant has
     /// [`MOST_UNROUTED`] already, and nothing was stored.
     pub async fn keep_unrouted(&self, text: &Unrouted<'_>) -> Result<bool, DbError> {
         let mut tx = self.begin().await?;

@@ -3,23 +3,19 @@
 use crate::{
     Batcher,
     flood::Floods,
-    lookup::{Lookups, Owned},
+    lookup::{Lookups, Owned, again},
     parts,
     refusal::Refusal,
 };
 use ccm_bus::{Bus, Wake};
 use ccm_db::{
-    Accepted, Db, DbError, IncomingPart, IncomingText, Parted, Receipt, Receipted, Refused, Route, TextKind,
-    Unrouted,
+    Accepted, Db, IncomingPart, IncomingText, Parted, Receipt, Receipted, Refused, Route, TextKind, Unrouted,
 };
 use ccm_model::{AccountId, Address, Body, IdSource};
 use ccm_runtime::trace;
 use ccm_sms::{Event, Part};
 use std::time::Duration;
 use time::OffsetDateTime;
-use tokio::time::sleep;
-
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 const FLOOD: Refused = Refused {
     code: "ccm:flood",
@@ -233,15 +229,5 @@ impl Events {
         metrics::counter!("ccm_ingest_receipts_total", "kind" => owned.kind.as_str(), "report" => receipt.report.as_str(), "came_to" => came_to)
             .increment(1);
         Ok(())
-    }
-}
-
-/// A call that the database does not answer is made again until its caller drops it.
-async fn again<T, F: Future<Output = Result<T, DbError>>>(mut call: impl FnMut() -> F) -> Result<T, DbError> {
-    loop {
-        match call().await {
-            Err(e) if e.is_retryable() => sleep(LOOK_AGAIN).await,
-            other => return other,
-        }
     }
 }

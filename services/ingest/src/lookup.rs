@@ -47,12 +47,7 @@ impl Lookups {
 
     /// The account, if there is one.
     pub async fn account(&self, id: AccountId) -> Result<Option<Arc<Owned>>, DbError> {
-        loop {
-            match self.accounts.get(id, self.load(id)).await {
-                Err(e) if e.is_retryable() => sleep(LOOK_AGAIN).await,
-                looked => return looked,
-            }
-        }
+        again(|| self.accounts.get(id, self.load(id))).await
     }
 
     async fn load(&self, id: AccountId) -> Result<Option<Arc<Owned>>, DbError> {
@@ -83,12 +78,22 @@ impl Lookups {
         account: AccountId,
         address: &Address,
     ) -> Result<Option<(TenantId, NumberId)>, DbError> {
-        loop {
+        again(|| {
             let ask = async { self.db.operator().find_number(account, address).await };
-            match self.numbers.get((account, address.clone()), ask).await {
-                Err(e) if e.is_retryable() => sleep(LOOK_AGAIN).await,
-                looked => return looked,
-            }
+            self.numbers.get((account, address.clone()), ask)
+        })
+        .await
+    }
+}
+
+/// A call that the database does not answer is made again until its caller drops it.
+pub(crate) async fn again<T, F: Future<Output = Result<T, DbError>>>(
+    mut call: impl FnMut() -> F,
+) -> Result<T, DbError> {
+    loop {
+        match call().await {
+            Err(e) if e.is_retryable() => sleep(LOOK_AGAIN).await,
+            other => return other,
         }
     }
 }

@@ -1,8 +1,7 @@
 //! `POST /v1/sms/{kind}/{account_id}`: a provider says that a customer has texted.
 //!
 //! 2xx, in the provider's dialect, only after the text is committed; the same text again is a 2xx again. 403 for what is not
-//! signed with the account's secret, 404 for an address without an account and for a number that the account does not
-//! have, 422 for what is signed and cannot be read, 503 with `Retry-After` for what cannot be stored at the moment.
+//! signed with the account's secret, 404 for an address without an account, 422 for what is signed and cannot be read, 503 with `Retry-After` for what cannot be stored at the moment.
 //!
 //! What a provider signs includes the address it was told: `public_base_url` and the path and query as they came in. The
 //! `Host` header is not looked at: behind a proxy it is another.

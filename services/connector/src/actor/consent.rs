@@ -3,8 +3,8 @@
 use super::{Actor, persist};
 use crate::policy::Why;
 use ccm_bus::Wake;
-use ccm_db::{DbError, Notice, PendingText, Said, TextKind, derived_id};
-use ccm_model::{Body, SmsSettings, settings::Words};
+use ccm_db::{DbError, Notice, PendingText, Said, TextKind};
+use ccm_model::{SmsSettings, settings::Words};
 use tokio::time::Instant;
 
 impl Actor {
@@ -30,18 +30,8 @@ impl Actor {
                 TextKind::Text | TextKind::Note => continue,
             };
             metrics::counter!("ccm_connector_consent_keywords_total", "reply" => reply).increment(1);
-            if let Some(text) = in_language(words.as_ref(), languages)
-                && let Ok(body) = Body::new(text)
-            {
-                let notice = Notice {
-                    message: derived_id(message, reply),
-                    kind: reply,
-                    body,
-                    chat: self.chat,
-                    told: None,
-                    bound: Some(settings.auto_replies.clone()),
-                };
-                self.put_notice(&notice).await?;
+            if let Some(words) = in_language(words.as_ref(), languages) {
+                self.reply(message, reply, words, settings).await?;
             }
         }
         Ok(())

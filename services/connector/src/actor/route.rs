@@ -19,9 +19,6 @@ pub(super) enum Routed {
     Kept(Option<OffsetDateTime>),
 }
 
-/// How deep a webhook's fallback may go: it never is a webhook itself.
-const FALLBACKS: usize = 2;
-
 impl Actor {
     pub(super) async fn route(
         &mut self,
@@ -39,17 +36,13 @@ impl Actor {
         let decision = decide(&router, context, head.body.as_str(), &language, held, self.now());
         metrics::counter!("ccm_connector_routed_total", "to" => name(&decision.action)).increment(1);
         tracing::debug!(conversation.id = %self.conversation, rule = decision.rule.as_deref(), why = %decision.why, "a text was routed");
-        let mut action = decision.action;
-        for _ in 0..FALLBACKS {
-            match action {
-                Action::Webhook { fallback, .. } => action = *fallback,
-                _ => break,
-            }
-        }
+        // Webhooks are not called yet. A fallback never is one.
+        let action = match decision.action {
+            Action::Webhook { fallback, .. } => *fallback,
+            action => action,
+        };
         match action {
-            Action::Default | Action::Webhook { .. } => {
-                self.forget_held(context).await.map(|()| Routed::ToAgents)
-            }
+            Action::Default | Action::Webhook { .. } => self.offer_to(context, None).await,
             Action::Skillset { name } => self.offer_to(context, Some(&name)).await,
             Action::Reply { reply, then } => {
                 self.reply(message, "rule_reply", &reply, sms).await?;
@@ -86,7 +79,7 @@ impl Actor {
         context: &mut ActorContext,
         skillset: Option<&str>,
     ) -> Result<Routed, DbError> {
-        self.forget_held(context).await?;
+        self.set_held(context, None).await?;
         if let Some(name) = skillset {
             self.point_at(context, name).await?;
         }
@@ -117,7 +110,8 @@ impl Actor {
         Ok(())
     }
 
-    async fn reply(
+    /// Answers a text without anybody having written the answer; once, however often it is asked for.
+    pub(super) async fn reply(
         &mut self,
         to: ccm_model::MessageId,
         kind: &'static str,
@@ -129,15 +123,11 @@ impl Actor {
             message: derived_id(to, kind),
             kind,
             body,
-            chat: None,
+            chat: self.chat,
             told: None,
             bound: Some(sms.auto_replies.clone()),
         };
         self.put_notice(&notice).await
-    }
-
-    async fn forget_held(&mut self, context: &mut ActorContext) -> Result<(), DbError> {
-        self.set_held(context, None).await
     }
 
     async fn set_held(&mut self, context: &mut ActorContext, held: Option<Value>) -> Result<(), DbError> {
