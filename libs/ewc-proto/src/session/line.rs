@@ -181,9 +181,11 @@ impl Jitter {
             .mul_f64(self.unit())
     }
 
-    /// Between half and one and a half of `mean`.
-    pub fn around(&mut self, mean: Duration) -> Duration {
-        mean.mul_f64(0.5 + self.unit())
+    /// Half to one and a half of a mean: `2 × base × 2^attempt`, at most `cap`. Never at once.
+    pub fn slow(&mut self, attempt: u32, base: Duration, cap: Duration) -> Duration {
+        base.saturating_mul(2 << attempt.min(20))
+            .min(cap)
+            .mul_f64(0.5 + self.unit())
     }
 
     /// SplitMix64, scaled to [0, 1).

@@ -211,7 +211,8 @@ impl Session {
     fn recover(&mut self, now: Instant) {
         let config = &self.config;
         let wait = if self.maintenance {
-            self.jitter.around(config.maintenance_retry)
+            self.jitter
+                .slow(self.failures, config.backoff_base, config.maintenance_retry)
         } else {
             self.jitter
                 .full(self.failures, config.backoff_base, config.backoff_cap)

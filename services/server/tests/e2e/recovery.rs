@@ -45,8 +45,7 @@ const ALL: [(Fault, &str); 14] = [
     (Fault::Maintenance, "link down, AACC says 503, for 3 s"),
 ];
 
-/// After a 503 an AACC is left alone for a minute on average, two at most.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Each fault in turn, three times, in one conversation. `CCM_FAULTS`: only those whose names have one of these words (`a,b`).
 #[tokio::test(flavor = "multi_thread")]
