@@ -33,6 +33,7 @@ mod storable;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod webhook_secrets;
 
 pub use accept::{Accepted, Batch, IncomingText, Refused, Route, TextKind};
 pub use account_watch::AccountEventRow;
@@ -61,3 +62,4 @@ pub use settings::{
     NewSkillset, NumberChange, NumberRow, SkillsetRow,
 };
 pub use tenants::{StateChange, TenantRow};
+pub use webhook_secrets::WebhookSecretRow;

@@ -502,8 +502,8 @@ impl TenantDb<'_> {
     }
 }
 
-pub(crate) const FIND_NUMBER: &str =
-    "SELECT tenant_id, id FROM number WHERE account_id = $1 AND address = $2";
+pub(crate) const FIND_NUMBER: &str = "SELECT tenant_id, id FROM number WHERE account_id = $1 AND address = $2
+     UNION ALL SELECT tenant_id, id FROM number WHERE second_account_id = $1 AND address = $2 LIMIT 1";
 
 fn account_secret_place(id: AccountId) -> Place<'static> {
     Place {
@@ -523,7 +523,7 @@ impl Operator<'_> {
         Ok(owner.map(TenantId))
     }
 
-    /// The number that was texted, as its account knows it.
+    /// The number that was texted, as its account knows it: its first, or else its second.
     pub async fn find_number(
         &self,
         account: AccountId,

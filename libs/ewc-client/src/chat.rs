@@ -102,6 +102,11 @@ impl Chat {
         self.session.customer_typing(now());
     }
 
+    /// See [`Session::nothing_waits`].
+    pub fn nothing_waits(&mut self, idle: bool) {
+        self.session.nothing_waits(idle);
+    }
+
     /// See [`Session::ask_queue_status`].
     pub fn ask_queue_status(&mut self) {
         self.session.ask_queue_status();

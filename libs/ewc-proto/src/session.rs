@@ -51,6 +51,8 @@ pub struct Session {
     failed_resumes: u32,
     /// AACC said that it shuts down, and no login succeeded since.
     maintenance: bool,
+    /// No text waits for the chat: see [`Session::nothing_waits`].
+    idle: bool,
     /// No `isTyping` before.
     typing_again: Option<Instant>,
     /// What `ready_for_text` was when `ReadyForText` was last considered.
@@ -122,6 +124,7 @@ impl Session {
             failures: 0,
             failed_resumes: 0,
             maintenance: false,
+            idle: false,
             typing_again: None,
             was_ready: false,
             actions: VecDeque::from([Action::Connect]),
@@ -175,6 +178,12 @@ impl Session {
         self.typing_again = None;
         self.settle();
         Ok(())
+    }
+
+    /// Whether the owner has no text for the chat, waiting or in flight. Should AACC have forgotten the chat meanwhile, none is
+    /// opened in its place (no agent is called to an empty one): the session ends as [`CloseReason::Forgotten`].
+    pub fn nothing_waits(&mut self, idle: bool) {
+        self.idle = idle;
     }
 
     /// The customer types: told to the agents once, and again only after [`Config::typing_every`] or a text.

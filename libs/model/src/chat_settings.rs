@@ -5,6 +5,7 @@
 //! which CCM itself says nothing: there is no notice before the tenant has written one.
 
 use crate::settings::{Check, SettingRefused, Words};
+use ccm_sms_text::keyword::Keywords;
 use serde::{Deserialize, Serialize};
 
 /// A tenant's decisions about its chats. Times are in seconds.
@@ -324,24 +325,6 @@ impl Default for Hold {
     }
 }
 
-/// What a customer says to get no more texts (CTIA's list and Twilio's), or to get them again: never a keyword of anything else.
-pub const OPT_OUT_WORDS: [&str; 14] = [
-    "STOP",
-    "STOPALL",
-    "UNSUBSCRIBE",
-    "CANCEL",
-    "END",
-    "QUIT",
-    "OPTOUT",
-    "REVOKE",
-    "START",
-    "UNSTOP",
-    "YES",
-    "HELP",
-    "INFO",
-    "SUBSCRIBE",
-];
-
 impl ChatSettings {
     /// Checks every field against its range.
     pub fn check(&self) -> Result<(), SettingRefused> {
@@ -412,7 +395,7 @@ impl ChatLife {
         check.words("life.reopen_note", self.reopen_note.as_ref());
         if let Some(word) = &self.closing_keyword {
             check.text("life.closing_keyword", word, 30);
-            if OPT_OUT_WORDS.iter().any(|w| w.eq_ignore_ascii_case(word.trim())) {
+            if Keywords::default().read(word).is_some() {
                 check.refuse(
                     "life.closing_keyword",
                     "is a word by which customers refuse or ask for texts",

@@ -69,6 +69,8 @@ ids! {
     SkillsetId,
     /// A tenant's key for the screen-pop page.
     AuthKeyId,
+    /// What a tenant's own programs know our calls by.
+    WebhookSecretId,
     /// Tenant + our address + customer's address, while it is open.
     ConversationId,
     /// One EWC chat (guid and key) within a conversation.

@@ -19,7 +19,7 @@ pub use chat_settings::ChatSettings;
 pub use clock::{Clock, IdSource};
 pub use ids::{
     AccountId, AuthKeyId, ChatId, ConversationId, Id, LinkId, MessageId, NumberId, PodId, SkillsetId,
-    TenantId,
+    TenantId, WebhookSecretId,
 };
 pub use sms_settings::SmsSettings;
 pub use state::{

@@ -2,9 +2,10 @@
 
 use crate::{
     AfterHours, AutoReply, BusinessHours, Calendar, Conditions, Fallback, Holiday, HolidayDate, Interval,
-    KeywordMatch, ReplyThen, RoutingSettings, Rule, SettingRefused, Webhook, Words, keyword,
+    KeywordMatch, ReplyThen, RoutingSettings, Rule, SettingRefused, Webhook, Words,
 };
-use ccm_model::{Address, chat_settings::OPT_OUT_WORDS};
+use ccm_model::Address;
+use ccm_sms_text::keyword::Keywords;
 use std::collections::HashSet;
 use url::{Host, Url};
 
@@ -207,12 +208,11 @@ impl Check<'_> {
             if keyword.any_of.is_empty() {
                 self.refuse(&field, "is empty", "write a keyword, or set keyword to null");
             }
+            let consent = Keywords::default();
             for (n, word) in keyword.any_of.iter().enumerate() {
                 let field = format!("{field}[{n}]");
                 self.text(&field, word, 100);
-                let folded = keyword::fold(word);
-                let opts_out = |w: &str| w.eq_ignore_ascii_case(keyword::bare(&folded));
-                if keyword.matching == KeywordMatch::Whole && OPT_OUT_WORDS.iter().any(|w| opts_out(w)) {
+                if keyword.matching == KeywordMatch::Whole && consent.read(word).is_some() {
                     self.refuse(
                         &field,
                         "is a word by which customers refuse or ask for texts, which no rule sees",

@@ -335,6 +335,11 @@ impl Router {
         Ok(self.result(act.as_ref(), facts))
     }
 
+    /// What comes of a text that no rule matches, or whose webhook has nothing to say.
+    pub fn unruled(&self, facts: &Facts<'_>) -> Action {
+        self.result(None, facts)
+    }
+
     /// The skillset whose agents get the text, at once or when it is no longer kept. `None`: no agent does. Of a webhook, that of
     /// its fallback.
     pub fn comes_to(&self, action: &Action, facts: &Facts<'_>) -> Option<String> {

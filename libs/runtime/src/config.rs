@@ -7,7 +7,7 @@ mod sections;
 
 pub use error::ConfigError;
 pub use sections::{
-    AdminConfig, ConnectorConfig, DatabaseConfig, DispatchConfig, IngestConfig, JwtKeyMaterial,
+    AdminConfig, ConnectorConfig, DatabaseConfig, DispatchConfig, EgressConfig, IngestConfig, JwtKeyMaterial,
     JwtKeysConfig, KeysConfig, LogFormat, RedisConfig, ShutdownConfig, TelemetryConfig,
 };
 
@@ -36,6 +36,7 @@ pub struct Config {
     pub ingest: IngestConfig,
     pub dispatch: DispatchConfig,
     pub connector: ConnectorConfig,
+    pub egress: EgressConfig,
     pub admin: AdminConfig,
     pub shutdown: ShutdownConfig,
 }

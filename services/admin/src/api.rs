@@ -1,6 +1,7 @@
 use crate::{
     Deps, accounts, auth_keys, chat_settings, consent, conversations, dead_letters, link_watch, links,
     maintenance, number_check, numbers, routing, skillsets, sms_settings, tenants, text_check,
+    webhook_secrets,
 };
 use axum::{
     Router,
@@ -86,6 +87,11 @@ fn routes() -> OpenApiRouter<Deps> {
         ))
         .routes(routes!(routing::get_routing, routing::put_routing))
         .routes(routes!(routing::dry_run_routing))
+        .routes(routes!(
+            webhook_secrets::create_webhook_secret,
+            webhook_secrets::list_webhook_secrets
+        ))
+        .routes(routes!(webhook_secrets::delete_webhook_secret))
         .routes(routes!(links::create_link, links::list_links))
         .routes(routes!(links::replace_link))
         .routes(routes!(link_watch::get_link_state))

@@ -36,6 +36,7 @@ mod tagged;
 mod tenants;
 mod text_check;
 mod valid;
+mod webhook_secrets;
 
 pub use api::{openapi, router, run};
 pub use deps::Deps;

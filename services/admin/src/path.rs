@@ -1,4 +1,4 @@
-use ccm_model::{AccountId, ConversationId, LinkId, NumberId, TenantId};
+use ccm_model::{AccountId, ConversationId, LinkId, NumberId, TenantId, WebhookSecretId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -90,4 +90,17 @@ pub struct DeadLetterPath {
     tenant: TenantId,
     /// The dead letter's id.
     pub letter: Uuid,
+}
+
+/// The path of a signing secret for webhooks.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct WebhookSecretPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The secret's id.
+    #[param(value_type = Uuid)]
+    pub secret: WebhookSecretId,
 }

@@ -12,6 +12,7 @@ use crate::{
     policy::{Deed, End, Why},
     tenants::Tenants,
     waits::{Reason, Waits},
+    webhooks::Webhooks,
 };
 use ccm_bus::Bus;
 use ccm_db::{Db, DbError, Fence, PendingText, TextKind};
@@ -21,7 +22,8 @@ use ccm_ewc_proto::{
     session::{self, CloseReason, Event, Phase},
     text,
 };
-use ccm_model::{ChatId, ConversationId, IdSource};
+use ccm_model::{ChatId, ConversationId, IdSource, MessageId};
+use ccm_routing::Action;
 use ccm_runtime::trace;
 use start::{Begun, Start};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -40,6 +42,7 @@ pub(crate) struct Deps {
     pub ids: IdSource,
     pub tenants: Tenants,
     pub waits: Arc<Waits>,
+    pub webhooks: Webhooks,
     pub session: Arc<session::Config>,
 }
 
@@ -120,6 +123,8 @@ pub(crate) struct Actor {
     settled: bool,
     /// The skillset that a rule chose in place of the number's own.
     routed_to: Option<String>,
+    /// What the tenant's program said about a text: it is asked once.
+    answer: Option<(MessageId, Action)>,
     /// Something may have come since the line was counted.
     nudged: bool,
     /// What agents have said before the last resume, to tell a replayed transcript from something new. `None`: not read yet.
@@ -163,6 +168,7 @@ impl Actor {
             answered: 0,
             settled: false,
             routed_to: None,
+            answer: None,
             nudged: true,
             replay: None,
             note: None,
@@ -225,7 +231,7 @@ impl Actor {
                 metrics::counter!("ccm_connector_force_idle_ends_total").increment(1);
                 "ended by AACC's check of idle customers".to_owned()
             }
-            (None, End::Over) => reason.to_string(),
+            (None, End::Over | End::Forgotten) => reason.to_string(),
         };
         self.more = true;
         self.read_line().await?;
@@ -240,12 +246,18 @@ impl Actor {
             }
         }
         let (fence, conversation, chat, at) = (self.fence, self.conversation, self.chat.take(), self.now());
+        // What AACC says it does not know it may still count.
+        let counts = (end == End::Forgotten)
+            .then(|| at + time::Duration::seconds(start.settings.limits.left_behind_s.into()));
+        if let (Some(until), Some(place)) = (counts, &self.place) {
+            place.leave_behind(until);
+        }
         let closed = persist!(self, |db| db.chat_ended(
             &fence,
             conversation,
             chat,
             &words,
-            None,
+            counts,
             at
         ))?;
         self.place = None;
@@ -279,6 +291,9 @@ impl Actor {
                     leaving = Box::pin(self.work(&mut chat, start)).await?;
                 }
                 let waits = !self.line.is_empty() || self.in_flight.is_some() || self.more;
+                let notes_only =
+                    self.in_flight.is_none() && self.line.iter().all(|t| t.kind == TextKind::Note);
+                chat.nothing_waits(notes_only && !self.more);
                 if self.chat.is_none() && !waits && leaving.is_none() {
                     chat.leave();
                     leaving = Some(Why::NothingWaits);

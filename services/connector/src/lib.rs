@@ -16,6 +16,7 @@ mod tenants;
 mod translate;
 mod waits;
 mod watch;
+mod webhooks;
 
 pub use ccm_ewc_client::LinkConfig;
 pub use ccm_ewc_proto::session::Config as SessionConfig;
@@ -23,6 +24,7 @@ pub use links::targets;
 
 use ccm_bus::{Bus, Topic};
 use ccm_db::{Db, DbError, LeaseTimes};
+use ccm_egress::Egress;
 use ccm_model::{IdSource, PodId};
 use ccm_runtime::Lifecycle;
 use std::{sync::Arc, time::Duration};
@@ -49,6 +51,8 @@ pub struct Connector {
     pub db: Db,
     pub bus: Bus,
     pub ids: IdSource,
+    /// The way to tenants' own programs.
+    pub egress: Egress,
     pub settings: Settings,
 }
 
@@ -73,6 +77,7 @@ impl Connector {
                 links::Links::new(self.settings.link, self.ids.clone()),
             ),
             waits: Arc::default(),
+            webhooks: webhooks::Webhooks::new(self.egress),
             db: self.db,
             bus: self.bus,
             ids: self.ids,

@@ -70,6 +70,8 @@ impl Why {
 pub(crate) enum End {
     /// AACC's check of idle customers: nothing is said, the next text goes on.
     ForceIdle,
+    /// AACC has lost it: nothing is said, the next text goes on.
+    Forgotten,
     Over,
 }
 
@@ -359,6 +361,9 @@ impl Policy {
 
     /// What an end that AACC brought about was.
     pub fn judge_end(&self, reason: CloseReason, now: Instant) -> End {
+        if reason == CloseReason::Forgotten {
+            return End::Forgotten;
+        }
         let by_aacc = matches!(reason, CloseReason::AgentsEnded | CloseReason::FarSideEnded);
         let limit = Duration::from_secs(self.settings.life.force_idle_s.into());
         if !by_aacc || limit.is_zero() {

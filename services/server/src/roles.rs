@@ -7,6 +7,7 @@ use ccm_bus::Bus;
 use ccm_connector::{Connector, LinkConfig, SessionConfig};
 use ccm_db::{Db, DbConfig, KeyRing, LeaseTimes};
 use ccm_dispatch::{Dispatch, GIVE_UP_AFTER};
+use ccm_egress::{Allowed, Egress};
 use ccm_ingest::{Batching, Ingest};
 use ccm_model::{Clock, IdSource};
 use ccm_runtime::{Config, Health, Lifecycle, Metrics, ops, serve_to_the_end};
@@ -139,7 +140,9 @@ impl Process<'_> {
 
     async fn connector(&self) -> Result<()> {
         let config = &self.config.connector;
+        let networks = self.config.egress.private_networks.clone();
         let connector = Connector {
+            egress: Egress::new(Allowed::also(networks)).context("no HTTP client for webhooks")?,
             db: self.db.clone(),
             bus: self.bus.clone(),
             ids: self.ids.clone(),

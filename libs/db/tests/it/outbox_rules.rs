@@ -63,6 +63,12 @@ async fn texts_leave_through_the_second_account_while_the_first_is_paused() {
         "UPDATE provider_account SET webhook_base = 'https://second.example' WHERE id = '{second}'"
     ))
     .await;
+    // Customers' texts come in through either.
+    let ours = address(tenant.ours);
+    for account in [tenant.account, second] {
+        let found = rig.db.operator().find_number(account, &ours).await.unwrap();
+        assert_eq!(found, Some((tenant.id, tenant.number)));
+    }
     let knows = |_| Knows::Again;
     let first_only = |account| (account == tenant.account).then_some(HOLD);
     let both = |account| Some(if account == second { HOLD } else { 2 * HOLD });

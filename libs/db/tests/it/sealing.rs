@@ -3,6 +3,7 @@
 use crate::rig::{IDS, MASTER, Rig, open};
 use ccm_db::{Db, DbConfig, DbError, KeyRing, NewAccount, SealError};
 use ccm_model::{ConversationId, ProviderKind};
+use secrecy::ExposeSecret;
 use std::sync::Arc;
 
 const SECRET: &[u8] = br#"{"token":"CANARY-SECRET"}"#;
@@ -197,4 +198,69 @@ async fn a_data_key_made_by_several_at_once_is_one() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_tenant_has_two_webhook_secrets_at_most_which_open_in_their_rows_only() {
+    let rig = Rig::new().await;
+    let (a, b) = (rig.tenant(1).await, rig.tenant(2).await);
+    let (db, others) = (rig.db.tenant(a.id), rig.db.tenant(b.id));
+    let opened = async |db: &ccm_db::TenantDb<'_>| {
+        let secrets = db.webhook_secrets().await?;
+        Ok::<_, DbError>(
+            secrets
+                .iter()
+                .map(|s| s.expose_secret().to_owned())
+                .collect::<Vec<_>>(),
+        )
+    };
+    let one = db
+        .create_webhook_secret(IDS.next(), "one", "CANARY-ONE")
+        .await
+        .unwrap()
+        .unwrap();
+    let taken = db.create_webhook_secret(IDS.next(), "one", "CANARY-TWO").await;
+    assert!(matches!(taken, Err(DbError::Conflict { .. })));
+    let two = db
+        .create_webhook_secret(IDS.next(), "two", "CANARY-TWO")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        db.create_webhook_secret(IDS.next(), "three", "x").await.unwrap(),
+        None
+    );
+    others
+        .create_webhook_secret(IDS.next(), "one", "CANARY-B")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(opened(&db).await.unwrap(), ["CANARY-ONE", "CANARY-TWO"]);
+    assert_eq!(
+        db.list_webhook_secrets().await.unwrap(),
+        [one.clone(), two.clone()]
+    );
+    let clear = "SELECT count(*) FROM webhook_secret WHERE position('CANARY'::bytea IN secret_sealed) > 0";
+    assert_eq!(rig.count(clear).await, 0);
+    // The place of one that is gone is free again.
+    assert!(matches!(
+        others.delete_webhook_secret(one.id).await,
+        Err(DbError::NotFound(_))
+    ));
+    db.delete_webhook_secret(one.id).await.unwrap();
+    db.create_webhook_secret(IDS.next(), "one", "CANARY-NEW")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(opened(&db).await.unwrap(), ["CANARY-NEW", "CANARY-TWO"]);
+    rig.run(&format!(
+        "UPDATE webhook_secret SET secret_sealed = (SELECT secret_sealed FROM webhook_secret WHERE id = '{}')
+         WHERE tenant_id = '{}'",
+        two.id, b.id
+    ))
+    .await;
+    assert!(matches!(
+        opened(&others).await,
+        Err(DbError::Seal(SealError::Damaged))
+    ));
 }

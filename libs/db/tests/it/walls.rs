@@ -43,6 +43,9 @@ async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
         .await
         .unwrap();
     crate::texts::fill(rig, tenant, customer).await;
+    db.create_webhook_secret(crate::rig::IDS.next(), "secret", "whsec_")
+        .await
+        .unwrap();
     db.put_routing(&serde_json::json!({}), None).await.unwrap();
     let link = crate::links::watched(&rig.db, tenant, &fence).await;
     assert_eq!(link, tenant.link);
@@ -375,6 +378,7 @@ async fn the_system_role_reads_these_columns_only() {
             "number.account_id",
             "number.address",
             "number.id",
+            "number.second_account_id",
             "number.tenant_id",
             "provider_account.id",
             "provider_account.kind",

@@ -298,6 +298,8 @@ pub enum CloseReason {
     Detached,
     /// AACC closed the conversation, or the socket with code 1000.
     FarSideEnded,
+    /// AACC knows the chat no more, and nothing waited that another one would be opened for.
+    Forgotten,
 }
 
 impl fmt::Display for CloseReason {
@@ -307,6 +309,7 @@ impl fmt::Display for CloseReason {
             CloseReason::ClosedByCustomer => "left by the customer",
             CloseReason::Detached => "handed over",
             CloseReason::FarSideEnded => "ended by AACC",
+            CloseReason::Forgotten => "forgotten by AACC",
         })
     }
 }

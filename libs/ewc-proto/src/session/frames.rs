@@ -260,7 +260,10 @@ impl Session {
                 self.give_back(&error, now);
                 self.doubt();
                 self.forget_chat();
-                self.log_in(now);
+                match self.idle {
+                    true => self.close(CloseReason::Forgotten, CLOSE_NORMAL),
+                    false => self.log_in(now),
+                }
             }
             // An answer to the login before this one, on the same socket: the answer to this one is on its way.
             (State::LoggingIn { resume: false, .. }, ErrorKind::SessionExpired) => {

@@ -161,6 +161,9 @@ impl Session {
         self.failed_resumes += 1;
         if self.failed_resumes >= self.config.failed_resumes_before_new_chat {
             self.forget_chat();
+            if self.idle {
+                self.end(CloseReason::Forgotten);
+            }
         }
     }
 

@@ -376,6 +376,55 @@ fn internal_error_is_like_a_broken_socket() {
     assert_eq!(b.reconnect().guid, Some(guid()));
 }
 
+/// Three ways in which AACC shows that it has lost a chat, in which nothing waits.
+#[test]
+fn a_forgotten_chat_in_which_nothing_waits_ends() {
+    let mut b = Bench::live(Config::default());
+    b.session.nothing_waits(true);
+    b.frame(expired());
+    assert_eq!(
+        b.actions(),
+        [Action::Close { code: 1000 }],
+        "no other chat is asked for"
+    );
+    assert_eq!(
+        b.events(),
+        [
+            Event::AgentPresent(false),
+            Event::SessionExpired,
+            Event::Closed(CloseReason::Forgotten)
+        ]
+    );
+
+    // After a resume, too.
+    let mut b = Bench::live(Config::default());
+    b.session.nothing_waits(true);
+    b.session.on_disconnected(None, b.now);
+    assert_eq!(b.reconnect().guid, Some(guid()));
+    b.frame(expired());
+    assert_eq!(b.phase(), Phase::Closed(CloseReason::Forgotten));
+
+    // And when resumes are never taken.
+    let mut b = Bench::live(Config::default());
+    b.session.nothing_waits(true);
+    b.session.on_disconnected(None, b.now);
+    let most = Config::default().failed_resumes_before_new_chat;
+    for n in 1..=most {
+        assert_eq!(b.reconnect().guid, Some(guid()), "{n}");
+        b.frame(error("requestChat", 42, "odd"));
+    }
+    assert_eq!(b.phase(), Phase::Closed(CloseReason::Forgotten));
+
+    // A text that came in time is what another chat is opened for.
+    let mut b = Bench::live(Config::default());
+    b.session.nothing_waits(true);
+    b.session.on_disconnected(None, b.now);
+    b.session.nothing_waits(false);
+    assert_eq!(b.reconnect().guid, Some(guid()));
+    b.frame(expired());
+    assert_eq!(b.login().guid, None);
+}
+
 #[test]
 fn maintenance_is_told_once_and_waited_for_ever_more_slowly() {
     let mut b = Bench::live(Config::default());

@@ -1,5 +1,6 @@
 use super::ConfigError;
 use base64::{Engine, engine::general_purpose::STANDARD};
+use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretBox, SecretSlice, SecretString, zeroize::Zeroizing};
 use serde::{Deserialize, Deserializer};
 use std::{
@@ -319,6 +320,15 @@ impl ConnectorConfig {
     }
 }
 
+/// `[egress]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EgressConfig {
+    /// Networks in which tenants' webhooks may be called beside the public ones.
+    #[serde(deserialize_with = "networks")]
+    pub private_networks: Vec<IpNet>,
+}
+
 /// `[admin]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -363,6 +373,18 @@ fn read(file: &Path) -> Result<Zeroizing<String>, ConfigError> {
 fn optional<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
     let text = String::deserialize(d)?;
     Ok(Some(text.trim().to_owned()).filter(|t| !t.is_empty()))
+}
+
+fn networks<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<IpNet>, D::Error> {
+    let text = String::deserialize(d)?;
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    words
+        .map(|word| {
+            word.parse().map_err(|_| {
+                serde::de::Error::custom("is not a list of networks such as 10.7.0.0/16, fd00:1::/32")
+            })
+        })
+        .collect()
 }
 
 fn secret<'de, D: Deserializer<'de>>(d: D) -> Result<Option<SecretString>, D::Error> {

@@ -243,6 +243,12 @@ async fn answers_are_as_documented() {
     .await
     .ok();
     app.post(
+        &format!("/v1/tenants/{}/webhook-secrets", tenant.id),
+        json!({"name": "2026"}),
+    )
+    .await
+    .ok();
+    app.post(
         &format!(
             "/v1/tenants/{}/links/{}/maintenance-windows",
             tenant.id, tenant.link
@@ -278,6 +284,7 @@ async fn answers_are_as_documented() {
         ("Account", "/accounts".to_owned()),
         ("Number", "/numbers".to_owned()),
         ("AuthKey", "/auth-keys".to_owned()),
+        ("WebhookSecret", "/webhook-secrets".to_owned()),
         ("Conversation", "/conversations".to_owned()),
         ("Conversation", format!("/conversations/{conversation}")),
         ("Message", format!("/conversations/{conversation}/messages")),

@@ -3,6 +3,7 @@ use axum::http::Method;
 use ccm_auth::{AuthKey, Role};
 use ccm_bus::{Subscription, Topic, Wake};
 use ccm_testkit::certs::Ca;
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -161,6 +162,39 @@ async fn a_screen_pop_key_is_shown_once_and_stored_as_a_hash() {
         let hex: String = hash.iter().map(|b| format!("{b:02x}")).collect();
         assert!(stored.contains(&hex), "the screen-pop page will find it");
     }
+}
+
+#[tokio::test]
+async fn webhook_secrets_are_shown_once_sealed_and_two_at_most() {
+    let app = App::start().await;
+    let id = app.bare_tenant("acme").await;
+    let path = format!("/v1/tenants/{id}/webhook-secrets");
+    let made = app.post(&path, json!({"name": "one"})).await.ok();
+    let secret = made["secret"].as_str().unwrap().to_owned();
+    assert!(secret.starts_with("whsec_"));
+    let answer = app.post(&path, json!({"name": "one"})).await;
+    assert_eq!(answer.problem(409), "name");
+    app.post(&path, json!({"name": "two"})).await.ok();
+    app.post(&path, json!({"name": "three"}))
+        .await
+        .problem_without_field(409);
+    let listed = app.get(&path).await.ok();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 2);
+    assert!(!listed.to_string().contains(&secret));
+    let stored = app
+        .database
+        .superuser_sql("select row_to_json(s) from webhook_secret s")
+        .unwrap();
+    assert!(!stored.contains(&secret));
+    let opened = app.deps.db.tenant(id).webhook_secrets().await.unwrap();
+    assert_eq!(opened[0].expose_secret(), secret);
+    // Nobody else takes it away.
+    let other = app.bare_tenant("other").await;
+    let one = format!("webhook-secrets/{}", made["id"].as_str().unwrap());
+    let theirs = app.delete(&format!("/v1/tenants/{other}/{one}")).await;
+    theirs.problem_without_field(404);
+    assert_eq!(app.delete(&format!("/v1/tenants/{id}/{one}")).await.status, 204);
+    app.post(&path, json!({"name": "three"})).await.ok();
 }
 
 async fn next(heard: &mut Subscription) -> Wake {

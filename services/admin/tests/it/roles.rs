@@ -27,6 +27,9 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     ("get", "/v1/tenants/{tenant}/routing", READERS),
     ("put", "/v1/tenants/{tenant}/routing", WRITERS),
     ("post", "/v1/tenants/{tenant}/routing/dry-run", READERS),
+    ("post", "/v1/tenants/{tenant}/webhook-secrets", WRITERS),
+    ("get", "/v1/tenants/{tenant}/webhook-secrets", READERS),
+    ("delete", "/v1/tenants/{tenant}/webhook-secrets/{secret}", WRITERS),
     ("post", "/v1/tenants/{tenant}/links", WRITERS),
     ("get", "/v1/tenants/{tenant}/links", READERS),
     ("put", "/v1/tenants/{tenant}/links/{link}", WRITERS),
@@ -118,7 +121,7 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
                              "secret": {"signing_secret": AUTH_TOKEN}}),
         "numbers" => json!({"address": (10_000 + n).to_string(), "account_id": tenant.account,
                             "skillset_id": tenant.skillset}),
-        "auth-keys" => json!({"name": name}),
+        "auth-keys" | "webhook-secrets" => json!({"name": name}),
         other => panic!("no body for {other}"),
     }
 }
@@ -143,6 +146,22 @@ async fn planned(app: &App, tenant: &Tenant) -> String {
     made["id"].as_str().unwrap().to_owned()
 }
 
+async fn without_webhook_secrets(app: &App, tenant: &Tenant) {
+    let path = format!("/v1/tenants/{}/webhook-secrets", tenant.id);
+    for secret in app.get(&path).await.ok()["items"].as_array().unwrap() {
+        let id = secret["id"].as_str().unwrap();
+        assert_eq!(app.delete(&format!("{path}/{id}")).await.status, 204);
+    }
+}
+
+/// A secret that can be deleted once.
+async fn webhook_secret(app: &App, tenant: &Tenant, n: usize) -> String {
+    without_webhook_secrets(app, tenant).await;
+    let path = format!("/v1/tenants/{}/webhook-secrets", tenant.id);
+    let made = app.post(&path, json!({"name": format!("secret {n}")})).await.ok();
+    made["id"].as_str().unwrap().to_owned()
+}
+
 #[tokio::test]
 async fn every_endpoint_and_every_role() {
     let app = App::start().await;
@@ -160,6 +179,13 @@ async fn every_endpoint_and_every_role() {
                 let mut path = path.replace("{link}", &tenant.link);
                 if path.contains("{window}") {
                     path = path.replace("{window}", &planned(&app, tenant).await);
+                }
+                if path.contains("{secret}") {
+                    path = path.replace("{secret}", &webhook_secret(&app, tenant, n).await);
+                }
+                // Two at most.
+                if *method == "post" && path.ends_with("/webhook-secrets") {
+                    without_webhook_secrets(&app, tenant).await;
                 }
                 if path.contains("{letter}") {
                     let (letter, _) =

@@ -1,11 +1,16 @@
 //! Where a text goes that no chat is open for: by the tenant's rules, to agents now or later, or to nobody.
 
 use super::{Actor, persist};
-use crate::{customer, waits::Reason};
-use ccm_db::{ActorContext, DbError, Notice, derived_id};
-use ccm_model::{Body, SmsSettings};
+use crate::{
+    customer,
+    waits::Reason,
+    webhooks::{AskFailed, Question},
+};
+use ccm_db::{ActorContext, DbError, Notice, PendingText, derived_id};
+use ccm_model::{Body, MessageId, SmsSettings};
 use ccm_routing::{Action, Decision, Facts, Held, Router, Then};
 use serde_json::{Value, json};
+use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
@@ -17,6 +22,8 @@ pub(super) enum Routed {
     Done,
     /// Kept until then; `None`: until the settings change.
     Kept(Option<OffsetDateTime>),
+    /// The actor was stopped meanwhile.
+    Stopped,
 }
 
 impl Actor {
@@ -28,18 +35,20 @@ impl Actor {
         let deps = self.deps.clone();
         let tenant = self.fence.owned.tenant;
         let router = persist!(self, |_db| deps.tenants.router(&deps.db, tenant))?;
-        let Some(head) = self.line.front() else {
+        let Some(head) = self.line.front().cloned() else {
             return Ok(Routed::Done);
         };
         let (message, language) = (head.message, customer::language(context));
-        let held = context.held.as_ref().and_then(read_held);
-        let decision = decide(&router, context, head.body.as_str(), &language, held, self.now());
+        let facts = facts(context, head.body.as_str(), &language, self.now());
+        let decision = router.decide(&facts);
         metrics::counter!("ccm_connector_routed_total", "to" => name(&decision.action)).increment(1);
         tracing::debug!(conversation.id = %self.conversation, rule = decision.rule.as_deref(), why = %decision.why, "a text was routed");
-        // Webhooks are not called yet. A fallback never is one.
-        let action = match decision.action {
-            Action::Webhook { fallback, .. } => *fallback,
-            action => action,
+        let action = match &decision.action {
+            Action::Webhook { .. } => match self.ask(&head, &router, &facts, &decision).await? {
+                Some(action) => action,
+                None => return Ok(Routed::Stopped),
+            },
+            action => action.clone(),
         };
         match action {
             Action::Default | Action::Webhook { .. } => self.offer_to(context, None).await,
@@ -72,6 +81,96 @@ impl Actor {
                 Ok(Routed::Kept(at))
             }
         }
+    }
+
+    /// What the tenant's program says is to be done, or the rule's fallback. `None`: the actor was stopped.
+    async fn ask(
+        &mut self,
+        head: &PendingText,
+        router: &Router,
+        facts: &Facts<'_>,
+        decision: &Decision,
+    ) -> Result<Option<Action>, DbError> {
+        let Action::Webhook {
+            url,
+            timeout_ms,
+            fallback,
+        } = &decision.action
+        else {
+            return Ok(Some(decision.action.clone()));
+        };
+        match &self.answer {
+            Some((asked, action)) if *asked == head.message => return Ok(Some(action.clone())),
+            _ => {}
+        }
+        let question = || Question {
+            message_id: head.message,
+            conversation_id: self.conversation,
+            to: facts.to,
+            from: facts.from,
+            text: facts.text,
+            language: facts.language,
+            received_at: head.created_at,
+            rule: decision.rule.as_deref(),
+            skillset: facts.own_skillset,
+        };
+        let (deps, tenant, stop) = (self.deps.clone(), self.fence.owned.tenant, self.stop.clone());
+        let to = (url.as_str(), Duration::from_millis((*timeout_ms).into()));
+        let asked = async {
+            persist!(self, |_db| deps.webhooks.ask(
+                &deps.db,
+                tenant,
+                to,
+                question(),
+                facts.now
+            ))
+        };
+        let asked = tokio::select! {
+            asked = asked => asked?,
+            () = stop.cancelled() => return Ok(None),
+        };
+        let action = match asked {
+            Ok(None) => Ok(router.unruled(facts)),
+            Ok(Some(said)) => router.act_on(&said, facts).map_err(|refused| {
+                AskFailed::Answer(format!(
+                    "{} {}; {}",
+                    refused.field, refused.problem, refused.remedy
+                ))
+            }),
+            Err(failed) => Err(failed),
+        };
+        let action = match action {
+            Ok(action) if self.is_known(&action).await? => Ok(action),
+            Ok(_) => Err(AskFailed::NoSuchSkillset),
+            Err(failed) => Err(failed),
+        };
+        let outcome = action.as_ref().map_or_else(AskFailed::as_str, |_| "answered");
+        metrics::counter!("ccm_connector_webhooks_total", "outcome" => outcome).increment(1);
+        let action = action.unwrap_or_else(|failed| {
+            tracing::warn!(conversation.id = %self.conversation, rule = decision.rule.as_deref(), why = %failed, "a routing webhook failed; its rule's fallback decides");
+            fallback.as_ref().clone()
+        });
+        // What is kept is decided anew at the opening.
+        if !matches!(action, Action::HoldUntil { .. }) {
+            self.answer = Some((head.message, action.clone()));
+        }
+        Ok(Some(action))
+    }
+
+    /// Whether the tenant has the skillset that an action names.
+    async fn is_known(&self, action: &Action) -> Result<bool, DbError> {
+        let name = match action {
+            Action::Skillset { name } => name,
+            Action::Reply {
+                then: Then::Offer { skillset: Some(name) },
+                ..
+            }
+            | Action::HoldUntil {
+                skillset: Some(name), ..
+            } => name,
+            _ => return Ok(true),
+        };
+        Ok(persist!(self, |db| db.link_of_skillset(name))?.is_some())
     }
 
     async fn offer_to(
@@ -113,7 +212,7 @@ impl Actor {
     /// Answers a text without anybody having written the answer; once, however often it is asked for.
     pub(super) async fn reply(
         &mut self,
-        to: ccm_model::MessageId,
+        to: MessageId,
         kind: &'static str,
         words: &str,
         sms: &SmsSettings,
@@ -141,15 +240,8 @@ impl Actor {
     }
 }
 
-fn decide(
-    router: &Router,
-    context: &ActorContext,
-    text: &str,
-    language: &str,
-    held: Option<Held<'_>>,
-    now: OffsetDateTime,
-) -> Decision {
-    router.decide(&Facts {
+fn facts<'a>(context: &'a ActorContext, text: &'a str, language: &'a str, now: OffsetDateTime) -> Facts<'a> {
+    Facts {
         to: &context.our_address,
         from: &context.customer_address,
         text,
@@ -157,8 +249,8 @@ fn decide(
         tenant_language: &context.settings.language,
         own_skillset: &context.skillset,
         now,
-        held,
-    })
+        held: context.held.as_ref().and_then(read_held),
+    }
 }
 
 fn read_held(held: &Value) -> Option<Held<'_>> {
@@ -181,5 +273,5 @@ fn name(action: &Action) -> &'static str {
 
 /// When a wait for the wall's clock ends, by ours.
 pub(super) fn instant_of(at: OffsetDateTime, now: OffsetDateTime) -> Instant {
-    Instant::now() + std::time::Duration::try_from(at - now).unwrap_or_default()
+    Instant::now() + Duration::try_from(at - now).unwrap_or_default()
 }

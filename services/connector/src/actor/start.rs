@@ -78,6 +78,7 @@ impl Actor {
                 Routed::ToAgents => {}
                 Routed::Done => return Ok(Begun::Again),
                 Routed::Kept(at) => return self.keep(&mut policy, at).await,
+                Routed::Stopped => return Ok(Begun::Stopped),
             },
         }
         let link = context.link.clone();

@@ -3,7 +3,7 @@
 use crate::rig::{PATIENCE, Rig, agent, from_agent, open_chat, received, sim, sim_with, until};
 use ccm_aacc_sim::{Break, ChatState, Config, Settings, Target, Tls, Transcript};
 use ccm_connector::SessionConfig;
-use ccm_model::{MAX_BODY_CHARS, MessageState};
+use ccm_model::{ConversationState, MAX_BODY_CHARS, MessageState};
 use std::time::Duration;
 
 fn numbered(n: usize) -> Vec<String> {
@@ -154,6 +154,32 @@ async fn a_session_that_expires_with_a_text_in_flight_becomes_a_new_chat() {
     );
     let marks: Vec<i32> = all.iter().map(|m| m.resends).collect();
     assert_eq!((marks[0], marks[1..].iter().sum::<i32>()), (1, 0));
+}
+
+/// After a long absence of a link no agent is called to a chat in which nobody has anything to say.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chat_that_aacc_has_forgotten_is_opened_again_by_the_next_text_only() {
+    let (rig, sim) = (Rig::new().await, sim(Tls::Plain).await);
+    let tenant = rig.tenant(1, &sim, None).await;
+    let _pod = rig.pod();
+    let conversation = rig.text(tenant, 1, "hello").await;
+    let first = open_chat(&sim).await;
+    sim.join(first.guid, agent()).unwrap();
+    rig.until_state(tenant, conversation, MessageState::Delivered, 1)
+        .await;
+    sim.expire(Target::All);
+    sim.break_sockets(Target::All, Break::Reset);
+    until("the conversation ends", async || {
+        let row = rig.db.tenant(tenant.id).conversation(conversation).await.unwrap();
+        (row.state == ConversationState::Closed).then_some(())
+    })
+    .await;
+    assert_eq!(sim.chats().len(), 1);
+    let next = rig.text(tenant, 1, "are you there?").await;
+    let second = open_chat(&sim).await;
+    sim.join(second.guid, agent()).unwrap();
+    rig.until_state(tenant, next, MessageState::Delivered, 1).await;
+    assert_eq!(sim.chats().len(), 2);
 }
 
 /// Agents who take a chat and end it at once, with a text that stays unanswered, are not rung up without end.

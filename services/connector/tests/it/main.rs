@@ -14,3 +14,4 @@ mod ownership;
 mod rig;
 mod routing;
 mod settings;
+mod webhooks;

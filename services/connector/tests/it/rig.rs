@@ -7,6 +7,7 @@ use ccm_db::{
     Accepted, Db, DbConfig, IncomingText, KeyRing, LeaseTimes, MessageRow, NewAccount, NewLink, NewNumber,
     NewSkillset, Route, Scheme, TextKind,
 };
+use ccm_egress::{Allowed, Egress};
 use ccm_model::{Body, ConversationId, Direction, IdSource, LinkId, MessageState, ProviderKind, TenantId};
 use ccm_runtime::{Health, Lifecycle, config::ShutdownConfig};
 use ccm_testkit::{TestDb, Urls, canary};
@@ -288,6 +289,7 @@ impl Pod {
         };
         let life = Lifecycle::new(config, Health::new("connector"));
         let pod = Connector {
+            egress: Egress::new(Allowed::also(vec!["127.0.0.0/8".parse().unwrap()])).unwrap(),
             db,
             bus: Bus::in_process(),
             ids: IDS.clone(),

@@ -67,6 +67,8 @@ impl World {
     fn pump(&mut self) {
         for step in 0.. {
             assert!(step < 10_000, "never rests in {:?}", self.session.phase());
+            self.session
+                .nothing_waits(self.owner.line.is_empty() && self.owner.in_flight.is_none());
             if let Some(action) = self.session.poll_action() {
                 self.act(action);
             } else if let Some(event) = self.session.poll_event() {
@@ -165,6 +167,9 @@ impl World {
             self.act(action);
         }
         assert!(self.wire.is_none(), "{reason} with an open socket");
+        if reason == CloseReason::Forgotten {
+            self.saw("a forgotten chat in which nothing waits");
+        }
         // The conversation goes on in a new chat, or, handed over, in the same.
         if reason != CloseReason::Detached {
             self.owner.forget_chat();

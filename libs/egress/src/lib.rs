@@ -1,0 +1,158 @@
+//! Requests to addresses that tenants name: webhooks.
+//!
+//! Whoever may write an address into a tenant's settings must not reach with it what only this machine reaches: the cluster's
+//! own services, a cloud's metadata. Only public addresses are dialled, and those that the operator allows; a name is looked up
+//! once for each connection and that very address is dialled, so that a name that changes its mind in between (DNS rebinding) gains
+//! nothing. Redirects are not followed, proxies of the environment are not used, certificates are always verified.
+
+mod network;
+mod sign;
+
+pub use ipnet::IpNet;
+pub use network::Allowed;
+pub use sign::{BadSecret, Signers};
+
+use network::{Guarded, NotAllowed};
+use reqwest::{StatusCode, header, redirect::Policy};
+use std::{error::Error, sync::Arc, time::Duration};
+use url::{Host, Url};
+
+/// A client for all tenants' addresses.
+#[derive(Clone)]
+pub struct Egress {
+    http: reqwest::Client,
+    allowed: Arc<Allowed>,
+}
+
+/// Why a call came to nothing. Says nothing of what was sent or answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CallFailed {
+    #[error("its address is not one that can be called")]
+    Address,
+    #[error(
+        "its address is a private one, and the operator of the platform has not allowed it (egress.private_networks)"
+    )]
+    Private,
+    #[error("it cannot be connected to; check its name, its certificate and its firewall")]
+    Connect,
+    #[error("no answer came within {0:?}")]
+    TimedOut(Duration),
+    #[error("the connection broke before the answer was whole")]
+    Broken,
+    #[error("it answers with a redirect ({0}); name the address that it leads to")]
+    Redirect(u16),
+    #[error("it answers with status {0}, where one from 200 to 299 is expected")]
+    Status(u16),
+    #[error("its answer is longer than {0} bytes")]
+    TooLong(usize),
+}
+
+impl CallFailed {
+    /// A metric's label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Private => "private",
+            Self::Connect => "connect",
+            Self::TimedOut(_) => "timed_out",
+            Self::Broken => "broken",
+            Self::Redirect(_) => "redirect",
+            Self::Status(_) => "status",
+            Self::TooLong(_) => "too_long",
+        }
+    }
+}
+
+/// One JSON document for somebody else's program.
+pub struct Call<'a> {
+    pub url: &'a Url,
+    /// The same for each repetition, so that the receiver can tell one.
+    pub id: &'a str,
+    /// Seconds since 1970.
+    pub timestamp: i64,
+    pub json: String,
+    pub signers: &'a Signers,
+    /// From the first packet to the last byte of the answer.
+    pub timeout: Duration,
+    /// Bytes of the answer at most.
+    pub most: usize,
+}
+
+impl Egress {
+    /// The process has installed rustls' default provider before.
+    pub fn new(allowed: Allowed) -> Result<Self, reqwest::Error> {
+        let allowed = Arc::new(allowed);
+        let http = reqwest::Client::builder()
+            .redirect(Policy::none())
+            .no_proxy()
+            .referer(false)
+            .dns_resolver(Guarded(allowed.clone()))
+            .tcp_nodelay(true)
+            .user_agent(concat!("ccm/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { http, allowed })
+    }
+
+    /// Posts a document, signed as Standard Webhooks says, and gives the answer's body: of a status from 200 to 299 only.
+    pub async fn post(&self, call: Call<'_>) -> Result<Vec<u8>, CallFailed> {
+        // A name is judged when it is looked up; an address in its place never is looked up.
+        let literal = match call.url.host() {
+            Some(Host::Ipv4(ip)) => Some(ip.into()),
+            Some(Host::Ipv6(ip)) => Some(ip.into()),
+            Some(Host::Domain(_)) => None,
+            None => return Err(CallFailed::Address),
+        };
+        if literal.is_some_and(|ip| !self.allowed.allows(ip)) {
+            return Err(CallFailed::Private);
+        }
+        let mut request = self
+            .http
+            .post(call.url.clone())
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/json")
+            .header("webhook-id", call.id)
+            .header("webhook-timestamp", call.timestamp);
+        if let Some(signatures) = call.signers.sign(call.id, call.timestamp, &call.json) {
+            request = request.header("webhook-signature", signatures);
+        }
+        let asked = async {
+            let mut response = request.body(call.json).send().await.map_err(|e| failed(&e))?;
+            let status = response.status();
+            if status.is_redirection() {
+                return Err(CallFailed::Redirect(status.as_u16()));
+            }
+            if !status.is_success() {
+                return Err(CallFailed::Status(status.as_u16()));
+            }
+            let mut body = Vec::new();
+            if status == StatusCode::NO_CONTENT {
+                return Ok(body);
+            }
+            while let Some(chunk) = response.chunk().await.map_err(|e| failed(&e))? {
+                if body.len() + chunk.len() > call.most {
+                    return Err(CallFailed::TooLong(call.most));
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(body)
+        };
+        tokio::time::timeout(call.timeout, asked)
+            .await
+            .unwrap_or(Err(CallFailed::TimedOut(call.timeout)))
+    }
+}
+
+fn failed(error: &reqwest::Error) -> CallFailed {
+    let mut cause: Option<&(dyn Error + 'static)> = error.source();
+    while let Some(e) = cause {
+        if e.is::<NotAllowed>() {
+            return CallFailed::Private;
+        }
+        cause = e.source();
+    }
+    match error {
+        e if e.is_builder() => CallFailed::Address,
+        e if e.is_connect() => CallFailed::Connect,
+        _ => CallFailed::Broken,
+    }
+}
