@@ -111,7 +111,7 @@ async fn what_twilio_cannot_tell_is_an_answer_and_what_the_account_may_not_ask_i
 
 #[tokio::test]
 async fn failures_are_classified() {
-    let too_long = "x".repeat(100_000);
+    let too_long = "x".repeat(2_000_000);
     for (status, headers, body, class) in [
         (401, vec![], json!({ "code": 20003, "message": TO }), after(60)),
         (403, vec![], json!({ "code": 20403 }), after(60)),

@@ -35,8 +35,8 @@ async fn a_number_is_told_without_asking_anybody_unless_that_is_wanted() {
         ("0861234567", "", "number"),
         ("", "&lookup=true", "number"),
         ("0861234567", "&region=Ireland", "region"),
-        (MOBILE, "&from=me", "from"),
-        (MOBILE, "&lookup=perhaps", ""),
+        (MOBILE, "&from=%2B1", "from"),
+        (MOBILE, "&lookup=perhaps", "lookup"),
     ] {
         assert_eq!(
             rig.check(&tenant, number, more).await.problem(400),
