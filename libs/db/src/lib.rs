@@ -10,6 +10,7 @@
 
 mod accept;
 mod account_watch;
+mod auth_keys;
 mod chats;
 mod consent;
 mod conversations;
@@ -22,6 +23,7 @@ mod link_watch;
 mod links;
 mod migrate;
 mod mt;
+mod number_lookups;
 mod outbox;
 mod parts;
 mod pool;
@@ -37,6 +39,7 @@ mod webhook_secrets;
 
 pub use accept::{Accepted, Batch, IncomingText, Refused, Route, TextKind};
 pub use account_watch::AccountEventRow;
+pub use auth_keys::{AuthKeyRow, NewAuthKey};
 pub use chats::{
     ActorContext, ChatResume, CountedChat, Fence, LastWords, NewChat, PreviousChat, RoomState, ToServe,
 };
@@ -51,6 +54,7 @@ pub use link_watch::{LinkEventRow, LinkStateRow, MaintenanceWindow};
 pub use links::{HostPort, LinkRow, LinkSecrets, NewLink, NewReach, Scheme};
 pub use migrate::{check_migrated, migrate};
 pub use mt::{AUTO_REPLIES, AgentText, Notice, Said};
+pub use number_lookups::NumberLookupRow;
 pub use outbox::{AsSent, Claim, Doubt, Head, Knows, Outcome, Sender, Sending};
 pub use parts::{DueParts, IncomingPart, Parted, StoredPart};
 pub use pool::{Db, DbConfig, Operator, TenantDb};
@@ -58,8 +62,8 @@ pub use receipts::{Receipt, Receipted, derived_id};
 pub use routing::RoutingRow;
 pub use seal::{KeyRing, SealError};
 pub use settings::{
-    AccountChange, AccountRow, AccountRules, AccountSecret, AuthKeyRow, NewAccount, NewAuthKey, NewNumber,
-    NewSkillset, NumberChange, NumberRow, SkillsetRow,
+    AccountChange, AccountRow, AccountRules, AccountSecret, NewAccount, NewNumber, NewSkillset, NumberChange,
+    NumberRow, SkillsetRow,
 };
 pub use tenants::{StateChange, TenantRow};
 pub use webhook_secrets::WebhookSecretRow;

@@ -1,7 +1,7 @@
 use crate::{Db, DbError, TenantDb};
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
-    digest, rand,
+    digest, hmac, rand,
 };
 use ccm_model::{Id, TenantId};
 use sqlx::{Postgres, Transaction};
@@ -29,6 +29,8 @@ pub enum SealError {
 struct Key {
     id: [u8; KEY_ID_LEN],
     aead: LessSafeKey,
+    /// Its child, for hashes: what is sealed tells nothing of it.
+    hashes: hmac::Key,
 }
 
 impl Key {
@@ -37,7 +39,9 @@ impl Key {
         let hash = digest::digest(&digest::SHA256, raw);
         let mut id = [0; KEY_ID_LEN];
         id.copy_from_slice(&hash.as_ref()[..KEY_ID_LEN]);
-        Ok(Self { id, aead })
+        let child = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, raw), b"ccm keyed hash v1");
+        let hashes = hmac::Key::new(hmac::HMAC_SHA256, child.as_ref());
+        Ok(Self { id, aead, hashes })
     }
 
     fn seal(&self, aad: &str, plain: &[u8]) -> Vec<u8> {
@@ -53,6 +57,15 @@ impl Key {
             .expect("a value is far below the length limit of AES-GCM");
         out.extend_from_slice(&body);
         out
+    }
+
+    fn hash(&self, purpose: &str, data: &[u8]) -> [u8; 32] {
+        let mut all = hmac::Context::with_key(&self.hashes);
+        all.update(purpose.as_bytes());
+        all.update(b"\0");
+        all.update(data);
+        let tag = all.sign();
+        tag.as_ref().try_into().expect("SHA-256 has 32 bytes")
     }
 
     fn open(&self, aad: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
@@ -178,6 +191,17 @@ impl TenantDb<'_> {
         Ok(key.seal(&place.aad(self.tenant), plain))
     }
 
+    /// What can be stored and looked up in place of a customer's data: HMAC-SHA256 under the tenant's data key. It tells nothing
+    /// to whoever has the database alone, and nothing to anybody once that key is gone. `purpose` has no NUL.
+    pub(crate) async fn keyed_hash(
+        &self,
+        tx: &mut Transaction<'_, Postgres>,
+        purpose: &str,
+        data: &[u8],
+    ) -> Result<[u8; 32], DbError> {
+        Ok(self.data_key(tx).await?.hash(purpose, data))
+    }
+
     pub(crate) async fn unseal(
         &self,
         tx: &mut Transaction<'_, Postgres>,
@@ -227,6 +251,16 @@ mod tests {
         ));
         assert!(matches!(KeyRing::new([[1u8; 31]]), Err(SealError::KeyLength)));
         assert!(matches!(KeyRing::new::<[u8; 32]>([]), Err(SealError::NoKey)));
+    }
+
+    #[test]
+    fn a_hash_depends_on_key_purpose_and_data() {
+        let (key, other) = (Key::new(&[7; 32]).unwrap(), Key::new(&[8; 32]).unwrap());
+        let hash = key.hash("a", b"bc");
+        assert_eq!(hash, Key::new(&[7; 32]).unwrap().hash("a", b"bc"));
+        for different in [key.hash("a", b"bd"), key.hash("ab", b"c"), other.hash("a", b"bc")] {
+            assert_ne!(hash, different);
+        }
     }
 
     proptest! {

@@ -1,7 +1,5 @@
 use crate::{DbError, Operator, TenantDb, seal::Place};
-use ccm_model::{
-    AccountId, Address, AuthKeyId, Id, LinkId, NumberId, NumberKind, ProviderKind, SkillsetId, TenantId,
-};
+use ccm_model::{AccountId, Address, Id, LinkId, NumberId, NumberKind, ProviderKind, SkillsetId, TenantId};
 use serde_json::Value;
 use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
@@ -123,26 +121,6 @@ pub struct NumberChange {
     pub per_second: f32,
 }
 
-/// A key for the screen-pop page; the key itself is stored nowhere.
-#[derive(Debug, Clone)]
-pub struct AuthKeyRow {
-    pub id: AuthKeyId,
-    pub name: String,
-    pub prefix: String,
-    pub created_at: OffsetDateTime,
-    pub expires_at: Option<OffsetDateTime>,
-    pub revoked_at: Option<OffsetDateTime>,
-}
-
-pub struct NewAuthKey<'a> {
-    pub id: AuthKeyId,
-    pub name: &'a str,
-    pub prefix: &'a str,
-    /// HMAC-SHA256 of the key under the platform's look-up key.
-    pub lookup_hash: &'a [u8; 32],
-    pub expires_at: Option<OffsetDateTime>,
-}
-
 // Columns are named everywhere: under `*`, a migration that adds one would break the statements that are prepared.
 macro_rules! account_columns {
     () => {
@@ -160,12 +138,6 @@ macro_rules! number_columns {
         "id, address, account_id, second_account_id, skillset_id, kind, per_second, created_at"
     };
 }
-macro_rules! auth_key_columns {
-    () => {
-        "id, name, prefix, created_at, expires_at, revoked_at"
-    };
-}
-
 fn account(row: &PgRow) -> Result<AccountRow, DbError> {
     Ok(AccountRow {
         id: AccountId(row.try_get("id")?),
@@ -204,17 +176,6 @@ fn number(row: &PgRow) -> Result<NumberRow, DbError> {
         kind: row.try_get::<&str, _>("kind")?.parse()?,
         per_second: row.try_get("per_second")?,
         created_at: row.try_get("created_at")?,
-    })
-}
-
-fn auth_key(row: &PgRow) -> Result<AuthKeyRow, DbError> {
-    Ok(AuthKeyRow {
-        id: AuthKeyId(row.try_get("id")?),
-        name: row.try_get("name")?,
-        prefix: row.try_get("prefix")?,
-        created_at: row.try_get("created_at")?,
-        expires_at: row.try_get("expires_at")?,
-        revoked_at: row.try_get("revoked_at")?,
     })
 }
 
@@ -464,39 +425,6 @@ impl TenantDb<'_> {
                 " FROM number WHERE tenant_id = $1 ORDER BY address"
             ),
             number,
-        )
-        .await
-    }
-
-    /// Makes a screen-pop key. `Conflict` on `auth_key_lookup_hash_key` when the same key exists, here or elsewhere.
-    pub async fn create_auth_key(&self, new: NewAuthKey<'_>) -> Result<AuthKeyRow, DbError> {
-        let mut tx = self.begin().await?;
-        let row = sqlx::query(concat!(
-            "INSERT INTO auth_key (id, tenant_id, name, prefix, lookup_hash, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6) RETURNING ",
-            auth_key_columns!()
-        ))
-        .bind(new.id.uuid())
-        .bind(self.tenant.uuid())
-        .bind(new.name)
-        .bind(new.prefix)
-        .bind(&new.lookup_hash[..])
-        .bind(new.expires_at)
-        .fetch_one(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        auth_key(&row)
-    }
-
-    /// The tenant's screen-pop keys, by name.
-    pub async fn auth_keys(&self) -> Result<Vec<AuthKeyRow>, DbError> {
-        self.list(
-            concat!(
-                "SELECT ",
-                auth_key_columns!(),
-                " FROM auth_key WHERE tenant_id = $1 ORDER BY name"
-            ),
-            auth_key,
         )
         .await
     }

@@ -23,7 +23,7 @@ pub use ids::{
 };
 pub use sms_settings::SmsSettings;
 pub use state::{
-    ChatState, ConversationState, Direction, MessageState, NumberKind, Origin, ProviderKind, Report,
-    UnknownState,
+    ChatState, ConversationState, Direction, LineType, MessageState, NumberKind, Origin, ProviderKind,
+    Report, UnknownState,
 };
 pub use trace::TraceParent;

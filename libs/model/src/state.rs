@@ -127,6 +127,23 @@ states! {
         ShortCode = "short_code",
     }
 
+    /// What kind of line a number is, as a provider that was asked about it says.
+    LineType {
+        Mobile = "mobile",
+        FixedLine = "fixed_line",
+        /// Over the internet, at an address.
+        FixedVoip = "fixed_voip",
+        /// Over the internet, from anywhere.
+        NonFixedVoip = "non_fixed_voip",
+        TollFree = "toll_free",
+        PremiumRate = "premium_rate",
+        SharedCost = "shared_cost",
+        Personal = "personal",
+        Company = "company",
+        Voicemail = "voicemail",
+        Pager = "pager",
+    }
+
     /// The dialect of a provider account.
     ProviderKind {
         /// Twilio's Programmable Messaging.

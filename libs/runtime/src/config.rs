@@ -8,7 +8,7 @@ mod sections;
 pub use error::ConfigError;
 pub use sections::{
     AdminConfig, ConnectorConfig, DatabaseConfig, DispatchConfig, EgressConfig, IngestConfig, JwtKeyMaterial,
-    JwtKeysConfig, KeysConfig, LogFormat, RedisConfig, ShutdownConfig, TelemetryConfig,
+    JwtKeysConfig, KeysConfig, LogFormat, RedisConfig, ScreenpopConfig, ShutdownConfig, TelemetryConfig,
 };
 
 use config::{FileFormat, Map, Source, Value, ValueKind};
@@ -38,6 +38,7 @@ pub struct Config {
     pub connector: ConnectorConfig,
     pub egress: EgressConfig,
     pub admin: AdminConfig,
+    pub screenpop: ScreenpopConfig,
     pub shutdown: ShutdownConfig,
 }
 
@@ -80,6 +81,19 @@ impl Config {
                 self.connector.pong_timeout.as_millis(),
             ),
             ("admin.max_body_bytes", self.admin.max_body_bytes as u128),
+            ("screenpop.max_body_bytes", self.screenpop.max_body_bytes as u128),
+            (
+                "screenpop.lookup_timeout_ms",
+                self.screenpop.lookup_timeout.as_millis(),
+            ),
+            (
+                "screenpop.lookups_per_minute",
+                u128::from(self.screenpop.lookups_per_minute),
+            ),
+            (
+                "screenpop.lookups_kept_days",
+                self.screenpop.lookups_kept.as_millis(),
+            ),
         ];
         for (key, value) in positive {
             if value == 0 {

@@ -77,7 +77,8 @@ pub(crate) fn unasked(why: &str) -> SendError {
     }
 }
 
-async fn exchange(
+/// Asks, and reads an answer of up to `most` bytes, both within `timeout`.
+pub(crate) async fn exchange(
     request: reqwest::RequestBuilder,
     timeout: Duration,
     now: OffsetDateTime,
@@ -124,7 +125,7 @@ fn lost(e: &reqwest::Error, timeout: Duration) -> SendError {
     }
 }
 
-fn why(e: &reqwest::Error, timeout: Duration) -> String {
+pub(crate) fn why(e: &reqwest::Error, timeout: Duration) -> String {
     if e.is_timeout() {
         format!("no answer within {} ms", timeout.as_millis())
     } else {

@@ -2,7 +2,7 @@
 //!
 //! A provider is a folder with four things: its account (settings and secrets), [`receive`] (pure: a request becomes
 //! events), [`send`], and what it strips from the provider's words before they can be logged (`redact`). One that can be
-//! asked what it has also has a [`look_up`]. A new provider is a new folder, a line in the registry below and a kind in
+//! asked what it has also has a [`look_up`], one that knows about numbers a [`look_up_number`]. A new provider is a new folder, a line in the registry below and a kind in
 //! [`ProviderKind`]; nothing else in the project names a provider.
 //!
 //! Nothing in here logs. What an error prints (`Display` and `Debug`) never holds a text, a phone number or a secret.
@@ -11,6 +11,7 @@ mod account;
 mod call;
 mod http;
 mod inbound;
+mod number;
 mod outbound;
 mod redact;
 mod sign;
@@ -19,14 +20,15 @@ mod twilio;
 pub use account::AccountError;
 pub use call::client;
 pub use inbound::{Answer, Check, Event, Inbound, MAX_WEBHOOK_BYTES, Part, ReceiveError, Received};
+pub use number::{MAX_CARRIER_NAME, NumberFacts, NumberLookUpError};
 pub use outbound::{Class, Found, LookUp, Outbound, SendError, Sent};
 
-use ccm_model::ProviderKind;
+use ccm_model::{Address, ProviderKind};
 use serde_json::Value;
 use std::time::Duration;
 
 macro_rules! registry {
-    ($($kind:ident => $provider:ident $(with $look_up:ident)?),* $(,)?) => {
+    ($($kind:ident => $provider:ident $(with $look_up:ident)? $(and $look_up_number:ident)?),* $(,)?) => {
         /// An account with a provider, ready for use: what it is called there and what it signs with.
         ///
         /// `Debug` shows neither secrets nor what is in an address' query.
@@ -101,10 +103,36 @@ macro_rules! registry {
                 _ => Err(SendError { class: Class::Terminal, ..call::unasked("it has no way to be asked") }),
             }
         }
+
+        /// Whether the provider can be asked about numbers ([`look_up_number`]).
+        pub fn can_look_up_numbers(kind: ProviderKind) -> bool {
+            match kind {
+                $($(ProviderKind::$kind => { let _ = $provider::$look_up_number; true })?)*
+                #[allow(unreachable_patterns, reason = "were all of them to be asked")]
+                _ => false,
+            }
+        }
+
+        /// Asks the provider what kind of line a full number is. It costs the account's owner money. One that cannot be
+        /// asked gives a terminal error.
+        pub async fn look_up_number(
+            http: &reqwest::Client,
+            account: &Account,
+            number: &Address,
+            now: time::OffsetDateTime,
+        ) -> Result<NumberFacts, NumberLookUpError> {
+            match &account.0 {
+                $(
+                    $(Provider::$kind(account) => return $provider::$look_up_number(http, account, number, now).await,)?
+                )*
+                #[allow(unreachable_patterns, reason = "were all of them to be asked")]
+                _ => Err(NumberLookUpError::lasting("it has no way to be asked")),
+            }
+        }
     };
 }
 
 registry! {
-    Twilio => twilio with look_up,
+    Twilio => twilio with look_up and look_up_number,
     Http => http,
 }

@@ -178,3 +178,11 @@ fn query_problem(text: &str) -> Problem {
     }
     .remedy(SCHEMA)
 }
+
+/// In a query `+` stands for a space: an address that begins with one began with a `+`.
+pub fn plus(raw: &str) -> String {
+    match raw.strip_prefix(' ') {
+        Some(rest) => format!("+{rest}"),
+        None => raw.to_owned(),
+    }
+}

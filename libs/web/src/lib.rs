@@ -14,7 +14,7 @@ mod wrap;
 
 pub use authorise::{Authenticated, Permit, Platform, PlatformAdmin, TenantScope, may};
 pub use document::Document;
-pub use extract::{Bytes, Json, Path, Query};
+pub use extract::{Bytes, Json, Path, Query, plus};
 pub use page::{Cursor, Page, PageQuery};
 pub use problem::{PROBLEM_JSON, Problem};
 pub use wrap::{RequestId, WebConfig, wrap};

@@ -108,6 +108,15 @@ impl Problem {
         }
     }
 
+    /// 401, with the challenge that HTTP wants, where a screen-pop key is needed.
+    pub fn key_needed(detail: &str) -> Self {
+        let mut problem = Self::new(StatusCode::UNAUTHORIZED, "unauthorised", "A valid key is needed");
+        problem.challenge = Some(Challenge::NoToken);
+        problem.detail(detail).remedy(
+            "send the header `Authorization: Bearer KEY` with one of the tenant's screen-pop keys; the admin API makes them",
+        )
+    }
+
     /// 403, naming the role that it takes.
     pub fn forbidden(denied: &Denied) -> Self {
         let roles: Vec<_> = denied.needed().iter().map(|r| r.as_str()).collect();

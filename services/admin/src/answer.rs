@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use ccm_db::DbError;
+use ccm_numbers::NumberError;
 use ccm_web::{Json, Problem};
 use serde::Serialize;
 use std::fmt;
@@ -91,6 +92,12 @@ impl Failure {
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         Self::Problem(problem)
+    }
+}
+
+impl From<NumberError> for Failure {
+    fn from(error: NumberError) -> Self {
+        Self::Problem(Problem::invalid_field(error.field(), error.to_string()).remedy(error.remedy()))
     }
 }
 

@@ -5,7 +5,7 @@ use axum::{
     http::header,
 };
 use ccm_model::Address;
-use ccm_web::{Json, Problem};
+use ccm_web::{Json, Problem, plus};
 use serde::de::DeserializeOwned;
 
 /// How many items a page has at most: 1 to 200, 50 when nothing was said.
@@ -14,14 +14,6 @@ pub fn limit(asked: Option<usize>) -> Result<usize, Problem> {
         limit @ 1..=200 => Ok(limit),
         _ => Err(Problem::invalid_field("limit", "limit is not between 1 and 200")
             .remedy("ask for 1 to 200 items")),
-    }
-}
-
-/// In a query `+` stands for a space: an address that begins with one began with a `+`.
-pub fn plus(raw: &str) -> String {
-    match raw.strip_prefix(' ') {
-        Some(rest) => format!("+{rest}"),
-        None => raw.to_owned(),
     }
 }
 

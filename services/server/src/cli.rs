@@ -26,7 +26,9 @@ pub enum Command {
     Connector,
     /// Serve the admin API.
     Admin,
-    /// All four roles in one process, for one machine.
+    /// Answer what agents' pages ask.
+    Screenpop,
+    /// All five roles in one process, for one machine.
     All,
     /// Bring the database schema up to date.
     Migrate,
@@ -62,6 +64,7 @@ impl Command {
             Self::Dispatch => "dispatch",
             Self::Connector => "connector",
             Self::Admin => "admin",
+            Self::Screenpop => "screenpop",
             Self::All => "all",
             Self::Migrate => "migrate",
             Self::Token(_) => "token",

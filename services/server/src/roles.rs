@@ -57,11 +57,13 @@ pub async fn start(
         Command::Dispatch => process.dispatch().await,
         Command::Connector => process.connector().await,
         Command::Admin => process.admin().await,
+        Command::Screenpop => process.screenpop().await,
         Command::All => {
             process.ingest().await?;
             process.dispatch().await?;
             process.connector().await?;
-            process.admin().await
+            process.admin().await?;
+            process.screenpop().await
         }
         Command::Migrate | Command::Token(_) | Command::Doctor(_) | Command::Config => {
             unreachable!("not a role")
@@ -187,5 +189,25 @@ impl Process<'_> {
         self.life
             .spawn("admin", ccm_admin::run(listener, deps, self.life.clone()));
         self.pages("admin.ops_listen", config.ops_listen).await
+    }
+
+    async fn screenpop(&self) -> Result<()> {
+        let config = &self.config.screenpop;
+        let listener = bind("screenpop.listen", config.listen).await?;
+        let deps = ccm_screenpop::Deps {
+            db: self.db.clone(),
+            ids: self.ids.clone(),
+            lookup_key: LookupKey::derive(&self.config.keys.master_keys()?[0]),
+            http: ccm_screenpop::client()?,
+            settings: ccm_screenpop::Settings {
+                max_body_bytes: config.max_body_bytes,
+                look_up_timeout: config.lookup_timeout,
+                look_ups_per_minute: config.lookups_per_minute,
+                look_ups_kept: config.lookups_kept,
+            },
+        };
+        self.life
+            .spawn("screenpop", ccm_screenpop::run(listener, deps, self.life.clone()));
+        self.pages("screenpop.ops_listen", config.ops_listen).await
     }
 }

@@ -11,6 +11,7 @@ mod errors;
 mod leases;
 mod links;
 mod migrations;
+mod number_lookups;
 mod outage;
 mod outbox;
 mod outbox_races;

@@ -322,6 +322,10 @@ async fn use_everything(
     .await
     .unwrap();
     db.auth_keys().await.unwrap();
+    operator.auth_key_owner(&[n as u8; 32], at).await.unwrap();
+    crate::number_lookups::fill(rig, tenant, n).await;
+    let asked = crate::rig::address(n);
+    assert!(db.number_lookup(&asked, at).await.unwrap().is_some());
 
     let (_, message) = rig.text(tenant, 1).await;
     assert!(

@@ -46,6 +46,7 @@ async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
     db.create_webhook_secret(crate::rig::IDS.next(), "secret", "whsec_")
         .await
         .unwrap();
+    crate::number_lookups::fill(rig, tenant, customer).await;
     db.put_routing(&serde_json::json!({}), None).await.unwrap();
     let link = crate::links::watched(&rig.db, tenant, &fence).await;
     assert_eq!(link, tenant.link);

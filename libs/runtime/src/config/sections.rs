@@ -341,6 +341,26 @@ pub struct AdminConfig {
     pub max_body_bytes: usize,
 }
 
+/// `[screenpop]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScreenpopConfig {
+    /// What agents' pages ask.
+    pub listen: SocketAddr,
+    /// Health and metrics.
+    pub ops_listen: SocketAddr,
+    /// The largest request body that is read.
+    pub max_body_bytes: usize,
+    /// How long a provider may take to say what it knows about a number.
+    #[serde(rename = "lookup_timeout_ms", deserialize_with = "millis")]
+    pub lookup_timeout: Duration,
+    /// How many numbers a tenant may have its providers asked about in a minute.
+    pub lookups_per_minute: u32,
+    /// How long an answer is good.
+    #[serde(rename = "lookups_kept_days", deserialize_with = "days")]
+    pub lookups_kept: Duration,
+}
+
 /// `[shutdown]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -393,6 +413,11 @@ fn secret<'de, D: Deserializer<'de>>(d: D) -> Result<Option<SecretString>, D::Er
 
 fn path<'de, D: Deserializer<'de>>(d: D) -> Result<Option<PathBuf>, D::Error> {
     Ok(optional(d)?.map(PathBuf::from))
+}
+
+fn days<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
+    let days = u16::deserialize(d)?;
+    Ok(Duration::from_secs(u64::from(days) * 86_400))
 }
 
 fn millis<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {

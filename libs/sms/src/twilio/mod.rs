@@ -8,10 +8,12 @@
 
 mod errors;
 mod look_up;
+mod look_up_number;
 mod send;
 mod signature;
 
 pub use look_up::look_up;
+pub use look_up_number::look_up_number;
 pub use send::send;
 
 use crate::{

@@ -2,6 +2,7 @@
 
 mod http;
 mod look_up;
+mod look_up_number;
 mod provider;
 mod twilio;
 

@@ -21,11 +21,12 @@ pub(super) struct Shared {
 }
 
 /// The roles that a process can run, and whether each has an address for others than the cluster.
-const ROLES: [(&str, bool); 4] = [
+const ROLES: [(&str, bool); 5] = [
     ("ingest", true),
     ("dispatch", false),
     ("connector", false),
     ("admin", true),
+    ("screenpop", true),
 ];
 
 /// The loopback ports of one role in one process.

@@ -77,12 +77,12 @@ pub struct Builder {
 }
 
 impl Stack {
-    /// `ccm` is the program's file. Without more words: all four roles, in a temporary folder.
+    /// `ccm` is the program's file. Without more words: all roles, in a temporary folder.
     pub fn builder(ccm: impl Into<PathBuf>) -> Builder {
         Builder {
             ccm: ccm.into(),
             dir: None,
-            roles: ["ingest", "dispatch", "connector", "admin"]
+            roles: ["ingest", "dispatch", "connector", "admin", "screenpop"]
                 .map(String::from)
                 .to_vec(),
             env: Vec::new(),
@@ -127,7 +127,7 @@ impl Stack {
         self.roles.keys().map(String::as_str)
     }
 
-    /// The address that `ingest` (providers' webhooks) or `admin` answers at, like `http://127.0.0.1:20123`. It stays
+    /// The address that `ingest` (providers' webhooks), `admin` or `screenpop` answers at, like `http://127.0.0.1:20123`. It stays
     /// the same over restarts. Of `all`, ingest's; [`Stack::address_in`] says the others.
     pub fn address(&self, role: &str) -> Result<String> {
         let port = self.role(role)?.ports.iter().find_map(|ports| ports.public);
@@ -424,7 +424,7 @@ impl Launch {
         );
         if ports.is_empty() {
             bail!(
-                "{name} is no role; there are ingest, dispatch, connector, admin and all, with -2 and so on behind"
+                "{name} is no role; there are ingest, dispatch, connector, admin, screenpop and all, with -2 and so on behind"
             );
         }
         let config = self.dir.join(format!("{name}.toml"));

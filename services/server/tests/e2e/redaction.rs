@@ -7,6 +7,7 @@ use crate::{
 use ccm_aacc_sim::{Break, Target};
 use ccm_carrier_sim::{Fault, Kind};
 use ccm_testkit::canary;
+use serde_json::json;
 use std::{collections::BTreeSet, time::Duration};
 use tokio::time::sleep;
 
@@ -54,18 +55,19 @@ async fn bodies_and_numbers_are_in_no_log_span_or_metric() {
         let customer = talk.customer.clone();
         world.tenants[tenant].aacc.say_raw(guid, None, &words).unwrap();
         wait_for_failure(&world, tenant, &customer).await;
+        check_number(&world, tenant, &customer).await;
     }
     world
         .stack
         .pg()
         .restart(ccm_testkit::StopMode::Immediate)
         .unwrap();
-    for role in ["ingest", "dispatch", "connector", "admin"] {
+    for role in ["ingest", "dispatch", "connector", "admin", "screenpop"] {
         let metrics = world.stack.metrics(role).await.unwrap();
         assert!(metrics.contains("ccm_"), "{role} has metrics");
         assert_eq!(canary::find_in(&metrics), [], "metrics of {role}");
     }
-    for role in ["ingest", "dispatch", "connector", "admin"] {
+    for role in ["ingest", "dispatch", "connector", "admin", "screenpop"] {
         world.stack.sigterm(role).unwrap();
         world.stack.wait(role, Duration::from_secs(30)).await.unwrap();
         let logs = world.stack.logs(role).unwrap();
@@ -75,7 +77,13 @@ async fn bodies_and_numbers_are_in_no_log_span_or_metric() {
     }
     let spans = collector.raw();
     let services: BTreeSet<String> = collector.spans().into_iter().map(|s| s.service).collect();
-    for role in ["ccm-ingest", "ccm-dispatch", "ccm-connector", "ccm-admin"] {
+    for role in [
+        "ccm-ingest",
+        "ccm-dispatch",
+        "ccm-connector",
+        "ccm-admin",
+        "ccm-screenpop",
+    ] {
         let logs = world.stack.logs(role.trim_start_matches("ccm-")).unwrap();
         assert!(
             services.contains(role),
@@ -108,4 +116,29 @@ async fn wait_for_failure(world: &ccm_demo::World, tenant: usize, customer: &str
         sleep(Duration::from_millis(200)).await;
     }
     panic!("the refused text does not show as failed");
+}
+
+/// As an agent's page does it; a provider that tells about numbers is asked.
+async fn check_number(world: &ccm_demo::World, tenant: usize, customer: &str) {
+    let keys = format!("/tenants/{}/auth-keys", world.tenants[tenant].made.id);
+    let made = world
+        .admin
+        .post(&keys, &json!({ "name": "agents" }))
+        .await
+        .unwrap();
+    let base = world.stack.address("screenpop").unwrap();
+    let answer = reqwest::Client::new()
+        .get(format!("{base}/v1/number-check"))
+        .query(&[("number", customer), ("lookup", "true")])
+        .bearer_auth(made["key"].as_str().unwrap())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+    let known = answer.text().await.unwrap();
+    let status = ["done", "unavailable"][tenant];
+    assert!(
+        known.contains(&format!("\"lookup_status\":\"{status}\"")),
+        "{known}"
+    );
 }

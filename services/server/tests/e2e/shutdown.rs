@@ -6,7 +6,7 @@ use std::time::Duration;
 async fn each_role_ends_orderly_on_sigterm_and_drops_nothing() {
     let mut world = world().start().await.unwrap();
     let guid = live_chat(&world).await;
-    for role in ["ingest", "dispatch", "connector", "admin"] {
+    for role in ["ingest", "dispatch", "connector", "admin", "screenpop"] {
         for n in 0..3 {
             let text = format!("#c-{role}-{n} while {role} ends");
             world
@@ -34,7 +34,7 @@ async fn each_role_ends_orderly_on_sigterm_and_drops_nothing() {
     }
     world
         .carrier
-        .wait_received(CUSTOMER, 12, SOON)
+        .wait_received(CUSTOMER, 15, SOON)
         .await
         .expect("all answers");
     all_is_well(&world).await;

@@ -1,0 +1,47 @@
+use crate::{Deps, failure::Failure};
+use axum::{
+    extract::FromRequestParts,
+    http::{StatusCode, header, request::Parts},
+};
+use ccm_auth::AuthKey;
+use ccm_model::TenantId;
+use ccm_web::Problem;
+
+/// Somebody with a good screen-pop key: what a handler asks for that serves agents' pages.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyHolder {
+    /// Whose key it is.
+    pub tenant: TenantId,
+}
+
+impl FromRequestParts<Deps> for KeyHolder {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, deps: &Deps) -> Result<Self, Failure> {
+        let header = parts.headers.get(header::AUTHORIZATION);
+        let key = header
+            .and_then(|value| value.to_str().ok()?.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, key)| key.trim())
+            .ok_or_else(|| Problem::key_needed("the request carries no key"))?;
+        let key = AuthKey::parse(key).map_err(|_| unknown())?;
+        let hash = key.lookup_hash(&deps.lookup_key);
+        let now = deps.ids.clock().now();
+        let owner = deps.db.operator().auth_key_owner(&hash, now).await?;
+        let (tenant, _) = owner.ok_or_else(unknown)?;
+        if deps.db.tenant(tenant).tenant().await?.state == "suspended" {
+            return Err(suspended().into());
+        }
+        Ok(Self { tenant })
+    }
+}
+
+fn unknown() -> Problem {
+    Problem::key_needed("the key is none of ours, has expired, or was revoked")
+}
+
+fn suspended() -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "suspended", "The tenant is suspended")
+        .detail("nothing is sent for a tenant that is suspended, and nobody is asked about numbers")
+        .remedy("ask whoever runs the platform")
+}

@@ -1,0 +1,82 @@
+//! What agents' pages ask: about a number before it is texted. Requests carry a tenant's screen-pop key, which names the tenant.
+//!
+//! Number look-ups cost the tenant money: answers are kept, and questions have a rate. `docs/api.md` says what is answered.
+
+mod failure;
+mod key;
+mod look_up;
+mod number_check;
+
+pub use ccm_sms::client;
+
+use axum::{
+    Router,
+    http::{HeaderValue, header},
+    middleware::map_response,
+    response::Response,
+    routing::get,
+};
+use ccm_auth::LookupKey;
+use ccm_db::Db;
+use ccm_model::IdSource;
+use ccm_runtime::{Lifecycle, serve};
+use ccm_web::{WebConfig, wrap};
+use std::{io, time::Duration};
+use tokio::net::TcpListener;
+
+/// How the role works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Larger request bodies are refused.
+    pub max_body_bytes: usize,
+    /// How long a provider may take to answer, if its account does not want less.
+    pub look_up_timeout: Duration,
+    /// Questions to providers, per tenant over all pods; 1 or more.
+    pub look_ups_per_minute: u32,
+    /// How long an answer is good for.
+    pub look_ups_kept: Duration,
+}
+
+/// What requests are answered with. Cheap to clone.
+#[derive(Clone)]
+pub struct Deps {
+    pub db: Db,
+    /// The clock that keys expire by.
+    pub ids: IdSource,
+    /// Keys are stored as hashes under it.
+    pub lookup_key: LookupKey,
+    /// From [`client`].
+    pub http: reqwest::Client,
+    pub settings: Settings,
+}
+
+/// Besides the provider's time: longer than any request takes on a healthy database.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// All that is served to others.
+pub fn router(deps: Deps) -> Router {
+    let web = WebConfig {
+        role: "screenpop",
+        max_body_bytes: deps.settings.max_body_bytes,
+        timeout: Some(TIMEOUT + deps.settings.look_up_timeout),
+    };
+    let ids = deps.ids.clone();
+    let router = Router::new()
+        .route("/v1/number-check", get(number_check::check_number))
+        .with_state(deps)
+        .layer(map_response(not_stored));
+    wrap(router, web, ids)
+}
+
+/// Answers hold customers' numbers: no cache on the way keeps them.
+async fn not_stored(mut response: Response) -> Response {
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Serves until the process drains. The health pages are the process' own (`ccm_runtime::ops`).
+pub async fn run(listener: TcpListener, deps: Deps, life: Lifecycle) -> io::Result<()> {
+    serve(listener, router(deps), life).await
+}
