@@ -7,6 +7,7 @@
 mod batch;
 mod events;
 mod flood;
+mod forget;
 mod fresh;
 mod lookup;
 mod parts;
@@ -52,6 +53,7 @@ impl Ingest {
     pub async fn run(self, listener: TcpListener, life: Lifecycle) -> io::Result<()> {
         let settings = self.settings;
         let (batcher, mut workers) = Batcher::start(&self.db, &self.bus, settings.batching);
+        let forget = forget::run(self.db.clone(), life.clone());
         let parts = parts::run(self.db.clone(), self.bus.clone(), self.ids.clone(), life.clone());
         let router = webhook::router(webhook::Webhooks {
             events: events::Events {
@@ -71,7 +73,7 @@ impl Ingest {
             timeout: Some(settings.request_timeout + SLOW_SENDER),
         };
         tokio::select! {
-            (served, ()) = async { tokio::join!(serve(listener, wrap(router, web, self.ids), life), parts) } => served?,
+            (served, (), ()) = async { tokio::join!(serve(listener, wrap(router, web, self.ids), life), parts, forget) } => served?,
             () = workers.died() => return Err(io::Error::other("a worker that stores texts has died")),
         }
         // The last handle went with the router.

@@ -2,11 +2,12 @@
 
 use crate::rig::{IDS, Rig, Tenant, incoming, now};
 use ccm_db::{
-    Accepted, ConsentChange, ConsentSource, DbError, IncomingPart, IncomingText, Mend, Notice, Parted,
+    Accepted, ConsentChange, ConsentSource, DbError, IncomingPart, IncomingText, Mend, Notice, Old, Parted,
     Receipt, Receipted, Refused, Replay, Replayed, Said, TextKind, Unrouted,
 };
 use ccm_model::{Body, MessageId, MessageState, Report, SmsSettings, sms_settings::AutoReplies};
 use ccm_testkit::canary;
+use sqlx::AssertSqlSafe;
 use std::time::Duration;
 use time::Duration as Span;
 
@@ -623,4 +624,44 @@ async fn what_no_agent_got_is_a_dead_letter_and_comes_again() {
     assert!(matches!(replayed, Replayed::Yes { to_phone: false, .. }));
     let waiting = db.pending_texts(conversation, 0, 10).await.unwrap();
     assert_eq!(waiting[0].body, letter.body.unwrap());
+}
+
+#[tokio::test]
+async fn what_is_needed_for_a_while_only_is_forgotten_and_nothing_younger() {
+    let rig = Rig::new().await;
+    let (a, b) = (rig.tenant(1).await, rig.tenant(2).await);
+    for tenant in [a, b] {
+        fill(&rig, tenant, 1).await;
+    }
+    for (what, age, days) in [
+        (Old::InboundIds, "seen_at", 14),
+        (Old::InboundWords, "seen_at", 2),
+        (Old::ProviderIds, "created_at", 90),
+    ] {
+        let table = what.as_str();
+        let rows = async || rig.count(&format!("SELECT count(*) FROM {table}")).await;
+        let grow_old = async |tenant: Tenant, by: &str| {
+            let sql = format!(
+                "UPDATE {table} SET {age} = now() - interval '{by}' WHERE tenant_id = '{}'",
+                tenant.id
+            );
+            assert_ne!(rig.run(&sql).await, 0);
+        };
+        let before = rows().await;
+        grow_old(a, &format!("{days} days -1 hour")).await;
+        assert_eq!(rig.db.operator().forget(what).await.unwrap(), (0, false));
+        grow_old(a, &format!("{days} days 1 hour")).await;
+        let (gone, more) = rig.db.operator().forget(what).await.unwrap();
+        assert!(gone > 0 && !more, "{table}");
+        assert_eq!(rows().await, before - gone as i64, "{table}");
+        let of_a = format!("SELECT count(*) FROM {table} WHERE tenant_id = '{}'", a.id);
+        assert_eq!(rig.count(&of_a).await, 0);
+        // Whatever the program asks for, the role sees nothing that is young.
+        let mut system = crate::rig::connect(rig.test.system_url()).await;
+        let gone = sqlx::query(AssertSqlSafe(format!("DELETE FROM {table}")))
+            .execute(&mut system)
+            .await
+            .unwrap();
+        assert_eq!(gone.rows_affected(), 0);
+    }
 }

@@ -1,0 +1,75 @@
+//! What is needed for a while only: to know a repetition, or whose a receipt is.
+
+use crate::{DbError, Operator};
+
+/// Rows that go with one statement: locks are short, and a statement never meets its time limit.
+const AT_ONCE: i64 = 5000;
+
+/// A table whose rows grow old; how old is said by its policy `forget`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Old {
+    InboundIds,
+    InboundWords,
+    ProviderIds,
+}
+
+impl Old {
+    pub const ALL: [Self; 3] = [Self::InboundIds, Self::InboundWords, Self::ProviderIds];
+
+    /// The table, which is a metric's label too.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InboundIds => "inbound_dedup",
+            Self::InboundWords => "inbound_content",
+            Self::ProviderIds => "provider_message",
+        }
+    }
+
+    /// The role sees nothing that is younger, so the age stands here for the index only.
+    fn sql(self) -> &'static str {
+        macro_rules! forget {
+            ($table:literal, $key:literal, $age:literal) => {
+                concat!(
+                    "WITH old AS (SELECT account_id, ",
+                    $key,
+                    " FROM ",
+                    $table,
+                    " WHERE ",
+                    $age,
+                    " LIMIT $1)
+                     DELETE FROM ",
+                    $table,
+                    " t USING old WHERE t.account_id = old.account_id AND t.",
+                    $key,
+                    " = old.",
+                    $key
+                )
+            };
+        }
+        match self {
+            Self::InboundIds => forget!(
+                "inbound_dedup",
+                "provider_message_id",
+                "seen_at < now() - interval '14 days'"
+            ),
+            Self::InboundWords => forget!("inbound_content", "hash", "seen_at < now() - interval '2 days'"),
+            Self::ProviderIds => forget!(
+                "provider_message",
+                "provider_message_id",
+                "created_at < now() - interval '90 days'"
+            ),
+        }
+    }
+}
+
+impl Operator<'_> {
+    /// Forgets some of what is old, of all tenants. Returns how many rows, and whether there may be more.
+    pub async fn forget(&self, what: Old) -> Result<(u64, bool), DbError> {
+        let gone = sqlx::query(what.sql())
+            .bind(AT_ONCE)
+            .execute(self.pool())
+            .await?
+            .rows_affected();
+        Ok((gone, gone as i64 == AT_ONCE))
+    }
+}
