@@ -158,7 +158,7 @@ struct Line {
 
 /// Where a program's texts are until the provider has them.
 enum End {
-    Kannel(Running),
+    Kannel(Box<Running>),
     Ccm(Store),
 }
 
@@ -183,7 +183,7 @@ impl Line {
         Ok(Self {
             target: Target::new(running.name, running.sendsms, request, running.pids()?),
             sink,
-            end: End::Kannel(running),
+            end: End::Kannel(Box::new(running)),
         })
     }
 
