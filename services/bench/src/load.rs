@@ -1,4 +1,5 @@
-//! Texts posted over HTTP/1.1, at a fixed arrival rate (open loop) or as fast as the connections go (closed loop).
+//! Texts handed over (posted over HTTP/1.1, if nothing else is said) at a fixed arrival rate (open loop) or as fast as the
+//! connections go (closed loop).
 //!
 //! Open loop: each text has its moment, and its latency counts from that moment on, not from when a connection was free
 //! to send it; so a server that stalls is charged with the texts that would have come meanwhile (coordinated omission).
@@ -8,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use ccm_model::Clock;
 use hdrhistogram::Histogram;
 use std::{
+    future::Future,
     net::SocketAddr,
     sync::{
         Arc,
@@ -31,22 +33,34 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// A complete HTTP request for the n-th text; `marker` is to stand in its body.
 pub type Request = Arc<dyn Fn(u64, &str) -> Vec<u8> + Send + Sync>;
 
-/// What to offer.
+/// How many texts, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    pub texts: u64,
+    /// Texts a second; `None`: each connection hands over the next text when the last one is taken.
+    pub rate: Option<f64>,
+    /// How often a text is offered at most, until it is taken: providers post again what was not, under the same id.
+    pub tries: u32,
+    /// The number of the first text: a second round offers other texts.
+    pub first: u64,
+}
+
+/// What to post.
 #[derive(Clone)]
 pub struct Offer {
     pub to: SocketAddr,
     pub connections: u64,
-    pub texts: u64,
-    /// Texts a second; `None`: each connection posts the next text when the last one is answered.
-    pub rate: Option<f64>,
-    /// How often a text is posted at most, until it is taken: providers post again what was not, under the same id.
-    pub tries: u32,
-    /// The number of the first text: a second round offers other texts.
-    pub first: u64,
+    pub pace: Pace,
     pub request: Request,
 }
 
-/// What came of it. Latencies are from a text's moment to its 2xx.
+/// A connection to whatever takes texts.
+pub trait Submit: Send + 'static {
+    /// Hands the n-th text over, with `marker` in its body. An error: it was not taken.
+    fn submit(&mut self, n: u64, marker: &str) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// What came of it. Latencies are from a text's moment to its being taken (2xx).
 #[derive(Debug, Clone)]
 pub struct Answered {
     pub ok: u64,
@@ -86,10 +100,22 @@ fn marker(clock: &Clock, ago: Duration) -> String {
 
 /// Posts all texts of the offer and waits for all answers.
 pub async fn run(offer: &Offer, clock: &Clock) -> Result<Answered> {
+    let connections = (0..offer.connections).map(|_| Connection {
+        to: offer.to,
+        request: offer.request.clone(),
+        socket: None,
+        buffer: Vec::with_capacity(1024),
+    });
+    submit(offer.pace, connections.collect(), clock).await
+}
+
+/// Hands all texts over on these connections.
+pub async fn submit<S: Submit>(pace: Pace, connections: Vec<S>, clock: &Clock) -> Result<Answered> {
     let next = Arc::new(AtomicU64::new(0));
     let start = Instant::now();
-    let workers: Vec<_> = (0..offer.connections)
-        .map(|_| tokio::spawn(post_all(offer.clone(), clock.clone(), next.clone(), start)))
+    let workers: Vec<_> = connections
+        .into_iter()
+        .map(|connection| tokio::spawn(submit_all(pace, connection, clock.clone(), next.clone(), start)))
         .collect();
     let mut total = Answered::none();
     for worker in workers {
@@ -99,39 +125,37 @@ pub async fn run(offer: &Offer, clock: &Clock) -> Result<Answered> {
     Ok(total)
 }
 
-async fn post_all(offer: Offer, clock: Clock, next: Arc<AtomicU64>, start: Instant) -> Result<Answered> {
+async fn submit_all<S: Submit>(
+    pace: Pace,
+    mut connection: S,
+    clock: Clock,
+    next: Arc<AtomicU64>,
+    start: Instant,
+) -> Result<Answered> {
     let mut done = Answered::none();
-    let mut connection = Connection {
-        to: offer.to,
-        socket: None,
-        buffer: Vec::with_capacity(1024),
-    };
     loop {
         let n = next.fetch_add(1, Ordering::Relaxed);
-        if n >= offer.texts {
+        if n >= pace.texts {
             return Ok(done);
         }
-        let moment = match offer.rate {
+        let moment = match pace.rate {
             Some(rate) => its_moment(start + Duration::from_secs_f64(n as f64 / rate)).await,
             None => Instant::now(),
         };
-        let request = (offer.request)(offer.first + n, &marker(&clock, moment.elapsed()));
-        let mut answer = connection.post(&request).await;
-        for _ in 1..offer.tries {
-            if matches!(answer, Ok(200..=299)) {
+        let (n, marker) = (pace.first + n, marker(&clock, moment.elapsed()));
+        let mut taken = connection.submit(n, &marker).await;
+        for _ in 1..pace.tries {
+            if taken.is_ok() {
                 break;
             }
             sleep(BEFORE_ANOTHER_TRY).await;
-            answer = connection.post(&request).await;
+            taken = connection.submit(n, &marker).await;
         }
-        match answer {
-            Ok(200..=299) => done.ok += 1,
-            other => {
+        match taken {
+            Ok(()) => done.ok += 1,
+            Err(error) => {
                 done.failed += 1;
-                done.failure.get_or_insert_with(|| match other {
-                    Ok(status) => format!("status {status}"),
-                    Err(error) => format!("{error:#}"),
-                });
+                done.failure.get_or_insert_with(|| format!("{error:#}"));
             }
         }
         done.latency_us
@@ -147,8 +171,19 @@ async fn its_moment(at: Instant) -> Instant {
 
 struct Connection {
     to: SocketAddr,
+    request: Request,
     socket: Option<TcpStream>,
     buffer: Vec<u8>,
+}
+
+impl Submit for Connection {
+    async fn submit(&mut self, n: u64, marker: &str) -> Result<()> {
+        let request = (self.request)(n, marker);
+        match self.post(&request).await? {
+            200..=299 => Ok(()),
+            status => bail!("status {status}"),
+        }
+    }
 }
 
 impl Connection {
@@ -268,10 +303,12 @@ mod tests {
         Offer {
             to,
             connections: 2,
-            texts: 40,
-            rate,
-            tries: 1,
-            first: 100,
+            pace: Pace {
+                texts: 40,
+                rate,
+                tries: 1,
+                first: 100,
+            },
             request,
         }
     }
@@ -307,11 +344,8 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let to = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, app).await });
-        let patient = Offer {
-            texts: 3,
-            tries: 2,
-            ..offer(to, None)
-        };
+        let mut patient = offer(to, None);
+        (patient.pace.texts, patient.pace.tries) = (3, 2);
         let answered = run(&patient, &Clock::system()).await.unwrap();
         assert_eq!((answered.ok, answered.failed), (3, 0));
         assert_eq!(seen.lock().unwrap().len(), 3);

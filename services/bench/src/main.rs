@@ -2,28 +2,33 @@
 //!
 //! Every figure is measured beside a baseline in the same run on the same machine, and only the ratio is claimed: the
 //! bare programs in [`bare`] do the least that the work takes (one insert; one insert, one wake-up, one frame), with
-//! the same crates.
+//! the same crates. The way to the provider has a peer: Debian's Kannel ([`kannel`]).
 
 mod bare;
+mod kannel;
 mod load;
+mod outbox;
 mod picture;
 mod process;
 mod report;
 mod scenario;
+mod sink;
 mod store;
 
 use anyhow::{Context, Result, ensure};
 use ccm_model::Clock;
 use clap::{Args, Parser, Subcommand};
+use kannel::Kannel;
 use report::{Machine, Report};
-use scenario::{Programs, Size, accept, chats, deliver};
+use scenario::{Programs, Size, accept, chats, deliver, dispatch};
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
 
-/// Measures Contact Center Messaging against the least that the work takes, on a private Postgres and Redis.
+/// Measures Contact Center Messaging against the least that the work takes and against Kannel, on a private Postgres and
+/// Redis.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -37,6 +42,21 @@ enum Command {
     Short(Run),
     /// The figures, some minutes. Release programs, on a machine that does nothing else.
     Long(Run),
+    /// `ccm dispatch` beside Kannel (Debian's package `kannel`): texts to the provider. Release programs, some minutes.
+    Dispatch {
+        /// A few texts, as in the short form.
+        #[arg(long)]
+        short: bool,
+        /// The program `ccm`, with `aacc-sim` beside it. Without: from this program's folder.
+        #[arg(long)]
+        ccm: Option<PathBuf>,
+        /// Writes the figures there, too.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+        /// Writes a picture of the latencies there.
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
+    },
     /// Memory of thousands of live chats, and what re-opening them takes. Release programs.
     Chats {
         /// How many; again for another run.
@@ -130,7 +150,24 @@ fn main() -> Result<ExitCode> {
                 memory_svg: svg,
             };
             let pings = Duration::try_from_secs_f64(minutes * 60.0).context("--minutes")?;
-            measure("chats", &run, &Size::only(chats::Size::of(chats, pings)))
+            measure("chats", &run, &Size::chats(chats::Size::of(chats, pings)))
+        }
+        Command::Dispatch {
+            short,
+            ccm,
+            json,
+            svg,
+        } => {
+            let run = Run {
+                ccm,
+                json,
+                svg,
+                memory_svg: None,
+            };
+            match short {
+                true => measure("short", &run, &Size::dispatch(dispatch::Size::short())),
+                false => measure("dispatch", &run, &Size::dispatch(dispatch::Size::long())),
+            }
         }
         Command::BareApi { database, redis } => {
             bare::block_on(bare::api::run(&database, redis.as_deref()))?;
@@ -154,6 +191,8 @@ fn main() -> Result<ExitCode> {
 
 fn measure(form: &'static str, run: &Run, size: &Size) -> Result<ExitCode> {
     let programs = Programs::find(run.ccm.as_deref())?;
+    // Before anything is measured: what is missing is to be installed now, not after half an hour.
+    let kannel = size.dispatch.as_ref().map(|_| Kannel::find()).transpose()?;
     // One thread: the cores are for what is measured.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -171,9 +210,16 @@ fn measure(form: &'static str, run: &Run, size: &Size) -> Result<ExitCode> {
                 .await
                 .context("scenario deliver")?;
         }
-        chats::run(&programs, &size.chats, &clock, &mut report)
-            .await
-            .context("scenario chats")?;
+        if let Some((kannel, size)) = kannel.as_ref().zip(size.dispatch.as_ref()) {
+            dispatch::run(&programs, kannel, size, &clock, &mut report)
+                .await
+                .context("scenario dispatch")?;
+        }
+        if let Some(size) = &size.chats {
+            chats::run(&programs, size, &clock, &mut report)
+                .await
+                .context("scenario chats")?;
+        }
         anyhow::Ok(report)
     })?;
     println!("\n{report}");

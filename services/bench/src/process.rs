@@ -24,17 +24,55 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// CPU seconds (user and system, all threads) that a process has used so far.
 pub fn cpu_seconds(pid: u32) -> Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
-    let stat = stat.with_context(|| format!("process {pid} is gone"))?;
-    // The second field, the program's name in brackets, may hold spaces.
-    let after_name = stat.rsplit_once(')').context("/proc/PID/stat")?.1;
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
-    let ticks = |n: usize| {
-        fields
-            .get(n)
-            .and_then(|f| f.parse::<f64>().ok())
-            .context("/proc/PID/stat")
-    };
-    Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
+    let stat = Stat::parse(&stat.with_context(|| format!("process {pid} is gone"))?)?;
+    Ok(stat.own)
+}
+
+/// The same of a server together with its children, those that have ended included.
+pub fn family_cpu_seconds(pid: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    let stat = Stat::parse(&stat.with_context(|| format!("process {pid} is gone"))?)?;
+    let mut sum = stat.own + stat.ended_children;
+    for entry in std::fs::read_dir("/proc")? {
+        // Processes come and go meanwhile.
+        let Ok(text) = std::fs::read_to_string(entry?.path().join("stat")) else {
+            continue;
+        };
+        if let Ok(stat) = Stat::parse(&text)
+            && stat.parent == pid
+        {
+            sum += stat.own + stat.ended_children;
+        }
+    }
+    Ok(sum)
+}
+
+/// What `/proc/PID/stat` says; CPU in seconds.
+struct Stat {
+    parent: u32,
+    own: f64,
+    ended_children: f64,
+}
+
+impl Stat {
+    fn parse(stat: &str) -> Result<Self> {
+        // The second field, the program's name in brackets, may hold spaces.
+        let after_name = stat.rsplit_once(')').context("/proc/PID/stat")?.1;
+        let fields: Vec<&str> = after_name.split_whitespace().collect();
+        let field = |n: usize| {
+            fields
+                .get(n)
+                .and_then(|f| f.parse::<u32>().ok())
+                .context("/proc/PID/stat")
+        };
+        let seconds =
+            |n: usize| anyhow::Ok((f64::from(field(n)?) + f64::from(field(n + 1)?)) / TICKS_PER_SECOND);
+        Ok(Self {
+            parent: field(1)?,
+            own: seconds(11)?,
+            ended_children: seconds(13)?,
+        })
+    }
 }
 
 /// Memory of a process, in KiB.
@@ -167,6 +205,18 @@ mod tests {
             x = std::hint::black_box(x.wrapping_add(1));
         }
         assert!(cpu_seconds(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn a_server_is_weighed_with_its_children() {
+        let work = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done";
+        let before = family_cpu_seconds(std::process::id()).unwrap();
+        while family_cpu_seconds(std::process::id()).unwrap() < before + 0.02 {
+            let child = std::process::Command::new("sh").args(["-c", work]).status();
+            assert!(child.unwrap().success());
+        }
+        let stat = Stat::parse("7 (a) b) S 3 7 7 0 -1 0 0 0 0 0 150 50 7 3 20 0").unwrap();
+        assert_eq!((stat.parent, stat.own, stat.ended_children), (3, 2.0, 0.1));
     }
 
     #[test]

@@ -47,6 +47,9 @@ pub struct Point {
     pub latency: Latency,
     /// CPU seconds of the program's processes per 1,000 texts, Postgres and Redis not counted.
     pub cpu_s_per_1000: f64,
+    /// Postgres' own, where it was measured: the work of the load tool's connections is in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postgres_cpu_s_per_1000: Option<f64>,
 }
 
 /// Where one program's texts of one scenario are in the end, those of the warm-up included.
@@ -59,24 +62,26 @@ pub struct Tally {
     pub refused: u64,
     /// Why the first of them was.
     pub refusal: Option<String>,
-    /// Different texts in the database, and rows.
+    /// Different texts in the database, and rows. Of a program without one: what it took.
     pub stored: u64,
     pub rows: u64,
-    /// Texts at the agent's side, where the scenario has one.
+    /// Texts at the agent's or the provider's side, where the scenario has one.
     pub arrived: Option<u64>,
+    /// Arrivals of texts that had arrived before, where the far side tells them from others.
+    pub again: u64,
 }
 
 impl Tally {
-    /// Accepted, and not in the database or not with the agent.
+    /// Accepted, and not in the database or not at the far side.
     pub fn lost(&self) -> u64 {
         let accepted = self.posted - self.refused;
         accepted.saturating_sub(self.arrived.map_or(self.stored, |a| a.min(self.stored)))
     }
 
-    /// In the database more than once, or with the agent more often than posted.
+    /// In the database more than once, at the far side more than once, or there more often than posted.
     pub fn doubled(&self) -> u64 {
         let arrived_too_often = self.arrived.map_or(0, |a| a.saturating_sub(self.posted));
-        (self.rows - self.stored).max(arrived_too_often)
+        (self.rows - self.stored).max(arrived_too_often).max(self.again)
     }
 
     fn is_good(&self) -> bool {
@@ -107,10 +112,10 @@ impl Machine {
     }
 }
 
-/// A run; each of ccm's points is held against the baseline's of the same scenario and rate.
+/// A run; each of ccm's points is held against the baselines' of the same scenario and rate.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// `short`, `long` or `chats`.
+    /// `short`, `long`, `chats` or `dispatch`.
     pub form: &'static str,
     pub machine: Machine,
     pub points: Vec<Point>,
@@ -129,10 +134,10 @@ impl Report {
         }
     }
 
-    fn baseline(&self, of: &Point) -> Option<&Point> {
+    fn baselines(&self, of: &Point) -> impl Iterator<Item = &Point> {
         self.points
             .iter()
-            .find(|p| p.scenario == of.scenario && p.offered_per_s == of.offered_per_s && p.program != CCM)
+            .filter(|p| p.scenario == of.scenario && p.offered_per_s == of.offered_per_s && p.program != CCM)
     }
 
     /// Whether every text was taken and is where it belongs, once.
@@ -169,6 +174,12 @@ impl Report {
                 ms(p.latency.max_us),
                 p.cpu_s_per_1000
             )?;
+            if let Some(postgres) = p.postgres_cpu_s_per_1000 {
+                writeln!(
+                    f,
+                    "  and Postgres, the load tool's commits included: {postgres:.3} CPU-s/1000"
+                )?;
+            }
         }
         Ok(())
     }
@@ -176,18 +187,20 @@ impl Report {
     fn ratios(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "ccm / baseline of the same run (1.00: the same):")?;
         for p in self.points.iter().filter(|p| p.program == CCM) {
-            let Some(base) = self.baseline(p) else { continue };
-            let us = |ours: u64, theirs: u64| ours as f64 / theirs.max(1) as f64;
-            writeln!(
-                f,
-                "{:<9} {:>9}/s  texts/s {:>5.2}  p50 {:>5.2}  p99 {:>5.2}  CPU {:>6.2}",
-                p.scenario,
-                p.offered(),
-                p.per_s / base.per_s,
-                us(p.latency.p50_us, base.latency.p50_us),
-                us(p.latency.p99_us, base.latency.p99_us),
-                p.cpu_s_per_1000 / base.cpu_s_per_1000,
-            )?;
+            for base in self.baselines(p) {
+                let us = |ours: u64, theirs: u64| ours as f64 / theirs.max(1) as f64;
+                writeln!(
+                    f,
+                    "{:<9} {:<15} {:>9}/s  texts/s {:>5.2}  p50 {:>5.2}  p99 {:>5.2}  CPU {:>6.2}",
+                    p.scenario,
+                    base.program,
+                    p.offered(),
+                    p.per_s / base.per_s,
+                    us(p.latency.p50_us, base.latency.p50_us),
+                    us(p.latency.p99_us, base.latency.p99_us),
+                    p.cpu_s_per_1000 / base.cpu_s_per_1000,
+                )?;
+            }
         }
         Ok(())
     }
@@ -276,6 +289,7 @@ mod tests {
                 max_us: 5000,
             },
             cpu_s_per_1000: 0.1,
+            postgres_cpu_s_per_1000: None,
         };
         let machine = Machine {
             cores: 2,
@@ -298,6 +312,7 @@ mod tests {
             stored,
             rows,
             arrived,
+            again: 0,
         }];
         report
     }
@@ -307,6 +322,20 @@ mod tests {
         let text = report(CCM, 10, 10, None).to_string();
         assert!(text.contains("max/s  texts/s  0.60"), "{text}");
         assert!(!text.contains("mean something"), "{text}");
+    }
+
+    #[test]
+    fn each_baseline_has_a_ratio() {
+        let mut report = report(CCM, 10, 10, None);
+        let mut other = report.points[1].clone();
+        (other.program, other.per_s) = ("bearer", 300.0);
+        report.points.push(other);
+        let text = report.to_string();
+        let ratio = |name: &str| text.lines().any(|l| l.contains("max/s") && l.contains(name));
+        assert!(
+            ratio("bare ") && ratio("bearer ") && text.contains("texts/s  2.00"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -327,6 +356,9 @@ mod tests {
             );
             assert!(!report.is_every_text_accounted_for());
         }
+        let mut again = report(CCM, 10, 10, Some(9));
+        again.tallies[0].again = 1;
+        assert_eq!((again.tallies[0].lost(), again.tallies[0].doubled()), (1, 1));
         let mut refused = report(CCM, 9, 9, None);
         refused.tallies[0].refused = 1;
         assert_eq!(refused.tallies[0].lost(), 0);

@@ -51,6 +51,19 @@ impl Store {
         .await
     }
 
+    /// Texts in the product's database that a provider has taken.
+    pub async fn ccm_sent(&mut self) -> Result<Stored> {
+        self.count(
+            "SELECT count(*), count(DISTINCT body) FROM message WHERE direction = 'mt' AND state = 'sent'",
+        )
+        .await
+    }
+
+    /// Texts in the product's database that no provider has taken yet.
+    pub async fn ccm_unsent(&mut self) -> Result<u64> {
+        Ok(self.count("SELECT count(*), count(*) FROM outbox").await?.rows)
+    }
+
     /// How often texts were sent to AACC again although it may have had them.
     pub async fn ccm_resends(&mut self) -> Result<u64> {
         self.count("SELECT coalesce(sum(resends), 0), 0::int8 FROM message WHERE direction = 'mo'")

@@ -81,6 +81,7 @@ pub async fn run(programs: &Programs, size: &Size, clock: &Clock, report: &mut R
             stored: bodies,
             rows,
             arrived: None,
+            again: 0,
         });
     }
     Ok(())

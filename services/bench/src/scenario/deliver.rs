@@ -127,6 +127,7 @@ pub async fn run(programs: &Programs, size: &Size, clock: &Clock, report: &mut R
             stored: stored.bodies,
             rows: stored.rows,
             arrived: Some(line.arrived),
+            again: 0,
         });
     }
     Ok(())

@@ -4,10 +4,12 @@ mod aacc;
 pub mod accept;
 pub mod chats;
 pub mod deliver;
+pub mod dispatch;
 
 use crate::{
     bare,
-    load::{self, Answered, Offer, Request},
+    load::{self, Answered, Offer, Pace, Request},
+    outbox::Outbox,
     process::{Child, cpu_seconds},
     report::{CCM, Latency, Point},
     store::Store,
@@ -61,7 +63,8 @@ impl Programs {
 pub struct Size {
     pub accept: Option<accept::Size>,
     pub deliver: Option<deliver::Size>,
-    pub chats: chats::Size,
+    pub dispatch: Option<dispatch::Size>,
+    pub chats: Option<chats::Size>,
 }
 
 impl Size {
@@ -81,7 +84,8 @@ impl Size {
                 loads: vec![Load::rate(30.0, 60)],
                 rounds: 1,
             }),
-            chats: chats::Size::short(),
+            dispatch: Some(dispatch::Size::short()),
+            chats: Some(chats::Size::short()),
         }
     }
 
@@ -105,16 +109,28 @@ impl Size {
                 loads: vec![Load::rate(100.0, 1_000), Load::rate(300.0, 3_000)],
                 rounds: 3,
             }),
-            chats: chats::Size::of(vec![5_000, 10_000], Duration::from_secs(600)),
+            dispatch: Some(dispatch::Size::long()),
+            chats: Some(chats::Size::of(vec![5_000, 10_000], Duration::from_secs(600))),
         }
     }
 
     /// Only the live chats.
-    pub fn only(chats: chats::Size) -> Self {
+    pub fn chats(chats: chats::Size) -> Self {
         Self {
             accept: None,
             deliver: None,
-            chats,
+            dispatch: None,
+            chats: Some(chats),
+        }
+    }
+
+    /// Only the way to the provider.
+    pub fn dispatch(dispatch: dispatch::Size) -> Self {
+        Self {
+            accept: None,
+            deliver: None,
+            dispatch: Some(dispatch),
+            chats: None,
         }
     }
 }
@@ -167,11 +183,16 @@ impl fmt::Display for Load {
     }
 }
 
+/// How a program gets its texts.
+enum Way {
+    Posted { to: SocketAddr, request: Request },
+    Queued(Outbox),
+}
+
 /// A program (or several that work together) under load.
 struct Target {
     name: &'static str,
-    to: SocketAddr,
-    request: Request,
+    way: Way,
     pids: Vec<u32>,
     posted: u64,
     refused: u64,
@@ -180,10 +201,13 @@ struct Target {
 
 impl Target {
     fn new(name: &'static str, to: SocketAddr, request: Request, pids: Vec<u32>) -> Self {
+        Self::with(name, Way::Posted { to, request }, pids)
+    }
+
+    fn with(name: &'static str, way: Way, pids: Vec<u32>) -> Self {
         Self {
             name,
-            to,
-            request,
+            way,
             pids,
             posted: 0,
             refused: 0,
@@ -193,16 +217,27 @@ impl Target {
 
     /// Offers a load, each text a new one.
     async fn offer(&mut self, load: &Load, clock: &Clock) -> Result<Answered> {
-        let offer = Offer {
-            to: self.to,
-            connections: load.connections,
+        let pace = Pace {
             texts: load.texts,
             rate: load.rate,
             tries: load.tries,
             first: self.posted,
-            request: self.request.clone(),
         };
-        let answered = load::run(&offer, clock).await?;
+        let answered = match &self.way {
+            Way::Posted { to, request } => {
+                let offer = Offer {
+                    to: *to,
+                    connections: load.connections,
+                    pace,
+                    request: request.clone(),
+                };
+                load::run(&offer, clock).await?
+            }
+            Way::Queued(outbox) => {
+                let connections = (0..load.connections).map(|_| outbox.clone()).collect();
+                load::submit(pace, connections, clock).await?
+            }
+        };
         self.posted += load.texts;
         self.refused += answered.failed;
         self.refusal = self.refusal.take().or_else(|| answered.failure.clone());
@@ -242,6 +277,7 @@ impl Sum {
             per_s: texts as f64 / self.answered.seconds,
             latency,
             cpu_s_per_1000: self.cpu_seconds * 1000.0 / texts.max(1) as f64,
+            postgres_cpu_s_per_1000: None,
         }
     }
 }
