@@ -55,7 +55,7 @@ pub use leases::{LeaseTimes, OwnedTenant, PodRow};
 pub use link_watch::{LinkEventRow, LinkStateRow, MaintenanceWindow};
 pub use links::{HostPort, LinkRow, LinkSecrets, NewLink, NewReach, Scheme};
 pub use migrate::{check_migrated, migrate};
-pub use mt::{AUTO_REPLIES, AgentText, Notice, Said};
+pub use mt::{AgentText, Notice, Said};
 pub use number_lookups::NumberLookupRow;
 pub use outbox::{AsSent, Claim, Doubt, Head, Knows, Outcome, Sender, Sending};
 pub use parts::{DueParts, IncomingPart, Parted, StoredPart};

@@ -46,7 +46,7 @@ pub enum Said {
 }
 
 /// The notices that answer a text without anybody having written them. Two robots would go on for ever.
-pub const AUTO_REPLIES: [&str; 5] = [
+const AUTO_REPLIES: [&str; 5] = [
     "stop_reply",
     "start_reply",
     "help_reply",

@@ -412,6 +412,7 @@ fn a_forgotten_chat_in_which_nothing_waits_ends() {
     for n in 1..=most {
         assert_eq!(b.reconnect().guid, Some(guid()), "{n}");
         b.frame(error("requestChat", 42, "odd"));
+        b.events();
     }
     assert_eq!(b.phase(), Phase::Closed(CloseReason::Forgotten));
 

@@ -41,7 +41,10 @@ impl Actor {
         let (message, language) = (head.message, customer::language(context));
         let facts = facts(context, head.body.as_str(), &language, self.now());
         let decision = router.decide(&facts);
-        metrics::counter!("ccm_connector_routed_total", "to" => name(&decision.action)).increment(1);
+        // What is kept already is looked at again and again.
+        if facts.held.is_none() || !matches!(decision.action, Action::HoldUntil { .. }) {
+            metrics::counter!("ccm_connector_routed_total", "to" => name(&decision.action)).increment(1);
+        }
         tracing::debug!(conversation.id = %self.conversation, rule = decision.rule.as_deref(), why = %decision.why, "a text was routed");
         let action = match &decision.action {
             Action::Webhook { .. } => match self.ask(&head, &router, &facts, &decision).await? {
