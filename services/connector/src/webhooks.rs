@@ -3,7 +3,7 @@
 use ccm_db::{Db, DbError};
 use ccm_egress::{Call, CallFailed, Egress, Signers};
 use ccm_model::{Address, ConversationId, MessageId, TenantId};
-use ccm_routing::{AutoReply, Fallback};
+use ccm_routing::{AutoReply, Fallback, SettingRefused};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{
@@ -87,6 +87,22 @@ impl AskFailed {
             Self::Answer(_) => "answer",
             Self::NoSuchSkillset => "no_such_skillset",
         }
+    }
+}
+
+impl From<SettingRefused> for AskFailed {
+    fn from(refused: SettingRefused) -> Self {
+        let SettingRefused {
+            field,
+            problem,
+            remedy,
+        } = refused;
+        // What stands in a language's place is the answer's own.
+        let field = match field.split_once(".words.") {
+            Some((of, _)) => format!("{of}.words"),
+            None => field,
+        };
+        Self::Answer(format!("{field} {problem}; {remedy}"))
     }
 }
 
@@ -230,6 +246,15 @@ mod tests {
             let failed = read(bad.as_bytes()).unwrap_err();
             assert_eq!(failed.as_str(), "answer", "{bad}");
         }
+    }
+
+    #[test]
+    fn a_refused_answers_words_are_not_repeated() {
+        let answer = r#"{"reply": {"words": {"+14697200001": "hi"}}}"#;
+        let said = read(answer.as_bytes()).unwrap().unwrap();
+        let failed = AskFailed::from(said.check().unwrap_err()).to_string();
+        assert!(failed.contains("reply.words is no language tag"), "{failed}");
+        assert!(!failed.contains("1469"), "{failed}");
     }
 
     #[tokio::test(start_paused = true)]
