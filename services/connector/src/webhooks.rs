@@ -25,7 +25,7 @@ const AT_ONCE: usize = 20;
 /// So many failures in a row, and an address is not called for a while: its customers' texts wait for nothing meanwhile.
 const FAILURES: u32 = 5;
 const REST: Duration = Duration::from_secs(30);
-/// Addresses that are remembered. Beyond, those that do well are forgotten.
+/// Addresses that are remembered. Beyond, those are forgotten that are neither called nor left alone just now.
 const MOST_KNOWN: usize = 10_000;
 
 /// What a program is told: about one text.
@@ -123,6 +123,12 @@ impl Default for Known {
     }
 }
 
+impl Known {
+    fn rests(&self) -> bool {
+        self.rests_until.is_some_and(|until| Instant::now() < until)
+    }
+}
+
 /// All tenants' programs, as this pod knows them.
 pub(crate) struct Webhooks {
     egress: Egress,
@@ -184,11 +190,10 @@ impl Webhooks {
     fn places(&self, tenant: TenantId, url: &str) -> Option<Arc<Semaphore>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST_KNOWN {
-            known.retain(|_, it| it.failures > 0);
+            known.retain(|_, it| it.rests() || Arc::strong_count(&it.places) > 1);
         }
         let it = known.entry((tenant, url.to_owned())).or_default();
-        let rests = it.rests_until.is_some_and(|until| Instant::now() < until);
-        (!rests).then(|| it.places.clone())
+        (!it.rests()).then(|| it.places.clone())
     }
 
     fn heard(&self, tenant: TenantId, url: &str, well: bool) {
@@ -246,6 +251,29 @@ mod tests {
             let failed = read(bad.as_bytes()).unwrap_err();
             assert_eq!(failed.as_str(), "answer", "{bad}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn addresses_that_fail_are_not_remembered_without_end() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let hooks = Webhooks::new(Egress::new(Allowed::default()).unwrap());
+        let tenant: TenantId = IdSource::system().next();
+        let asked = |url: &str| {
+            let places = hooks.places(tenant, url);
+            hooks.heard(tenant, url, false);
+            places
+        };
+        let busy = asked("https://busy.example/").unwrap();
+        for _ in 0..FAILURES {
+            asked("https://rests.example/");
+        }
+        for n in 0..MOST_KNOWN + 10 {
+            asked(&format!("https://hooks.example.com/{n}"));
+        }
+        assert!(hooks.known.lock().unwrap().len() <= MOST_KNOWN);
+        let again = hooks.places(tenant, "https://busy.example/").unwrap();
+        assert!(Arc::ptr_eq(&busy, &again), "calls that run are still counted");
+        assert!(hooks.places(tenant, "https://rests.example/").is_none());
     }
 
     #[test]
