@@ -38,6 +38,23 @@ impl TenantDb<'_> {
         name: &str,
         secret: &str,
     ) -> Result<Option<WebhookSecretRow>, DbError> {
+        for _ in 0..2 {
+            match self.take_webhook_secret_slot(id, name, secret).await {
+                // Somebody else took the place meanwhile; the other one may be free.
+                Err(DbError::Conflict { constraint, .. })
+                    if constraint == "webhook_secret_tenant_id_slot_key" => {}
+                made => return made,
+            }
+        }
+        Ok(None)
+    }
+
+    async fn take_webhook_secret_slot(
+        &self,
+        id: WebhookSecretId,
+        name: &str,
+        secret: &str,
+    ) -> Result<Option<WebhookSecretRow>, DbError> {
         let mut tx = self.begin().await?;
         let sealed = self.seal(&mut tx, place(id), secret.as_bytes()).await?;
         let made = sqlx::query(
@@ -52,21 +69,9 @@ impl TenantDb<'_> {
         .bind(name)
         .bind(sealed)
         .fetch_optional(&mut *tx)
-        .await
-        .map_err(DbError::from);
-        match made {
-            // Somebody else took the last place meanwhile.
-            Err(DbError::Conflict { constraint, .. })
-                if constraint == "webhook_secret_tenant_id_slot_key" =>
-            {
-                Ok(None)
-            }
-            made => {
-                let made = made?;
-                tx.commit().await?;
-                made.as_ref().map(row).transpose()
-            }
-        }
+        .await?;
+        tx.commit().await?;
+        made.as_ref().map(row).transpose()
     }
 
     /// The tenant's signing secrets, by name.

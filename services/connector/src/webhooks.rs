@@ -3,7 +3,7 @@
 use ccm_db::{Db, DbError};
 use ccm_egress::{Call, CallFailed, Egress, Signers};
 use ccm_model::{Address, ConversationId, MessageId, TenantId};
-use ccm_routing::{AutoReply, Fallback};
+use ccm_routing::{AutoReply, Fallback, SettingRefused};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{
@@ -25,7 +25,7 @@ const AT_ONCE: usize = 20;
 /// So many failures in a row, and an address is not called for a while: its customers' texts wait for nothing meanwhile.
 const FAILURES: u32 = 5;
 const REST: Duration = Duration::from_secs(30);
-/// Addresses that are remembered. Beyond, those that do well are forgotten.
+/// Addresses that are remembered. Beyond, those are forgotten that are neither called nor left alone just now.
 const MOST_KNOWN: usize = 10_000;
 
 /// What a program is told: about one text.
@@ -90,6 +90,22 @@ impl AskFailed {
     }
 }
 
+impl From<SettingRefused> for AskFailed {
+    fn from(refused: SettingRefused) -> Self {
+        let SettingRefused {
+            field,
+            problem,
+            remedy,
+        } = refused;
+        // What stands in a language's place is the answer's own.
+        let field = match field.split_once(".words.") {
+            Some((of, _)) => format!("{of}.words"),
+            None => field,
+        };
+        Self::Answer(format!("{field} {problem}; {remedy}"))
+    }
+}
+
 /// How one address does.
 struct Known {
     places: Arc<Semaphore>,
@@ -104,6 +120,12 @@ impl Default for Known {
             failures: 0,
             rests_until: None,
         }
+    }
+}
+
+impl Known {
+    fn rests(&self) -> bool {
+        self.rests_until.is_some_and(|until| Instant::now() < until)
     }
 }
 
@@ -168,11 +190,10 @@ impl Webhooks {
     fn places(&self, tenant: TenantId, url: &str) -> Option<Arc<Semaphore>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST_KNOWN {
-            known.retain(|_, it| it.failures > 0);
+            known.retain(|_, it| it.rests() || Arc::strong_count(&it.places) > 1);
         }
         let it = known.entry((tenant, url.to_owned())).or_default();
-        let rests = it.rests_until.is_some_and(|until| Instant::now() < until);
-        (!rests).then(|| it.places.clone())
+        (!it.rests()).then(|| it.places.clone())
     }
 
     fn heard(&self, tenant: TenantId, url: &str, well: bool) {
@@ -230,6 +251,38 @@ mod tests {
             let failed = read(bad.as_bytes()).unwrap_err();
             assert_eq!(failed.as_str(), "answer", "{bad}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn addresses_that_fail_are_not_remembered_without_end() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let hooks = Webhooks::new(Egress::new(Allowed::default()).unwrap());
+        let tenant: TenantId = IdSource::system().next();
+        let asked = |url: &str| {
+            let places = hooks.places(tenant, url);
+            hooks.heard(tenant, url, false);
+            places
+        };
+        let busy = asked("https://busy.example/").unwrap();
+        for _ in 0..FAILURES {
+            asked("https://rests.example/");
+        }
+        for n in 0..MOST_KNOWN + 10 {
+            asked(&format!("https://hooks.example.com/{n}"));
+        }
+        assert!(hooks.known.lock().unwrap().len() <= MOST_KNOWN);
+        let again = hooks.places(tenant, "https://busy.example/").unwrap();
+        assert!(Arc::ptr_eq(&busy, &again), "calls that run are still counted");
+        assert!(hooks.places(tenant, "https://rests.example/").is_none());
+    }
+
+    #[test]
+    fn a_refused_answers_words_are_not_repeated() {
+        let answer = r#"{"reply": {"words": {"+14697200001": "hi"}}}"#;
+        let said = read(answer.as_bytes()).unwrap().unwrap();
+        let failed = AskFailed::from(said.check().unwrap_err()).to_string();
+        assert!(failed.contains("reply.words is no language tag"), "{failed}");
+        assert!(!failed.contains("1469"), "{failed}");
     }
 
     #[tokio::test(start_paused = true)]

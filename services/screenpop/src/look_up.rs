@@ -3,13 +3,14 @@
 use crate::{Deps, failure::Failure};
 use axum::http::StatusCode;
 use ccm_db::{AccountSecret, NumberLookupRow, NumberRow, TenantDb};
-use ccm_model::{AccountId, Address};
+use ccm_model::{AccountId, Address, TenantId};
 use ccm_sms::{Account, Class, NumberFacts, NumberLookUpError, can_look_up_numbers, look_up_number};
 use ccm_web::Problem;
 use metrics::{counter, histogram};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
+use tracing::Instrument;
 
 /// What came of it.
 #[derive(Debug)]
@@ -65,16 +66,32 @@ impl Deps {
             count(&stored, "limited");
             return Err(Failure::TooOften(wait));
         }
-        match self.ask(&stored, number, now).await {
+        // In a task of its own: the page may be gone before the provider answers, and what is paid for is kept.
+        let (deps, tenant, number) = (self.clone(), db.id(), number.clone());
+        let asking = async move { deps.ask_and_keep(tenant, &stored, &number, now).await };
+        tokio::spawn(asking.in_current_span())
+            .await
+            .map_err(|error| Problem::internal(error).into())
+    }
+
+    async fn ask_and_keep(
+        &self,
+        tenant: TenantId,
+        stored: &AccountSecret,
+        number: &Address,
+        now: OffsetDateTime,
+    ) -> LookedUp {
+        let db = self.db.tenant(tenant);
+        match self.ask(stored, number, now).await {
             Ok(facts) => {
-                count(&stored, "asked");
+                count(stored, "asked");
                 let row = row(facts, now);
-                self.keep(db, number, &row).await;
-                Ok(LookedUp::Done(row))
+                self.keep(&db, number, &row).await;
+                LookedUp::Done(row)
             }
             Err(error) => {
-                count(&stored, "failed");
-                Ok(failed(db, id, error))
+                count(stored, "failed");
+                failed(&db, stored.account.id, error)
             }
         }
     }

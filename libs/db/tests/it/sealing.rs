@@ -264,3 +264,33 @@ async fn a_tenant_has_two_webhook_secrets_at_most_which_open_in_their_rows_only(
         Err(DbError::Seal(SealError::Damaged))
     ));
 }
+
+#[tokio::test]
+async fn two_webhook_secrets_can_be_made_at_the_same_time() {
+    let rig = Rig::new().await;
+    for n in 1..=10 {
+        let tenant = rig.tenant(n).await.id;
+        let first = IDS.next();
+        // So that neither waits for the other's data key.
+        let db = rig.db.tenant(tenant);
+        db.create_webhook_secret(first, "first", "CANARY").await.unwrap();
+        db.webhook_secrets().await.unwrap();
+        db.delete_webhook_secret(first).await.unwrap();
+        let tasks = ["one", "two"].map(|name| {
+            let db = rig.db.clone();
+            tokio::spawn(async move {
+                let db = db.tenant(tenant);
+                db.create_webhook_secret(IDS.next(), name, "CANARY")
+                    .await
+                    .unwrap()
+            })
+        });
+        for task in tasks {
+            assert!(task.await.unwrap().is_some(), "there is room for two");
+        }
+        assert_eq!(
+            db.create_webhook_secret(IDS.next(), "three", "x").await.unwrap(),
+            None
+        );
+    }
+}

@@ -134,12 +134,7 @@ impl Actor {
         };
         let action = match asked {
             Ok(None) => Ok(router.unruled(facts)),
-            Ok(Some(said)) => router.act_on(&said, facts).map_err(|refused| {
-                AskFailed::Answer(format!(
-                    "{} {}; {}",
-                    refused.field, refused.problem, refused.remedy
-                ))
-            }),
+            Ok(Some(said)) => router.act_on(&said, facts).map_err(AskFailed::from),
             Err(failed) => Err(failed),
         };
         let action = match action {

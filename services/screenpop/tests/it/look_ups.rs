@@ -1,12 +1,22 @@
 //! Numbers, with and without what the provider says.
 
-use crate::rig::{BEGIN, MOBILE, Rig, SID, ours};
-use axum::http::header::RETRY_AFTER;
+use crate::rig::{BEGIN, MOBILE, Rig, SID, Tenant, ours};
+use axum::{Json, Router, http::header::RETRY_AFTER, routing::get};
 use ccm_carrier_sim::{LineType, PhoneLine, Sim};
 use ccm_db::{AccountChange, ConsentChange, ConsentSource, DbError};
 use ccm_model::{MessageId, ProviderKind};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    time::{sleep, timeout},
+};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -16,6 +26,22 @@ fn line(line_type: LineType) -> PhoneLine {
         carrier_name: Some("Eir Mobile".into()),
         ..PhoneLine::default()
     }
+}
+
+/// From now on the tenant's one account asks another provider.
+async fn ask_at(rig: &Rig, tenant: &Tenant, base: String) {
+    let db = rig.deps.db.tenant(tenant.id);
+    let account = db.accounts().await.unwrap()[0].id;
+    db.change_account(account, |row| {
+        Ok::<_, DbError>(AccountChange {
+            name: row.name.clone(),
+            settings: json!({ "account_sid": SID, "api_base": base }),
+            secret: None,
+            rules: row.rules.clone(),
+        })
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test]
@@ -152,6 +178,43 @@ async fn an_answer_is_paid_for_once() {
     assert_eq!(rig.look_up(&tenant, MOBILE).await, anew, "nobody is asked");
 }
 
+/// An agent who closes the page, or has it load again, while the provider thinks.
+#[tokio::test]
+async fn an_answer_that_nobody_waits_for_any_more_is_paid_for_once_too() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1, ProviderKind::Twilio).await;
+    let asked = Arc::new(AtomicU32::new(0));
+    let times = asked.clone();
+    let slow = move || async move {
+        times.fetch_add(1, Ordering::SeqCst);
+        sleep(Duration::from_millis(500)).await;
+        Json(json!({"valid": true, "line_type_intelligence": {"type": "mobile"}}))
+    };
+    let provider = Router::new().route("/v2/PhoneNumbers/{number}", get(slow));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, provider).await });
+    ask_at(&rig, &tenant, format!("http://{at}")).await;
+    tokio::select! {
+        _ = rig.look_up(&tenant, MOBILE) => panic!("the provider takes longer"),
+        () = async {
+            while asked.load(Ordering::SeqCst) == 0 {
+                sleep(Duration::from_millis(5)).await;
+            }
+        } => {}
+    }
+    let number = MOBILE.parse().unwrap();
+    let kept = async {
+        let db = rig.deps.db.tenant(tenant.id);
+        while db.number_lookup(&number, BEGIN).await.unwrap().is_none() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), kept).await.expect("it is kept");
+    assert_eq!(rig.look_up(&tenant, MOBILE).await["lookup_status"], "done");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
 #[tokio::test]
 async fn a_provider_that_is_down_costs_only_what_it_alone_knows() {
     let rig = Rig::new().await;
@@ -176,19 +239,7 @@ async fn credentials_that_are_refused_are_the_operators_to_mend() {
     let tenant = rig.tenant(1, ProviderKind::Twilio).await;
     // A Twilio that has no such account.
     let stranger = Sim::start(Default::default()).await.unwrap();
-    let db = rig.deps.db.tenant(tenant.id);
-    let base = stranger.api_base();
-    let account = db.accounts().await.unwrap()[0].id;
-    db.change_account(account, |row| {
-        Ok::<_, DbError>(AccountChange {
-            name: row.name.clone(),
-            settings: json!({ "account_sid": SID, "api_base": base }),
-            secret: None,
-            rules: row.rules.clone(),
-        })
-    })
-    .await
-    .unwrap();
+    ask_at(&rig, &tenant, stranger.api_base()).await;
     let known = rig.look_up(&tenant, MOBILE).await;
     assert_eq!(known["lookup_status"], "failed");
     assert_eq!(known["lookup_failure"]["retry_after_s"], 60, "{known}");
