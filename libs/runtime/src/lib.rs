@@ -4,6 +4,7 @@
 //! [`Lifecycle::new`] and [`Lifecycle::watch_signals`], tasks under [`Lifecycle::spawn`], [`Lifecycle::finish`].
 
 pub mod config;
+mod fresh;
 mod health;
 mod lifecycle;
 mod metrics;
@@ -13,6 +14,7 @@ pub mod telemetry;
 pub mod trace;
 
 pub use config::{Config, ConfigError};
+pub use fresh::Fresh;
 pub use health::{Health, State};
 pub use lifecycle::{Ending, Lifecycle, serve, serve_to_the_end};
 pub use metrics::{Metrics, MetricsError};

@@ -8,7 +8,7 @@ use crate::{
 };
 use ccm_db::{AccountEventRow, Claim, Db, DbError, Head, Outcome, Sender, Sending};
 use ccm_model::{AccountId, IdSource, MessageId, ProviderKind, TenantId};
-use ccm_runtime::{Lifecycle, trace};
+use ccm_runtime::{Fresh, Lifecycle, trace};
 use ccm_sms::Account;
 use serde_json::json;
 use std::{
@@ -27,12 +27,17 @@ const TRY_MARGIN: Duration = Duration::from_secs(5);
 /// How long a call that the database did not answer waits for the next attempt.
 const DATABASE_AGAIN: Duration = Duration::from_millis(200);
 
+/// How long a change of an account's secret may take to be heeded.
+const ACCOUNTS_LAST: Duration = Duration::from_secs(1);
+const MOST_ACCOUNTS: usize = 20_000;
+
 /// What works lines; shared by all of a pod's tasks.
 pub(crate) struct Worker {
     pub db: Db,
     ids: IdSource,
     pub http: reqwest::Client,
     circuits: Mutex<Circuits>,
+    accounts: Fresh<AccountId, Result<Arc<Account>, String>>,
     pub provider_timeout: Duration,
     hold: Duration,
     give_up_after: Duration,
@@ -52,6 +57,7 @@ impl Worker {
             ids,
             http: ccm_sms::client().map_err(Error::Client)?,
             circuits: Mutex::new(Circuits::new(settings.provider_timeout + TRY_MARGIN)),
+            accounts: Fresh::new(ACCOUNTS_LAST, MOST_ACCOUNTS),
             provider_timeout: settings.provider_timeout,
             hold: settings.claim,
             give_up_after: settings.give_up_after,
@@ -219,14 +225,18 @@ impl Worker {
         self.now() - sending.created_at > self.give_up_after
     }
 
-    async fn account(&self, tenant: TenantId, id: AccountId) -> Result<Account, Attempt> {
-        let stored = match self.db.tenant(tenant).account_secret(id).await {
-            Ok(stored) => stored,
-            Err(e) if e.is_retryable() => return Err(Attempt::NotTried),
-            Err(e) => return Err(Attempt::NoAccount(e.to_string())),
+    /// A moment old at most.
+    async fn account(&self, tenant: TenantId, id: AccountId) -> Result<Arc<Account>, Attempt> {
+        let load = async {
+            let stored = self.db.tenant(tenant).account_secret(id).await?;
+            let account = Account::parse(stored.account.kind, &stored.account.settings, &stored.secret);
+            Ok(account.map(Arc::new).map_err(|e| e.to_string()))
         };
-        Account::parse(stored.account.kind, &stored.account.settings, &stored.secret)
-            .map_err(|e| Attempt::NoAccount(e.to_string()))
+        match self.accounts.get(id, load).await {
+            Ok(account) => account.map_err(Attempt::NoAccount),
+            Err(e) if DbError::is_retryable(&e) => Err(Attempt::NotTried),
+            Err(e) => Err(Attempt::NoAccount(e.to_string())),
+        }
     }
 
     fn note(&self, tenant: TenantId, account: AccountId, seen: Seen) -> Option<Change> {

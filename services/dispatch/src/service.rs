@@ -9,7 +9,7 @@ use futures::FutureExt;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
     task::{Id, JoinError, JoinSet},
-    time::{Instant, sleep},
+    time::{Instant, sleep, sleep_until},
 };
 
 /// A line may be due and yet not to be had, in another pod's hands at this instant: no reason to ask without a break.
@@ -19,6 +19,10 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(20);
 /// first. A text whose claim ran out meanwhile would be sent twice. Longer than the steps in which a pool looks for the
 /// database.
 const RECORD_FIRST: Duration = Duration::from_secs(2);
+
+/// Rounds of claims begin so far apart at least, so that a busy pod asks for many lines at once. After a rest a
+/// wake-up is heeded at once.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// What the loop waits for.
 enum WaitFor {
@@ -62,12 +66,15 @@ pub(crate) async fn run(worker: Worker, mut wakes: Subscription, settings: &Sett
         database: Database::Up,
     };
     while !life.is_draining() {
+        let began = Instant::now();
         let wait_for = pool.claim(&life).await;
         tokio::select! {
             () = pool.wait(wait_for) => {}
-            _ = wakes.next() => while wakes.next().now_or_never().is_some() {},
-            () = life.draining() => {}
+            _ = wakes.next() => {}
+            () = life.draining() => continue,
         }
+        sleep_until(began + GATHER).await;
+        while wakes.next().now_or_never().is_some() {}
     }
     pool.finish().await;
 }

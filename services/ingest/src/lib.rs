@@ -8,7 +8,6 @@ mod batch;
 mod events;
 mod flood;
 mod forget;
-mod fresh;
 mod lookup;
 mod parts;
 mod refusal;

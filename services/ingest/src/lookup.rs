@@ -3,11 +3,11 @@
 //! A look-up that the database does not answer is asked again until its caller drops it: a restart of the database is not
 //! the provider's trouble.
 
-use crate::fresh::Fresh;
 use ccm_db::{AccountRules, Db, DbError};
 use ccm_model::{
     AccountId, Address, NumberId, ProviderKind, SmsSettings, TenantId, sms_settings::ConsentSettings,
 };
+use ccm_runtime::Fresh;
 use ccm_sms::{Account, AccountError};
 use ccm_sms_text::keyword::{Keyword, Keywords};
 use std::{sync::Arc, time::Duration};

@@ -1,5 +1,5 @@
 //! Answers remembered for a moment: fresh enough that a revocation spreads within the poll interval, and one question to
-//! the database where a hundred webhooks of one account ask it at once.
+//! the database where a hundred texts of one account ask it at once.
 
 use std::{
     collections::HashMap,
@@ -9,7 +9,8 @@ use std::{
 };
 use tokio::{sync::OnceCell, time::Instant};
 
-pub(crate) struct Fresh<K, V> {
+/// Answers by what was asked.
+pub struct Fresh<K, V> {
     entries: Mutex<HashMap<K, Entry<V>>>,
     lasts: Duration,
     capacity: usize,
