@@ -430,8 +430,11 @@ impl TenantDb<'_> {
     }
 }
 
-pub(crate) const FIND_NUMBER: &str = "SELECT tenant_id, id FROM number WHERE account_id = $1 AND address = $2
-     UNION ALL SELECT tenant_id, id FROM number WHERE second_account_id = $1 AND address = $2 LIMIT 1";
+pub(crate) const FIND_NUMBER: &str = "
+SELECT tenant_id, id FROM (
+  SELECT tenant_id, id, 1 AS rank FROM number WHERE account_id = $1 AND address = $2
+  UNION ALL SELECT tenant_id, id, 2 FROM number WHERE second_account_id = $1 AND address = $2) AS found
+ORDER BY rank, id LIMIT 1";
 
 fn account_secret_place(id: AccountId) -> Place<'static> {
     Place {

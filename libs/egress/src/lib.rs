@@ -86,7 +86,7 @@ impl Egress {
             .redirect(Policy::none())
             .no_proxy()
             .referer(false)
-            .dns_resolver(Guarded(allowed.clone()))
+            .dns_resolver(Guarded::new(allowed.clone()))
             .tcp_nodelay(true)
             .user_agent(concat!("ccm/", env!("CARGO_PKG_VERSION")))
             .build()?;

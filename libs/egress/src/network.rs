@@ -6,14 +6,17 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
+use tokio::sync::Semaphore;
 
 /// What is not reached over the public internet, or leads back into private networks: IANA's registries of special-purpose
 /// addresses (<https://www.iana.org/assignments/iana-ipv4-special-registry>), multicast and reserved space.
-const SPECIAL_V4: [&str; 17] = [
+const SPECIAL_V4: [&str; 18] = [
     "0.0.0.0/8",
     "10.0.0.0/8",
     "100.64.0.0/10",
     "127.0.0.0/8",
+    // Azure's own services for its machines, at an address that looks public.
+    "168.63.129.16/32",
     "169.254.0.0/16",
     "172.16.0.0/12",
     "192.0.0.0/24",
@@ -80,14 +83,37 @@ impl Allowed {
 #[error("the name has no address that may be dialled")]
 pub(crate) struct NotAllowed;
 
+/// Look-ups at a time. Each holds a thread until it ends, whoever still waits for it: a name server that hangs must not take
+/// the threads of the rest of the process.
+const LOOK_UPS: usize = 64;
+
 /// The system's resolver, of whose answers only those are taken that may be dialled.
-pub(crate) struct Guarded(pub Arc<Allowed>);
+pub(crate) struct Guarded {
+    allowed: Arc<Allowed>,
+    places: Arc<Semaphore>,
+}
+
+impl Guarded {
+    pub fn new(allowed: Arc<Allowed>) -> Self {
+        Self {
+            allowed,
+            places: Arc::new(Semaphore::new(LOOK_UPS)),
+        }
+    }
+}
 
 impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
-        let allowed = self.0.clone();
+        let (allowed, places) = (self.allowed.clone(), self.places.clone());
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let place = places.acquire_owned().await?;
+            // A task of its own: the place is taken for as long as the thread is.
+            let look_up = tokio::spawn(async move {
+                let found = tokio::net::lookup_host((name.as_str(), 0)).await;
+                drop(place);
+                found.map(Iterator::collect)
+            });
+            let found: Vec<SocketAddr> = look_up.await??;
             let any = !found.is_empty();
             let dialled: Vec<_> = found.into_iter().filter(|to| allowed.allows(to.ip())).collect();
             if any && dialled.is_empty() {
@@ -120,6 +146,7 @@ mod tests {
             "100.64.0.1",
             "127.0.0.1",
             "127.9.9.9",
+            "168.63.129.16",
             "169.254.169.254",
             "172.16.0.1",
             "172.31.255.255",

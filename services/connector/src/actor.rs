@@ -1,5 +1,6 @@
 //! One conversation's chat with the agent, from its first waiting text to the end of its last EWC chat.
 
+mod ask;
 mod consent;
 mod events;
 mod held;
@@ -246,18 +247,12 @@ impl Actor {
             }
         }
         let (fence, conversation, chat, at) = (self.fence, self.conversation, self.chat.take(), self.now());
-        // What AACC says it does not know it may still count.
-        let counts = (end == End::Forgotten)
-            .then(|| at + time::Duration::seconds(start.settings.limits.left_behind_s.into()));
-        if let (Some(until), Some(place)) = (counts, &self.place) {
-            place.leave_behind(until);
-        }
         let closed = persist!(self, |db| db.chat_ended(
             &fence,
             conversation,
             chat,
             &words,
-            counts,
+            None,
             at
         ))?;
         self.place = None;

@@ -1,9 +1,9 @@
 //! Tenants' own programs, which are asked where a text goes.
 
-use ccm_db::{Db, DbError};
 use ccm_egress::{Call, CallFailed, Egress, Signers};
 use ccm_model::{Address, ConversationId, MessageId, TenantId};
 use ccm_routing::{AutoReply, Fallback, SettingRefused};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{
@@ -146,18 +146,15 @@ impl Webhooks {
     /// Asks about one text. `None`: it has nothing to say.
     pub async fn ask(
         &self,
-        db: &Db,
         tenant: TenantId,
         (url, within): (&str, Duration),
         question: Question<'_>,
+        secrets: &[SecretString],
         now: OffsetDateTime,
-    ) -> Result<Result<Option<Fallback>, AskFailed>, DbError> {
-        let Some(places) = self.places(tenant, url) else {
-            return Ok(Err(AskFailed::Resting));
-        };
-        let secrets = db.tenant(tenant).webhook_secrets().await?;
+    ) -> Result<Option<Fallback>, AskFailed> {
+        let places = self.places(tenant, url).ok_or(AskFailed::Resting)?;
         // What cannot be signed with is refused when it is made.
-        let signers = Signers::new(&secrets).unwrap_or_default();
+        let signers = Signers::new(secrets).unwrap_or_default();
         let began = Instant::now();
         let late = CallFailed::TimedOut(within);
         let called = async {
@@ -183,7 +180,7 @@ impl Webhooks {
         .await;
         metrics::histogram!("ccm_connector_webhook_seconds").record(began.elapsed().as_secs_f64());
         self.heard(tenant, url, called.is_ok());
-        Ok(called.map_err(AskFailed::from).and_then(|body| read(&body)))
+        read(&called?)
     }
 
     /// `None` while it rests.
@@ -215,6 +212,14 @@ fn read(body: &[u8]) -> Result<Option<Fallback>, AskFailed> {
     let answer: Answer = serde_json::from_value(object.into()).map_err(|_| {
         AskFailed::Answer("it has other members than skillset and reply as documented".into())
     })?;
+    // Which one is open is the rules' affair, where it is checked that it opens some day.
+    if answer
+        .reply
+        .as_ref()
+        .is_some_and(|reply| reply.calendar.is_some())
+    {
+        return Err(AskFailed::Answer("a reply names a calendar".into()));
+    }
     Ok(match answer {
         Answer {
             skillset: None,
@@ -245,6 +250,7 @@ mod tests {
             "1",
             r#"{"skilset": "x"}"#,
             r#"{"skillset": 7}"#,
+            r#"{"reply": {"words": {"en": "later"}, "calendar": "office"}}"#,
             "{",
             "ok",
         ] {

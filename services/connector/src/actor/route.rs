@@ -1,14 +1,10 @@
 //! Where a text goes that no chat is open for: by the tenant's rules, to agents now or later, or to nobody.
 
 use super::{Actor, persist};
-use crate::{
-    customer,
-    waits::Reason,
-    webhooks::{AskFailed, Question},
-};
-use ccm_db::{ActorContext, DbError, Notice, PendingText, derived_id};
+use crate::{customer, waits::Reason};
+use ccm_db::{ActorContext, DbError, Notice, derived_id};
 use ccm_model::{Body, MessageId, SmsSettings};
-use ccm_routing::{Action, Decision, Facts, Held, Router, Then};
+use ccm_routing::{Action, Facts, Held, Then};
 use serde_json::{Value, json};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -47,7 +43,7 @@ impl Actor {
         }
         tracing::debug!(conversation.id = %self.conversation, rule = decision.rule.as_deref(), why = %decision.why, "a text was routed");
         let action = match &decision.action {
-            Action::Webhook { .. } => match self.ask(&head, &router, &facts, &decision).await? {
+            Action::Webhook { .. } => match self.ask(&head, &router, &facts, &decision, sms).await? {
                 Some(action) => action,
                 None => return Ok(Routed::Stopped),
             },
@@ -84,91 +80,6 @@ impl Actor {
                 Ok(Routed::Kept(at))
             }
         }
-    }
-
-    /// What the tenant's program says is to be done, or the rule's fallback. `None`: the actor was stopped.
-    async fn ask(
-        &mut self,
-        head: &PendingText,
-        router: &Router,
-        facts: &Facts<'_>,
-        decision: &Decision,
-    ) -> Result<Option<Action>, DbError> {
-        let Action::Webhook {
-            url,
-            timeout_ms,
-            fallback,
-        } = &decision.action
-        else {
-            return Ok(Some(decision.action.clone()));
-        };
-        match &self.answer {
-            Some((asked, action)) if *asked == head.message => return Ok(Some(action.clone())),
-            _ => {}
-        }
-        let question = || Question {
-            message_id: head.message,
-            conversation_id: self.conversation,
-            to: facts.to,
-            from: facts.from,
-            text: facts.text,
-            language: facts.language,
-            received_at: head.created_at,
-            rule: decision.rule.as_deref(),
-            skillset: facts.own_skillset,
-        };
-        let (deps, tenant, stop) = (self.deps.clone(), self.fence.owned.tenant, self.stop.clone());
-        let to = (url.as_str(), Duration::from_millis((*timeout_ms).into()));
-        let asked = async {
-            persist!(self, |_db| deps.webhooks.ask(
-                &deps.db,
-                tenant,
-                to,
-                question(),
-                facts.now
-            ))
-        };
-        let asked = tokio::select! {
-            asked = asked => asked?,
-            () = stop.cancelled() => return Ok(None),
-        };
-        let action = match asked {
-            Ok(None) => Ok(router.unruled(facts)),
-            Ok(Some(said)) => router.act_on(&said, facts).map_err(AskFailed::from),
-            Err(failed) => Err(failed),
-        };
-        let action = match action {
-            Ok(action) if self.is_known(&action).await? => Ok(action),
-            Ok(_) => Err(AskFailed::NoSuchSkillset),
-            Err(failed) => Err(failed),
-        };
-        let outcome = action.as_ref().map_or_else(AskFailed::as_str, |_| "answered");
-        metrics::counter!("ccm_connector_webhooks_total", "outcome" => outcome).increment(1);
-        let action = action.unwrap_or_else(|failed| {
-            tracing::warn!(conversation.id = %self.conversation, rule = decision.rule.as_deref(), why = %failed, "a routing webhook failed; its rule's fallback decides");
-            fallback.as_ref().clone()
-        });
-        // What is kept is decided anew at the opening.
-        if !matches!(action, Action::HoldUntil { .. }) {
-            self.answer = Some((head.message, action.clone()));
-        }
-        Ok(Some(action))
-    }
-
-    /// Whether the tenant has the skillset that an action names.
-    async fn is_known(&self, action: &Action) -> Result<bool, DbError> {
-        let name = match action {
-            Action::Skillset { name } => name,
-            Action::Reply {
-                then: Then::Offer { skillset: Some(name) },
-                ..
-            }
-            | Action::HoldUntil {
-                skillset: Some(name), ..
-            } => name,
-            _ => return Ok(true),
-        };
-        Ok(persist!(self, |db| db.link_of_skillset(name))?.is_some())
     }
 
     async fn offer_to(

@@ -3,7 +3,7 @@
 use crate::rig::{PATIENCE, Rig, agent, from_agent, open_chat, received, sim, sim_with, until};
 use ccm_aacc_sim::{Break, ChatState, Config, Settings, Target, Tls, Transcript};
 use ccm_connector::SessionConfig;
-use ccm_model::{ConversationState, MAX_BODY_CHARS, MessageState};
+use ccm_model::{ChatSettings, ConversationState, MAX_BODY_CHARS, MessageState};
 use std::time::Duration;
 
 fn numbered(n: usize) -> Vec<String> {
@@ -161,6 +161,11 @@ async fn a_session_that_expires_with_a_text_in_flight_becomes_a_new_chat() {
 async fn a_chat_that_aacc_has_forgotten_is_opened_again_by_the_next_text_only() {
     let (rig, sim) = (Rig::new().await, sim(Tls::Plain).await);
     let tenant = rig.tenant(1, &sim, None).await;
+    // It is not counted against its own customer.
+    let mut settings = ChatSettings::default();
+    settings.limits.per_customer = 1;
+    let db = rig.db.tenant(tenant.id);
+    db.put_chat_settings(&settings, None).await.unwrap();
     let _pod = rig.pod();
     let conversation = rig.text(tenant, 1, "hello").await;
     let first = open_chat(&sim).await;

@@ -5,8 +5,8 @@ use axum::{
     Json, Router, extract::State, http::HeaderMap, http::StatusCode, response::IntoResponse, routing::post,
 };
 use ccm_aacc_sim::Tls;
-use ccm_db::NewSkillset;
-use ccm_model::{Direction, MessageState};
+use ccm_db::{NewSkillset, TextKind};
+use ccm_model::{Direction, MessageState, SmsSettings};
 use serde_json::{Value, json};
 use std::{
     net::SocketAddr,
@@ -181,4 +181,30 @@ async fn a_program_that_fails_keeps_no_text_from_an_agent() {
         program.asked().iter().all(|(_, signed)| !signed),
         "no secret, no signature"
     );
+}
+
+/// Who refuses texts hears at once that it was understood, whatever a program is doing.
+#[tokio::test(flavor = "multi_thread")]
+async fn stop_is_answered_while_a_program_hangs() {
+    let rig = Rig::new().await;
+    let sim = sim(Tls::Plain).await;
+    let tenant = rig.tenant(1, &sim, None).await;
+    let mut settings = SmsSettings::default();
+    settings.consent.stop_reply = Some(serde_json::from_value(json!({"en": "No more texts."})).unwrap());
+    let db = rig.db.tenant(tenant.id);
+    db.put_sms_settings(&settings, None).await.unwrap();
+    let at = Program::default().start().await;
+    // Longer than this test waits for anything.
+    asks(&rig, tenant, format!("http://{at}/hangs"), 10_000).await;
+    let _pod = rig.pod();
+    let conversation = rig.text(tenant, 1, "hello").await;
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    rig.text_of_kind(tenant, 1, "STOP", TextKind::Stop).await;
+    until("the reply to STOP", async || {
+        let all = rig.messages(tenant, conversation).await;
+        let mut mt = all.iter().filter(|m| m.direction == Direction::Mt);
+        mt.any(|m| m.body.as_str() == "No more texts.").then_some(())
+    })
+    .await;
+    assert!(sim.chats().is_empty(), "the program still thinks");
 }
