@@ -48,14 +48,11 @@ fn here() -> Allowed {
 async fn call(allowed: Allowed, url: &str) -> Result<String, CallFailed> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let egress = Egress::new(allowed).unwrap();
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap();
     let answer = egress
         .post(Call {
             url: &Url::parse(url).unwrap(),
             id: "msg_1",
-            timestamp: now.as_secs().try_into().unwrap(),
+            timestamp: ccm_model::Clock::system().now().unix_timestamp(),
             json: r#"{"text":"hi"}"#.into(),
             signers: &Signers::new(&[SECRET.into()]).unwrap(),
             timeout: Duration::from_millis(500),
