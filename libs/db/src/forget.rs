@@ -50,7 +50,7 @@ impl Old {
             Self::InboundIds => forget!(
                 "inbound_dedup",
                 "provider_message_id",
-                "seen_at < now() - interval '14 days'"
+                "seen_at < now() - interval '90 days'"
             ),
             Self::InboundWords => forget!("inbound_content", "hash", "seen_at < now() - interval '2 days'"),
             Self::ProviderIds => forget!(

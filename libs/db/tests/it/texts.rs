@@ -634,7 +634,7 @@ async fn what_is_needed_for_a_while_only_is_forgotten_and_nothing_younger() {
         fill(&rig, tenant, 1).await;
     }
     for (what, age, days) in [
-        (Old::InboundIds, "seen_at", 14),
+        (Old::InboundIds, "seen_at", 90),
         (Old::InboundWords, "seen_at", 2),
         (Old::ProviderIds, "created_at", 90),
     ] {
