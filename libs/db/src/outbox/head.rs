@@ -102,6 +102,18 @@ pub struct AsSent {
 /// How often the lines of a suspended tenant are looked at.
 const SUSPENDED_LOOK: Duration = Duration::from_secs(30);
 
+/// One statement for three tables: each costs a round trip, and this is the way of every text.
+pub(crate) const BEGIN_TEXT: &str = "
+WITH line AS (
+  UPDATE outbox_line SET due_at = clock_timestamp() + make_interval(secs => $7)
+  WHERE tenant_id = $1 AND conversation_id = $6
+), head AS (
+  UPDATE outbox SET state = 'sending', attempts = attempts + 1, account_id = $8
+  WHERE tenant_id = $1 AND message_id = $2
+)
+UPDATE message SET state = 'sending', attempts = attempts + 1, resends = resends + $3, segments = $4, updated_at = $5
+WHERE tenant_id = $1 AND id = $2";
+
 pub(crate) const HEAD: &str = "
 SELECT o.message_id, o.state, o.attempts, o.created_at, o.account_id AS last_account, m.body, m.trace_parent,
        c.our_address, c.customer_address, c.number_id,
@@ -183,7 +195,7 @@ impl TenantDb<'_> {
         sender: &Sender<'_>,
         at: OffsetDateTime,
     ) -> Result<Head, DbError> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_hot().await?;
         if !self.lock_line(&mut tx, claim).await? {
             return Ok(Head::Lost);
         }
@@ -253,29 +265,17 @@ impl TenantDb<'_> {
             Knows::Nothing => Doubt::Resend,
         };
         let held = wait + sender.hold * if doubt == Doubt::Ask { 2 } else { 1 };
-        // One statement for three tables: each costs a round trip, and this is the way of every text.
-        sqlx::query(
-            "WITH line AS (
-               UPDATE outbox_line SET due_at = clock_timestamp() + make_interval(secs => $7)
-               WHERE tenant_id = $1 AND conversation_id = $6
-             ), head AS (
-               UPDATE outbox SET state = 'sending', attempts = attempts + 1, account_id = $8
-               WHERE tenant_id = $1 AND message_id = $2
-             )
-             UPDATE message SET state = 'sending', attempts = attempts + 1, resends = resends + $3, segments = $4,
-                                updated_at = $5
-             WHERE tenant_id = $1 AND id = $2",
-        )
-        .bind(self.tenant.uuid())
-        .bind(message.uuid())
-        .bind(i32::from(doubt == Doubt::Resend))
-        .bind(i16::try_from(as_sent.segments).unwrap_or(i16::MAX))
-        .bind(at)
-        .bind(claim.conversation.uuid())
-        .bind(held.as_secs_f64())
-        .bind(way.account.uuid())
-        .execute(&mut *tx)
-        .await?;
+        sqlx::query(BEGIN_TEXT)
+            .bind(self.tenant.uuid())
+            .bind(message.uuid())
+            .bind(i32::from(doubt == Doubt::Resend))
+            .bind(i16::try_from(as_sent.segments).unwrap_or(i16::MAX))
+            .bind(at)
+            .bind(claim.conversation.uuid())
+            .bind(held.as_secs_f64())
+            .bind(way.account.uuid())
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
         Ok(Head::Send(Box::new(Sending {
             message,

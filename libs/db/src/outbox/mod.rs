@@ -10,9 +10,11 @@ mod rates;
 #[cfg(test)]
 pub(crate) use claim::CLAIM_LINES;
 pub use claim::Claim;
-#[cfg(test)]
-pub(crate) use head::HEAD;
 pub use head::{AsSent, Doubt, Head, Knows, Sender, Sending};
+#[cfg(test)]
+pub(crate) use head::{BEGIN_TEXT, HEAD};
 pub use outcome::Outcome;
+#[cfg(test)]
+pub(crate) use outcome::SETTLE;
 #[cfg(test)]
 pub(crate) use rates::{RESERVE, RESERVE_ALL};

@@ -57,6 +57,10 @@ struct Recording<'a> {
     at: OffsetDateTime,
 }
 
+pub(crate) const SETTLE: &str = "
+UPDATE message SET state = $3, provider_message_id = $4, error_code = $5, error_detail = $6, updated_at = $7
+WHERE tenant_id = $1 AND id = $2 RETURNING origin";
+
 impl TenantDb<'_> {
     /// Records what the provider of `account` said. Returns whether the claim still holds and the line has more.
     ///
@@ -133,7 +137,7 @@ impl TenantDb<'_> {
             at,
             ..
         } = *recording;
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_hot().await?;
         if fails {
             sqlx::query("SELECT 1 FROM conversation WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE")
                 .bind(self.tenant.uuid())
@@ -234,20 +238,16 @@ impl TenantDb<'_> {
         settled: &Settled<'_>,
         at: OffsetDateTime,
     ) -> Result<Option<Origin>, DbError> {
-        let origin: Option<String> = sqlx::query_scalar(
-            "UPDATE message SET state = $3, provider_message_id = $4, error_code = $5, error_detail = $6,
-                                updated_at = $7
-             WHERE tenant_id = $1 AND id = $2 RETURNING origin",
-        )
-        .bind(self.tenant.uuid())
-        .bind(message.uuid())
-        .bind(settled.state.as_str())
-        .bind(settled.provider_id.map(storable))
-        .bind(settled.code.map(storable))
-        .bind(settled.detail.map(storable))
-        .bind(at)
-        .fetch_optional(&mut **tx)
-        .await?;
+        let origin: Option<String> = sqlx::query_scalar(SETTLE)
+            .bind(self.tenant.uuid())
+            .bind(message.uuid())
+            .bind(settled.state.as_str())
+            .bind(settled.provider_id.map(storable))
+            .bind(settled.code.map(storable))
+            .bind(settled.detail.map(storable))
+            .bind(at)
+            .fetch_optional(&mut **tx)
+            .await?;
         Ok(origin.map(|origin| origin.parse()).transpose()?)
     }
 

@@ -113,6 +113,18 @@ const CASES: &[Case] = &[
         ],
     ),
     case(
+        "begin_send's marks",
+        outbox::BEGIN_TEXT,
+        "$tenant, $conversation, 0, 1::smallint, now(), $conversation, 30, $account",
+        &["outbox_pkey", "Index Cond: (id = "],
+    ),
+    case(
+        "finish_send's mark",
+        outbox::SETTLE,
+        "$tenant, $conversation, 'sent', NULL, NULL, NULL, now()",
+        &["Index Cond: (id = "],
+    ),
+    case(
         "begin_send's moment",
         outbox::RESERVE,
         "$tenant, $number, 2, 1",
