@@ -6,6 +6,10 @@ use sqlx::{Postgres, Row, Transaction, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+/// The failure's name of a text that was not sent because its customer has opted out, and what its agent reads.
+pub(crate) const OPTED_OUT: &str = "ccm:opted_out";
+pub(crate) const OPTED_OUT_REASON: &str = "This customer has opted out of texts from this number.";
+
 /// How something became known about a customer's consent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConsentSource {

@@ -1,6 +1,10 @@
 //! Texts to the phone: an agent's, and the tenant's notices.
 
-use crate::{DbError, Fence, TenantDb, storable::storable};
+use crate::{
+    DbError, Fence, TenantDb,
+    consent::{OPTED_OUT, OPTED_OUT_REASON},
+    storable::storable,
+};
 use ccm_model::{
     Address, Body, ChatId, ConversationId, Id, MessageId, Origin, TraceParent, sms_settings::AutoReplies,
 };
@@ -56,7 +60,6 @@ const AUTO_REPLIES: [&str; 5] = [
 
 /// The one text that a customer who has opted out gets: that he has.
 pub(crate) const STOP_REPLY: &str = "stop_reply";
-const OPTED_OUT: &str = "ccm:opted_out";
 
 struct Mt<'a> {
     message: MessageId,
@@ -282,7 +285,7 @@ impl TenantDb<'_> {
         }
         if let Some((code, _)) = refused {
             let reason = match code {
-                OPTED_OUT => "This customer has opted out of texts from this number.",
+                OPTED_OUT => OPTED_OUT_REASON,
                 _ => "The customer's address cannot receive texts.",
             };
             self.note_failure(tx, mt.message, reason, at).await?;

@@ -95,9 +95,21 @@ impl Db {
         &self,
         tenants: impl IntoIterator<Item = TenantId>,
     ) -> Result<Transaction<'static, Postgres>, DbError> {
+        self.begin_with(tenants, "").await
+    }
+
+    /// The same with further settings, each after a semicolon.
+    async fn begin_with(
+        &self,
+        tenants: impl IntoIterator<Item = TenantId>,
+        settings: &'static str,
+    ) -> Result<Transaction<'static, Postgres>, DbError> {
         let tenants: Vec<String> = tenants.into_iter().map(|t| t.to_string()).collect();
         // Local to the transaction: a session-level setting would leak to the pool's next user. One round trip with BEGIN.
-        let begin = format!("BEGIN; SET LOCAL app.tenant_ids = '{}'", tenants.join(","));
+        let begin = format!(
+            "BEGIN; SET LOCAL app.tenant_ids = '{}'{settings}",
+            tenants.join(",")
+        );
         Ok(self.app.begin_with(AssertSqlSafe(begin)).await?)
     }
 }
@@ -113,14 +125,11 @@ impl TenantDb<'_> {
     }
 
     /// As [`Self::begin`], for statements that every text comes by. Those that touch `message` would be planned anew each time,
-    /// for longer than they run: a plan for all months looks dearer than one for the month in question. Each of them stands in
-    /// `tests/plans.rs`, where its generic plan is looked at.
+    /// for longer than they run: a plan for all months looks dearer than one for the month in question. Those that a text comes by
+    /// when nothing goes wrong stand in `tests/plans.rs`, where their generic plans are looked at.
     pub(crate) async fn begin_hot(&self) -> Result<Transaction<'static, Postgres>, DbError> {
-        let begin = format!(
-            "BEGIN; SET LOCAL app.tenant_ids = '{}'; SET LOCAL plan_cache_mode = force_generic_plan",
-            self.tenant
-        );
-        Ok(self.db.app.begin_with(AssertSqlSafe(begin)).await?)
+        let settings = "; SET LOCAL plan_cache_mode = force_generic_plan";
+        self.db.begin_with([self.tenant], settings).await
     }
 }
 

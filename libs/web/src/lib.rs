@@ -17,4 +17,4 @@ pub use document::Document;
 pub use extract::{Bytes, Json, Path, Query, plus};
 pub use page::{Cursor, Page, PageQuery};
 pub use problem::{PROBLEM_JSON, Problem};
-pub use wrap::{RequestId, WebConfig, wrap};
+pub use wrap::{RequestId, WebConfig, not_stored, wrap};

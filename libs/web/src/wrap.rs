@@ -84,6 +84,14 @@ async fn wrong_method() -> Problem {
     .remedy("the answer's header Allow lists those that it knows")
 }
 
+/// For answers that hold customers' texts or numbers, or once a key: no cache on the way keeps them.
+pub async fn not_stored(mut response: Response) -> Response {
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 async fn around(
     State((config, ids)): State<(WebConfig, IdSource)>,
     mut request: Request,

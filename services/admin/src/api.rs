@@ -3,14 +3,9 @@ use crate::{
     maintenance, number_check, numbers, routing, skillsets, sms_settings, tenants, text_check,
     webhook_secrets,
 };
-use axum::{
-    Router,
-    http::{HeaderValue, header},
-    middleware::map_response,
-    response::Response,
-};
+use axum::{Router, middleware::map_response};
 use ccm_runtime::Lifecycle;
-use ccm_web::{Problem, WebConfig};
+use ccm_web::{Problem, WebConfig, not_stored};
 use std::{io, time::Duration};
 use tokio::net::TcpListener;
 use utoipa::{
@@ -151,14 +146,6 @@ pub fn router(deps: Deps) -> Router {
 /// The page would show the document's address to a validator on the internet.
 fn page() -> utoipa_swagger_ui::Config<'static> {
     utoipa_swagger_ui::Config::new(["/openapi.json"]).validator_url("none")
-}
-
-/// Answers hold customers' texts, and once a key: no cache on the way keeps them.
-async fn not_stored(mut response: Response) -> Response {
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }
 
 /// Serves the API until the process drains. The health pages are the process' own (`ccm_runtime::ops`).

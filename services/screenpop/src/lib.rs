@@ -9,18 +9,12 @@ mod number_check;
 
 pub use ccm_sms::client;
 
-use axum::{
-    Router,
-    http::{HeaderValue, header},
-    middleware::map_response,
-    response::Response,
-    routing::get,
-};
+use axum::{Router, middleware::map_response, routing::get};
 use ccm_auth::LookupKey;
 use ccm_db::Db;
 use ccm_model::IdSource;
 use ccm_runtime::{Lifecycle, serve};
-use ccm_web::{WebConfig, wrap};
+use ccm_web::{WebConfig, not_stored, wrap};
 use std::{io, time::Duration};
 use tokio::net::TcpListener;
 
@@ -66,14 +60,6 @@ pub fn router(deps: Deps) -> Router {
         .with_state(deps)
         .layer(map_response(not_stored));
     wrap(router, web, ids)
-}
-
-/// Answers hold customers' numbers: no cache on the way keeps them.
-async fn not_stored(mut response: Response) -> Response {
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }
 
 /// Serves until the process drains. The health pages are the process' own (`ccm_runtime::ops`).

@@ -1,7 +1,11 @@
 //! What became of a text, and what follows from it.
 
 use super::Claim;
-use crate::{DbError, TenantDb, storable::storable};
+use crate::{
+    DbError, TenantDb,
+    consent::{OPTED_OUT, OPTED_OUT_REASON},
+    storable::storable,
+};
 use ccm_model::{AccountId, Id, IdSource, MessageId, MessageState, Origin, Report};
 use sqlx::{Postgres, Row, Transaction};
 use std::time::Duration;
@@ -33,9 +37,6 @@ pub enum Outcome {
     /// It was not sent: the customer has opted out.
     OptedOut,
 }
-
-/// The failure's name of a text that was not sent because its customer has opted out.
-const OPTED_OUT: &str = "ccm:opted_out";
 
 /// What is stored in a text's row.
 struct Settled<'a> {
@@ -296,7 +297,7 @@ fn settled<'a>(outcome: &'a Outcome, report: Option<&'a (Report, Option<String>)
         Outcome::OptedOut => failed(
             Some(OPTED_OUT),
             "the customer has opted out of texts from this number; only the customer can opt in again",
-            "This customer has opted out of texts from this number.",
+            OPTED_OUT_REASON,
         ),
         Outcome::Sent { provider_id } => {
             let fails = report.is_some_and(|(report, _)| report.is_failure());

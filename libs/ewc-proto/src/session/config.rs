@@ -30,8 +30,8 @@ pub struct Config {
     /// Default 10 s (ours).
     pub stable_after: Duration,
     /// Greatest mean time between tries after AACC said that it shuts down for maintenance (503). The first comes after
-    /// twice `backoff_base` where the chat was up (four times where it was logging in), each further one after twice as long: a 503 that lasts seconds must not cost a live chat, which
-    /// AACC keeps without a socket for a while only. Default 60 s (ours).
+    /// twice `backoff_base` where the chat was up (four times where it was logging in), each further one after twice as long: a
+    /// 503 that lasts seconds must not cost a live chat, which AACC keeps without a socket for a while only. Default 60 s (ours).
     pub maintenance_retry: Duration,
     /// Ask for the transcript when resuming: what agents wrote while the link was down comes only with it. Default true.
     pub request_transcript_on_resume: bool,

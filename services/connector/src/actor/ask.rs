@@ -9,22 +9,23 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 impl Actor {
-    /// What the tenant's program says is to be done, or the rule's fallback. `None`: the actor was stopped.
+    /// What is to be done: by the decision, or, where that is to ask the tenant's program, by what it says, else by the rule's
+    /// fallback. `None`: the actor was stopped.
     pub(super) async fn ask(
         &mut self,
         head: &PendingText,
         router: &Router,
         facts: &Facts<'_>,
-        decision: &Decision,
+        decision: Decision,
         sms: &SmsSettings,
     ) -> Result<Option<Action>, DbError> {
-        let Action::Webhook {
-            url,
-            timeout_ms,
-            fallback,
-        } = &decision.action
-        else {
-            return Ok(Some(decision.action.clone()));
+        let (url, timeout_ms, fallback) = match decision.action {
+            Action::Webhook {
+                url,
+                timeout_ms,
+                fallback,
+            } => (url, timeout_ms, *fallback),
+            action => return Ok(Some(action)),
         };
         match &self.answer {
             Some((asked, action)) if *asked == head.message => return Ok(Some(action.clone())),
@@ -43,7 +44,7 @@ impl Actor {
             skillset: facts.own_skillset,
         };
         let (deps, tenant) = (self.deps.clone(), self.fence.owned.tenant);
-        let to = (url.as_str(), Duration::from_millis((*timeout_ms).into()));
+        let to = (url.as_str(), Duration::from_millis(timeout_ms.into()));
         let asked = deps.webhooks.ask(tenant, to, question, &secrets, facts.now);
         tokio::pin!(asked);
         let said = loop {
@@ -72,8 +73,8 @@ impl Actor {
         let outcome = action.as_ref().map_or_else(AskFailed::as_str, |_| "answered");
         metrics::counter!("ccm_connector_webhooks_total", "outcome" => outcome).increment(1);
         let action = action.unwrap_or_else(|failed| {
-            tracing::warn!(conversation.id = %self.conversation, rule = decision.rule.as_deref(), why = %failed, "a routing webhook failed; its rule's fallback decides");
-            fallback.as_ref().clone()
+            tracing::warn!(tenant.id = %tenant, conversation.id = %self.conversation, rule = decision.rule.as_deref(), why = %failed, "a routing webhook failed; its rule's fallback decides");
+            fallback
         });
         // What is kept is decided anew at the opening.
         if !matches!(action, Action::HoldUntil { .. }) {

@@ -42,12 +42,8 @@ impl Actor {
             metrics::counter!("ccm_connector_routed_total", "to" => name(&decision.action)).increment(1);
         }
         tracing::debug!(conversation.id = %self.conversation, rule = decision.rule.as_deref(), why = %decision.why, "a text was routed");
-        let action = match &decision.action {
-            Action::Webhook { .. } => match self.ask(&head, &router, &facts, &decision, sms).await? {
-                Some(action) => action,
-                None => return Ok(Routed::Stopped),
-            },
-            action => action.clone(),
+        let Some(action) = self.ask(&head, &router, &facts, decision, sms).await? else {
+            return Ok(Routed::Stopped);
         };
         match action {
             Action::Default | Action::Webhook { .. } => self.offer_to(context, None).await,
