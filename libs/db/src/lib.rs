@@ -3,13 +3,17 @@
 //! - [`Db::tenant`] is the only way to a tenant's rows. It opens transactions under that tenant; row-level security
 //!   holds the wall even when a query forgets its `WHERE`.
 //! - [`Db::batch`] writes texts of several tenants in one transaction (ingest).
+//! - [`Db::access`] is the way to who may use the admin API and to what they did, of a tenant or of the platform.
 //! - [`Db::operator`] is the loud exception: look-ups before a tenant is known, the tenants themselves, the queues'
 //!   claims and the leases. It connects as another role, with policies on named tables and columns.
 //!
 //! Postgres is the truth and the queue. Nothing here talks to Redis, to a provider or to AACC.
 
 mod accept;
+mod access;
 mod account_watch;
+mod api_keys;
+mod audit;
 mod auth_keys;
 mod chats;
 mod consent;
@@ -18,6 +22,7 @@ mod dead_letters;
 mod documents;
 mod error;
 mod forget;
+mod idempotency;
 mod inbox;
 mod leases;
 mod link_watch;
@@ -36,10 +41,14 @@ mod storable;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod users;
 mod webhook_secrets;
 
 pub use accept::{Accepted, Batch, IncomingText, Refused, Route, TextKind};
 pub use account_watch::AccountEventRow;
+pub use access::AccessDb;
+pub use api_keys::{ApiKeyRow, NewApiKey};
+pub use audit::{AUDIT_BEGINS, AuditFilter, AuditRow};
 pub use auth_keys::{AuthKeyRow, NewAuthKey};
 pub use chats::{
     ActorContext, ChatResume, CountedChat, Fence, LastWords, NewChat, PreviousChat, RoomState, ToServe,
@@ -50,6 +59,7 @@ pub use dead_letters::{DeadLetterFilter, DeadLetterRow, MOST_UNROUTED, Mend, Rep
 pub use documents::Unless;
 pub use error::DbError;
 pub use forget::Old;
+pub use idempotency::{Begun, Once};
 pub use inbox::PendingText;
 pub use leases::{LeaseTimes, OwnedTenant, PodRow};
 pub use link_watch::{LinkEventRow, LinkStateRow, MaintenanceWindow};
@@ -68,4 +78,5 @@ pub use settings::{
     NumberRow, SkillsetRow,
 };
 pub use tenants::{StateChange, TenantRow};
+pub use users::{NewUser, UserChange, UserRow};
 pub use webhook_secrets::WebhookSecretRow;

@@ -290,7 +290,7 @@ pub async fn create_account(
         Err(DbError::Conflict { .. }) => return Err(name_taken(&db, &new.name).await?),
         made => made?,
     };
-    deps.made(scope.tenant, "account", row.id, &scope.claims.sub);
+    deps.made(scope.tenant, "account", row.id, &scope.bearer.sub);
     Ok(Made(Account::read(row, &deps.webhook_base)))
 }
 
@@ -330,7 +330,7 @@ pub async fn patch_account(
         Err(Failure::Db(DbError::Conflict { .. })) => return Err(name_taken(&db, &name).await?),
         changed => changed?,
     };
-    deps.changed(scope.tenant, "account", row.id, &scope.claims.sub);
+    deps.changed(scope.tenant, "account", row.id, &scope.bearer.sub);
     Ok(Json(Account::read(row, &deps.webhook_base)))
 }
 

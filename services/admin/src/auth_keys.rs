@@ -130,7 +130,7 @@ pub async fn create_auth_key(
         Err(DbError::Conflict { constraint, .. }) => return Err(conflict(&db, &new, &constraint).await?),
         made => made?,
     };
-    deps.made(scope.tenant, "auth_key", row.id, &scope.claims.sub);
+    deps.made(scope.tenant, "auth_key", row.id, &scope.bearer.sub);
     let shown = new.key.is_none().then(|| key.expose().to_owned());
     Ok(Made(MadeAuthKey {
         about: row.into(),

@@ -202,7 +202,7 @@ pub async fn create_link(
         Err(DbError::Conflict { .. }) => return Err(name_taken(&db, &new.name).await?),
         made => made?,
     };
-    deps.made(scope.tenant, "link", row.id, &scope.claims.sub);
+    deps.made(scope.tenant, "link", row.id, &scope.bearer.sub);
     Ok(Made(row.into()))
 }
 
@@ -231,7 +231,7 @@ pub async fn replace_link(
         Err(DbError::Conflict { .. }) => return Err(name_taken(&db, &new.name).await?),
         replaced => replaced?,
     };
-    deps.changed(scope.tenant, "link", row.id, &scope.claims.sub);
+    deps.changed(scope.tenant, "link", row.id, &scope.bearer.sub);
     Ok(Json(row.into()))
 }
 

@@ -240,7 +240,7 @@ pub async fn create_number(
         }
         made => made?,
     };
-    deps.made(scope.tenant, "number", row.id, &scope.claims.sub);
+    deps.made(scope.tenant, "number", row.id, &scope.bearer.sub);
     Ok(Made(row.into()))
 }
 
@@ -301,7 +301,7 @@ pub async fn patch_number(
         }
         (changed, _) => changed?,
     };
-    deps.changed(scope.tenant, "number", row.id, &scope.claims.sub);
+    deps.changed(scope.tenant, "number", row.id, &scope.bearer.sub);
     Ok(Json(row.into()))
 }
 

@@ -75,7 +75,7 @@ pub async fn create_skillset(
         Err(DbError::Conflict { missing, .. }) => return Err(conflict(&db, &new, missing).await?),
         made => made?,
     };
-    deps.made(scope.tenant, "skillset", row.id, &scope.claims.sub);
+    deps.made(scope.tenant, "skillset", row.id, &scope.bearer.sub);
     Ok(Made(row.into()))
 }
 

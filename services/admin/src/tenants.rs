@@ -116,16 +116,13 @@ pub async fn create_tenant(
     Json(new): Json<NewTenant>,
 ) -> Result<Made<Tenant>, Failure> {
     new.check()?;
-    let row = match deps
-        .db
-        .operator()
-        .create_tenant(deps.ids.next(), &new.slug, &new.name)
+    let row = match deps.db.operator().by(&by.actor).create_tenant(deps.ids.next(), &new.slug, &new.name)
         .await
     {
         Err(DbError::Conflict { .. }) => return Err(Failure::exists("tenant", "slug", None::<TenantId>)),
         made => made?,
     };
-    deps.made(row.id, "tenant", row.id, &by.claims.sub);
+    deps.made(row.id, "tenant", row.id, &by.bearer.sub);
     Ok(Made(row.into()))
 }
 
@@ -159,7 +156,7 @@ pub async fn get_tenant(
     State(deps): State<Deps>,
     scope: TenantScope<may::ReadSettings>,
 ) -> Result<Json<Tenant>, Failure> {
-    let row = deps.db.tenant(scope.tenant).tenant().await?;
+    let row = deps.rows(&scope).tenant().await?;
     Ok(Json(row.into()))
 }
 
@@ -177,14 +174,14 @@ pub async fn put_tenant_state(
     Json(new): Json<NewState>,
 ) -> Result<Json<Tenant>, Failure> {
     valid::reason("reason", &new.reason, 500)?;
-    let by = &scope.claims.sub;
+    let by = &scope.bearer.sub;
     let to = ccm_db::StateChange {
         active: new.state == TenantState::Active,
         reason: &new.reason,
         by,
         at: deps.ids.clock().now(),
     };
-    let row = deps.db.operator().set_tenant_state(scope.tenant, to).await?;
+    let row = deps.db.operator().by(&scope.actor).set_tenant_state(scope.tenant, to).await?;
     deps.changed(scope.tenant, "tenant state", &row.state, by);
     Ok(Json(row.into()))
 }
