@@ -73,7 +73,13 @@ mod tests {
         assert_eq!(made.expose().len(), 47);
         assert_eq!(made.prefix(), "ccm_BwcHBw");
         assert_eq!(ApiKey::parse(made.expose()).unwrap().expose(), made.expose());
-        for other in ["", "ccm_", "ccm_short", "eyJhbGciOiJIUzI1NiJ9.e30.x", &format!("{}A", made.expose())] {
+        for other in [
+            "",
+            "ccm_",
+            "ccm_short",
+            "eyJhbGciOiJIUzI1NiJ9.e30.x",
+            &format!("{}A", made.expose()),
+        ] {
             assert!(ApiKey::parse(other).is_none(), "{other}");
         }
         assert!(ApiKey::looks_like("ccm_short") && !ApiKey::looks_like("eyJhbGciOiJIUzI1NiJ9.e30.x"));

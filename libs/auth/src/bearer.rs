@@ -124,8 +124,9 @@ impl Bearer {
     /// The first permission that a role with these scopes would have and they themselves have not: nobody gives away more than
     /// they have.
     pub fn lacks(&self, role: Role, scopes: Option<&[Permission]>) -> Option<Permission> {
-        let given =
-            |p: &Permission| role.may(*p) && scopes.is_none_or(|scopes| scopes.contains(p)) && !self.holds(*p);
+        let given = |p: &Permission| {
+            role.may(*p) && scopes.is_none_or(|scopes| scopes.contains(p)) && !self.holds(*p)
+        };
         Permission::ALL.iter().copied().find(given)
     }
 
@@ -171,7 +172,10 @@ mod tests {
         // ListTenants, CreateTenants, SuspendTenants, DeleteTenants, ReadSettings, WriteSettings, ReadTexts, ManageAccess,
         // ManagePlatformAccess, ReadAudit
         let table = [
-            (Role::PlatformAdmin, [YES, YES, YES, YES, YES, YES, YES, YES, YES, YES]),
+            (
+                Role::PlatformAdmin,
+                [YES, YES, YES, YES, YES, YES, YES, YES, YES, YES],
+            ),
             (Role::Engineer, [YES, YES, YES, NO, YES, YES, YES, YES, NO, YES]),
             (Role::Support, [YES, NO, NO, NO, YES, NO, NO, NO, NO, YES]),
             (Role::TenantAdmin, [NO, NO, NO, NO, OWN, OWN, OWN, OWN, NO, OWN]),
@@ -216,9 +220,15 @@ mod tests {
         assert!(key.permit_on(Permission::ReadTexts, tenant(1)).is_ok());
         let denied = key.permit_on(Permission::ReadSettings, tenant(1)).unwrap_err();
         assert_eq!(denied, Denied::Scope(Permission::ReadSettings));
-        assert_eq!(key.permit(Permission::ListTenants), Err(Denied::Scope(Permission::ListTenants)));
+        assert_eq!(
+            key.permit(Permission::ListTenants),
+            Err(Denied::Scope(Permission::ListTenants))
+        );
         let beyond = key.permit(Permission::DeleteTenants).unwrap_err();
-        assert!(matches!(beyond, Denied::Role { .. }), "a scope gives nothing that the role has not");
+        assert!(
+            matches!(beyond, Denied::Role { .. }),
+            "a scope gives nothing that the role has not"
+        );
     }
 
     #[test]
@@ -233,15 +243,27 @@ mod tests {
     #[test]
     fn nobody_gives_away_more_than_they_have() {
         let engineer = bearer(Role::Engineer, None);
-        assert_eq!(engineer.lacks(Role::PlatformAdmin, None), Some(Permission::DeleteTenants));
-        assert_eq!(engineer.lacks(Role::PlatformAdmin, Some(&[Permission::ReadAudit])), None);
+        assert_eq!(
+            engineer.lacks(Role::PlatformAdmin, None),
+            Some(Permission::DeleteTenants)
+        );
+        assert_eq!(
+            engineer.lacks(Role::PlatformAdmin, Some(&[Permission::ReadAudit])),
+            None
+        );
         assert_eq!(engineer.lacks(Role::TenantAdmin, None), None);
         let scoped = Bearer {
             scopes: Some(vec![Permission::ManageAccess]),
             ..bearer(Role::TenantAdmin, Some(tenant(1)))
         };
-        assert_eq!(scoped.lacks(Role::TenantViewer, None), Some(Permission::ReadSettings));
-        assert_eq!(scoped.lacks(Role::TenantAdmin, Some(&[Permission::ManageAccess])), None);
+        assert_eq!(
+            scoped.lacks(Role::TenantViewer, None),
+            Some(Permission::ReadSettings)
+        );
+        assert_eq!(
+            scoped.lacks(Role::TenantAdmin, Some(&[Permission::ManageAccess])),
+            None
+        );
     }
 
     #[test]
@@ -254,6 +276,9 @@ mod tests {
         assert_ne!(key(1).id(), key(2).id());
         let of = |n| bearer(Role::TenantAdmin, Some(tenant(n))).id();
         assert_ne!(of(1), of(2));
-        assert_ne!(bearer(Role::Engineer, None).id(), bearer(Role::Support, None).id());
+        assert_ne!(
+            bearer(Role::Engineer, None).id(),
+            bearer(Role::Support, None).id()
+        );
     }
 }

@@ -38,7 +38,10 @@ pub enum DiscoveryError {
 impl Discovery {
     /// Where an issuer's document is.
     pub fn address(issuer: &str) -> String {
-        format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))
+        format!(
+            "{}/.well-known/openid-configuration",
+            issuer.trim_end_matches('/')
+        )
     }
 
     /// Reads the document that was found there.
@@ -126,7 +129,10 @@ impl KeySet {
         }
         let set: Keys =
             serde_json::from_slice(document).map_err(|e| DiscoveryError::Unreadable(e.to_string()))?;
-        let known = set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok());
+        let known = set
+            .keys
+            .into_iter()
+            .filter_map(|key| serde_json::from_value(key).ok());
         Self::of(JwkSet {
             keys: known.collect(),
         })

@@ -93,12 +93,14 @@ impl AccessDb<'_> {
         let hash = self.key_hash(once);
         let sealed = self.db.keys.platform_seal(self.owner, &place(&hash), answer);
         let mut tx = self.begin().await?;
-        sqlx::query("UPDATE idempotent_request SET answer_sealed = $3 WHERE tenant_id = $1 AND key_hash = $2")
-            .bind(self.owner.uuid())
-            .bind(&hash[..])
-            .bind(sealed)
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(
+            "UPDATE idempotent_request SET answer_sealed = $3 WHERE tenant_id = $1 AND key_hash = $2",
+        )
+        .bind(self.owner.uuid())
+        .bind(&hash[..])
+        .bind(sealed)
+        .execute(&mut *tx)
+        .await?;
         Ok(tx.commit().await?)
     }
 

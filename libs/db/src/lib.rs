@@ -45,8 +45,8 @@ mod users;
 mod webhook_secrets;
 
 pub use accept::{Accepted, Batch, IncomingText, Refused, Route, TextKind};
-pub use account_watch::AccountEventRow;
 pub use access::AccessDb;
+pub use account_watch::AccountEventRow;
 pub use api_keys::{ApiKeyRow, NewApiKey};
 pub use audit::{AUDIT_BEGINS, AuditFilter, AuditRow};
 pub use auth_keys::{AuthKeyRow, NewAuthKey};

@@ -133,7 +133,10 @@ impl Db {
     }
 
     /// A transaction of the system role with settings, each after a semicolon.
-    pub(crate) async fn begin_system(&self, settings: &str) -> Result<Transaction<'static, Postgres>, DbError> {
+    pub(crate) async fn begin_system(
+        &self,
+        settings: &str,
+    ) -> Result<Transaction<'static, Postgres>, DbError> {
         let begin = format!("BEGIN{settings}");
         Ok(self.system.begin_with(AssertSqlSafe(begin)).await?)
     }

@@ -20,8 +20,8 @@ pub use body::{Body, BodyError, MAX_BODY_CHARS};
 pub use chat_settings::ChatSettings;
 pub use clock::{Clock, IdSource};
 pub use ids::{
-    AccountId, ApiKeyId, AuthKeyId, ChatId, ConversationId, Id, LinkId, MessageId, NumberId, PodId, SkillsetId,
-    TenantId, UserId, WebhookSecretId,
+    AccountId, ApiKeyId, AuthKeyId, ChatId, ConversationId, Id, LinkId, MessageId, NumberId, PodId,
+    SkillsetId, TenantId, UserId, WebhookSecretId,
 };
 pub use sms_settings::SmsSettings;
 pub use state::{

@@ -8,7 +8,8 @@ mod sections;
 pub use error::ConfigError;
 pub use sections::{
     AdminConfig, ConnectorConfig, DatabaseConfig, DispatchConfig, EgressConfig, IngestConfig, JwtKeyMaterial,
-    JwtKeysConfig, KeysConfig, LogFormat, OidcConfig, RedisConfig, ScreenpopConfig, ShutdownConfig, TelemetryConfig,
+    JwtKeysConfig, KeysConfig, LogFormat, OidcConfig, RedisConfig, ScreenpopConfig, ShutdownConfig,
+    TelemetryConfig,
 };
 
 use config::{FileFormat, Map, Source, Value, ValueKind};
@@ -110,7 +111,12 @@ impl Config {
                 ));
             }
         }
-        if self.oidc.issuers.iter().any(|issuer| !issuer.starts_with("https://")) {
+        if self
+            .oidc
+            .issuers
+            .iter()
+            .any(|issuer| !issuer.starts_with("https://"))
+        {
             return Err(layers.invalid(
                 "oidc.issuers",
                 "names an issuer that is not an https address",

@@ -147,8 +147,11 @@ async fn tenant_in_path<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<
             "a route with a TenantScope has no {tenant} in its path",
         ));
     };
-    raw.parse().ok().filter(|tenant| *tenant != TenantId::PLATFORM).ok_or_else(|| {
-        Problem::invalid_field("tenant", "the path's tenant is not a UUID")
-            .remedy("use the tenant's id as the API gave it out")
-    })
+    raw.parse()
+        .ok()
+        .filter(|tenant| *tenant != TenantId::PLATFORM)
+        .ok_or_else(|| {
+            Problem::invalid_field("tenant", "the path's tenant is not a UUID")
+                .remedy("use the tenant's id as the API gave it out")
+        })
 }

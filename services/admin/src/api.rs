@@ -1,7 +1,7 @@
 use crate::{
-    Deps, accounts, api_keys, audit, auth_keys, chat_settings, consent, conversations, dead_letters, link_watch, links,
-    identity::Gate, maintenance, number_check, numbers, once, pace, routing, skillsets, sms_settings, tenants, text_check, users,
-    webhook_secrets,
+    Deps, accounts, api_keys, audit, auth_keys, chat_settings, consent, conversations, dead_letters,
+    identity::Gate, link_watch, links, maintenance, number_check, numbers, once, pace, routing, skillsets,
+    sms_settings, tenants, text_check, users, webhook_secrets,
 };
 use axum::{
     Router,

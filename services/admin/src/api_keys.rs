@@ -169,10 +169,12 @@ impl<'a> Keys<'a> {
         valid::name("name", &new.name, 100)?;
         valid::role_of("role", new.role, self.owner)?;
         to_come(new.expires_at, now)?;
-        let scopes: Option<Vec<Permission>> = new.scopes.map(|scopes| scopes.into_iter().map(|s| s.0).collect());
+        let scopes: Option<Vec<Permission>> =
+            new.scopes.map(|scopes| scopes.into_iter().map(|s| s.0).collect());
         check_scopes(new.role, scopes.as_deref())?;
         not_more_than_own(self.bearer, new.role, scopes.as_deref())?;
-        let names: Option<Vec<String>> = scopes.map(|scopes| scopes.iter().map(ToString::to_string).collect());
+        let names: Option<Vec<String>> =
+            scopes.map(|scopes| scopes.iter().map(ToString::to_string).collect());
         let key = ccm_auth::ApiKey::generate(secure_random);
         let row = ccm_db::NewApiKey {
             id: self.deps.ids.next(),
@@ -297,7 +299,9 @@ pub fn not_more_than_own(bearer: &Bearer, role: Role, scopes: Option<&[Permissio
             "forbidden",
             "The token does not allow this",
         )
-        .detail(format!("it would give the permission {permission}, which you do not have yourself"))
+        .detail(format!(
+            "it would give the permission {permission}, which you do not have yourself"
+        ))
         .field("role")
         .remedy("choose a lesser role, or ask somebody who has the permission")),
     }
@@ -436,5 +440,8 @@ pub async fn rotate_api_key(
     Path(path): Path<ApiKeyPath>,
     Json(asked): Json<RotateApiKey>,
 ) -> Result<Made<MadeApiKey>, Failure> {
-    Keys::of_tenant(&deps, &scope).await?.rotate(path.key, asked).await
+    Keys::of_tenant(&deps, &scope)
+        .await?
+        .rotate(path.key, asked)
+        .await
 }

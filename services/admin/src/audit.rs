@@ -177,7 +177,10 @@ fn export(deps: Deps, owner: TenantId, query: &ExportQuery) -> ([(HeaderName, &'
             error
         })
         .boxed();
-    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(batches))
+    (
+        [(header::CONTENT_TYPE, "application/x-ndjson")],
+        Body::from_stream(batches),
+    )
 }
 
 async fn verify(db: AccessDb<'_>) -> Result<Json<AuditVerdict>, Failure> {

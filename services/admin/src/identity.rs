@@ -51,14 +51,21 @@ impl Gate {
         let Some(row) = self.db.operator().find_api_key(&hash, now).await? else {
             return refused;
         };
-        if row.last_used_at.is_none_or(|last| now - last >= time::Duration::MINUTE) {
+        if row
+            .last_used_at
+            .is_none_or(|last| now - last >= time::Duration::MINUTE)
+        {
             self.db.access(row.owner).api_key_used(row.id, now).await?;
         }
         Ok(Ok(bearer_of_key(row)?))
     }
 
     async fn person(&self, identity: Identity) -> Admitted {
-        let Identity { issuer, subject, email } = identity;
+        let Identity {
+            issuer,
+            subject,
+            email,
+        } = identity;
         let db = self.db.operator();
         let Some(user) = db.find_user(&issuer, &subject, email.as_deref()).await? else {
             return Ok(Err(TokenError::NoUser));
@@ -67,9 +74,14 @@ impl Gate {
             return Ok(Err(TokenError::Disabled));
         }
         let now = self.clock.now();
-        let fresh = user.last_seen_at.is_some_and(|last| now - last < time::Duration::MINUTE);
+        let fresh = user
+            .last_seen_at
+            .is_some_and(|last| now - last < time::Duration::MINUTE);
         if !fresh || user.subject.is_none() {
-            self.db.access(user.owner).user_seen(user.id, &subject, now).await?;
+            self.db
+                .access(user.owner)
+                .user_seen(user.id, &subject, now)
+                .await?;
         }
         Ok(Ok(bearer_of_user(user)?))
     }
@@ -78,7 +90,10 @@ impl Gate {
 fn bearer_of_key(row: ApiKeyRow) -> Result<Bearer, DbError> {
     let scopes = row.scopes.map(|names| {
         // A scope that a newer version has made means nothing here.
-        names.iter().filter_map(|name| name.parse().ok()).collect::<Vec<Permission>>()
+        names
+            .iter()
+            .filter_map(|name| name.parse().ok())
+            .collect::<Vec<Permission>>()
     });
     let (role, tenant) = standing(&row.role, row.owner)?;
     Ok(Bearer {
@@ -107,6 +122,8 @@ fn standing(role: &str, owner: TenantId) -> Result<(Role, Option<TenantId>), DbE
     let tenant = (owner != TenantId::PLATFORM).then_some(owner);
     match role.is_of_tenant() == tenant.is_some() {
         true => Ok((role, tenant)),
-        false => Err(DbError::Corrupt(format!("the role {role} is not one of its owner's kind"))),
+        false => Err(DbError::Corrupt(format!(
+            "the role {role} is not one of its owner's kind"
+        ))),
     }
 }

@@ -106,7 +106,11 @@ impl Oidc {
 
 impl Issuer {
     /// Whom a good token of the issuer names.
-    pub(crate) async fn identify(self: &Arc<Self>, token: &str, now: OffsetDateTime) -> Result<Identity, Problem> {
+    pub(crate) async fn identify(
+        self: &Arc<Self>,
+        token: &str,
+        now: OffsetDateTime,
+    ) -> Result<Identity, Problem> {
         let keys = self.keys_for(token).await?;
         let rules = OidcRules {
             issuer: &self.name,
@@ -132,7 +136,10 @@ impl Issuer {
                 self.ask_anew(since).await;
                 let kept = self.kept();
                 kept.map(|kept| kept.keys).ok_or_else(|| {
-                    Problem::unavailable(format_args!("the keys of the issuer {} are not to be had", self.name))
+                    Problem::unavailable(format_args!(
+                        "the keys of the issuer {} are not to be had",
+                        self.name
+                    ))
                 })
             }
         }
@@ -161,7 +168,8 @@ impl Issuer {
             }
             Err(error) => {
                 tracing::warn!(issuer = self.name, %error, "the issuer's keys cannot be fetched");
-                metrics::counter!("ccm_oidc_fetch_failures_total", "issuer" => self.name.clone()).increment(1);
+                metrics::counter!("ccm_oidc_fetch_failures_total", "issuer" => self.name.clone())
+                    .increment(1);
             }
         }
     }
@@ -182,7 +190,9 @@ impl Issuer {
         while let Some(part) = answer.chunk().await.map_err(|e| cause(&e))? {
             document.extend_from_slice(&part);
             if document.len() > MAX_DOCUMENT_BYTES {
-                return Err(format!("{address} answers with more than {MAX_DOCUMENT_BYTES} bytes"));
+                return Err(format!(
+                    "{address} answers with more than {MAX_DOCUMENT_BYTES} bytes"
+                ));
             }
         }
         Ok(document)

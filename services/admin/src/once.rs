@@ -59,12 +59,18 @@ pub(crate) async fn once(State(deps): State<Deps>, request: Request, next: Next)
         return next.run(request).await;
     };
     let Some(key) = usable(key) else {
-        return Problem::invalid_field("Idempotency-Key", "the key is not 1 to 255 visible ASCII characters")
-            .remedy("make one such as a UUID for each change, and send it again only with the same request")
-            .into_response();
+        return Problem::invalid_field(
+            "Idempotency-Key",
+            "the key is not 1 to 255 visible ASCII characters",
+        )
+        .remedy("make one such as a UUID for each change, and send it again only with the same request")
+        .into_response();
     };
     // Whoever is not known is told so by the handler.
-    let Some(Caller { bearer: Ok(bearer), .. }) = request.extensions().get::<Caller>().cloned() else {
+    let Some(Caller {
+        bearer: Ok(bearer), ..
+    }) = request.extensions().get::<Caller>().cloned()
+    else {
         return next.run(request).await;
     };
     let (parts, body) = request.into_parts();
@@ -82,7 +88,8 @@ pub(crate) async fn once(State(deps): State<Deps>, request: Request, next: Next)
             let request = Request::from_parts(parts, Body::from(body));
             let work = async move { asked.work(&deps, next.run(request).await).await };
             let work = tokio::spawn(work.in_current_span());
-            work.await.unwrap_or_else(|_| Problem::internal("the request's task ended early").into_response())
+            work.await
+                .unwrap_or_else(|_| Problem::internal("the request's task ended early").into_response())
         }
         Ok(Begun::Running) => running(),
         Ok(Begun::Other) => other(),
@@ -146,7 +153,9 @@ async fn keep(response: Response) -> Result<(Response, Option<Vec<u8>>), Problem
         return Ok((response, None));
     }
     let (parts, body) = response.into_parts();
-    let body = to_bytes(body, MAX_ANSWER_BYTES).await.map_err(Problem::internal)?;
+    let body = to_bytes(body, MAX_ANSWER_BYTES)
+        .await
+        .map_err(Problem::internal)?;
     let texts = parts.headers.iter().filter_map(|(name, value)| {
         let value = value.to_str().ok()?;
         Some((name.as_str().to_owned(), value.to_owned()))
@@ -168,7 +177,10 @@ fn replayed(kept: &[u8]) -> Response {
         *response.status_mut() = StatusCode::from_u16(kept.status).ok()?;
         let mut headers = HeaderMap::new();
         for (name, value) in kept.headers {
-            headers.append(HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?);
+            headers.append(
+                HeaderName::try_from(name).ok()?,
+                HeaderValue::try_from(value).ok()?,
+            );
         }
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
         *response.headers_mut() = headers;
@@ -185,21 +197,20 @@ fn usable(key: &HeaderValue) -> Option<String> {
 
 /// What makes it the same request.
 fn fingerprint(parts: &Parts, body: &Bytes) -> [u8; 32] {
-    let if_match = parts.headers.get(header::IF_MATCH).map_or(&[][..], HeaderValue::as_bytes);
+    let if_match = parts
+        .headers
+        .get(header::IF_MATCH)
+        .map_or(&[][..], HeaderValue::as_bytes);
     let uri = parts.uri.to_string();
-    let said: [&[u8]; 4] = [
-        parts.method.as_str().as_bytes(),
-        uri.as_bytes(),
-        if_match,
-        body,
-    ];
+    let said: [&[u8]; 4] = [parts.method.as_str().as_bytes(), uri.as_bytes(), if_match, body];
     ccm_auth::sha256(&said)
 }
 
 fn running() -> Response {
-    let problem = Problem::conflict("the same request, with the same Idempotency-Key, is being done at this moment")
-        .field("Idempotency-Key")
-        .remedy("wait a second and send it again: then you get its answer");
+    let problem =
+        Problem::conflict("the same request, with the same Idempotency-Key, is being done at this moment")
+            .field("Idempotency-Key")
+            .remedy("wait a second and send it again: then you get its answer");
     ([(header::RETRY_AFTER, "1")], problem).into_response()
 }
 

@@ -15,8 +15,7 @@ use governor::{
 };
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-type Limiter =
-    RateLimiter<String, DefaultKeyedStateStore<String>, DefaultClock, StateInformationMiddleware>;
+type Limiter = RateLimiter<String, DefaultKeyedStateStore<String>, DefaultClock, StateInformationMiddleware>;
 
 /// Callers that may be remembered before those that have long been silent are let go.
 const CALLERS: usize = 10_000;
@@ -75,7 +74,9 @@ impl Pace {
 /// Answers 429 when a caller asks too much, and says in every answer how much is left. To be put within [`ccm_web::identify`].
 pub(crate) async fn pace(State(pace): State<Pace>, request: Request, next: Next) -> Response {
     let caller = match request.extensions().get::<Caller>() {
-        Some(Caller { bearer: Ok(bearer), .. }) => bearer.id(),
+        Some(Caller {
+            bearer: Ok(bearer), ..
+        }) => bearer.id(),
         Some(Caller { from: Some(from), .. }) => format!("address {from}"),
         _ => "unknown".to_owned(),
     };

@@ -1,6 +1,4 @@
-use ccm_model::{
-    AccountId, ApiKeyId, ConversationId, LinkId, NumberId, TenantId, UserId, WebhookSecretId,
-};
+use ccm_model::{AccountId, ApiKeyId, ConversationId, LinkId, NumberId, TenantId, UserId, WebhookSecretId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;

@@ -74,7 +74,10 @@ pub fn role() -> Object {
 }
 
 fn scope() -> Object {
-    one_of("A permission.", Permission::ALL.iter().map(|permission| permission.as_str()))
+    one_of(
+        "A permission.",
+        Permission::ALL.iter().map(|permission| permission.as_str()),
+    )
 }
 
 /// Scopes that can be left out.

@@ -116,7 +116,11 @@ pub async fn create_tenant(
     Json(new): Json<NewTenant>,
 ) -> Result<Made<Tenant>, Failure> {
     new.check()?;
-    let row = match deps.db.operator().by(&by.actor).create_tenant(deps.ids.next(), &new.slug, &new.name)
+    let row = match deps
+        .db
+        .operator()
+        .by(&by.actor)
+        .create_tenant(deps.ids.next(), &new.slug, &new.name)
         .await
     {
         Err(DbError::Conflict { .. }) => return Err(Failure::exists("tenant", "slug", None::<TenantId>)),
@@ -181,7 +185,12 @@ pub async fn put_tenant_state(
         by,
         at: deps.ids.clock().now(),
     };
-    let row = deps.db.operator().by(&scope.actor).set_tenant_state(scope.tenant, to).await?;
+    let row = deps
+        .db
+        .operator()
+        .by(&scope.actor)
+        .set_tenant_state(scope.tenant, to)
+        .await?;
     deps.changed(scope.tenant, "tenant state", &row.state, by);
     Ok(Json(row.into()))
 }

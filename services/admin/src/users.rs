@@ -174,7 +174,11 @@ impl<'a> Users<'a> {
         };
         match self.db.create_user(row).await {
             Err(DbError::Conflict { constraint, .. }) => {
-                let field = if constraint.contains("email") { "email" } else { "subject" };
+                let field = if constraint.contains("email") {
+                    "email"
+                } else {
+                    "subject"
+                };
                 Err(Failure::exists("user", field, None::<UserId>))
             }
             made => Ok(Made(made?.into())),
@@ -227,7 +231,9 @@ impl<'a> Users<'a> {
 /// An e-mail address as it is compared.
 fn email(raw: &str) -> Result<String, Refused> {
     let fits = (3..=320).contains(&raw.len())
-        && raw.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
+        && raw
+            .split_once('@')
+            .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
         && !raw.chars().any(|c| c.is_control() || c.is_whitespace());
     match fits {
         true => Ok(raw.to_lowercase()),
@@ -356,7 +362,10 @@ pub async fn change_user(
     Path(path): Path<UserPath>,
     Json(change): Json<ChangeUser>,
 ) -> Result<Json<User>, Failure> {
-    Users::of_tenant(&deps, &scope).await?.change(path.user, change).await
+    Users::of_tenant(&deps, &scope)
+        .await?
+        .change(path.user, change)
+        .await
 }
 
 /// Take a user of a tenant away
@@ -379,7 +388,14 @@ mod tests {
     #[test]
     fn email_addresses_are_compared_in_lower_case() {
         assert_eq!(email("Mary@Example.COM").unwrap(), "mary@example.com");
-        for bad in ["", "mary", "@example.com", "mary@", "mary @example.com", "mary@example.com\n"] {
+        for bad in [
+            "",
+            "mary",
+            "@example.com",
+            "mary@",
+            "mary @example.com",
+            "mary@example.com\n",
+        ] {
             assert_eq!(email(bad).unwrap_err().field, "email", "{bad:?}");
         }
     }

@@ -1,3 +1,4 @@
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ccm_auth::{Discovery, DiscoveryError, Identity, KeySet, OidcRules, TokenError, issuer_of};
 use jsonwebtoken::{
     Algorithm, EncodingKey, Header, encode,
@@ -19,32 +20,38 @@ struct Pair {
     id: &'static str,
     algorithm: Algorithm,
     secret: EncodingKey,
+    /// The library makes no JWK of an Ed25519 pair.
+    raw: Vec<u8>,
 }
 
 impl Pair {
     fn new(id: &'static str, algorithm: Algorithm) -> Self {
+        let kind = match algorithm {
+            Algorithm::ES256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+            Algorithm::EdDSA => &rcgen::PKCS_ED25519,
+            _ => &rcgen::PKCS_RSA_SHA256,
+        };
+        let pair = rcgen::KeyPair::generate_for(kind).unwrap();
+        let pem = pair.serialize_pem();
         let secret = match algorithm {
-            Algorithm::ES256 => {
-                let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-                EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes())
-            }
-            Algorithm::EdDSA => {
-                let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
-                EncodingKey::from_ed_pem(pair.serialize_pem().as_bytes())
-            }
-            _ => {
-                let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
-                EncodingKey::from_rsa_pem(pair.serialize_pem().as_bytes())
-            }
+            Algorithm::ES256 => EncodingKey::from_ec_pem(pem.as_bytes()),
+            Algorithm::EdDSA => EncodingKey::from_ed_pem(pem.as_bytes()),
+            _ => EncodingKey::from_rsa_pem(pem.as_bytes()),
         };
         Self {
             id,
             algorithm,
             secret: secret.unwrap(),
+            raw: rcgen::PublicKeyData::der_bytes(&pair).to_vec(),
         }
     }
 
     fn jwk(&self) -> Jwk {
+        if self.algorithm == Algorithm::EdDSA {
+            let x = BASE64_URL_SAFE_NO_PAD.encode(&self.raw);
+            let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": x, "kid": self.id});
+            return serde_json::from_value(jwk).unwrap();
+        }
         let mut jwk = Jwk::from_encoding_key(&self.secret, self.algorithm).unwrap();
         jwk.common.key_id = Some(self.id.to_owned());
         jwk
@@ -96,13 +103,19 @@ fn tokens_of_each_kind_of_key_are_taken() {
 
 #[test]
 fn an_issuer_changes_its_keys() {
-    let (old, new) = (Pair::new("old", Algorithm::ES256), Pair::new("new", Algorithm::ES256));
+    let (old, new) = (
+        Pair::new("old", Algorithm::ES256),
+        Pair::new("new", Algorithm::ES256),
+    );
     let (before, after) = (keys(&[old.jwk()]), keys(&[new.jwk()]));
     let token = new.token(&claims());
     assert!(!before.fits(&token), "the issuer is to be asked again");
     assert_eq!(before.verify(&token, RULES, NOW), Err(TokenError::UnknownKey));
     assert!(after.fits(&token) && after.verify(&token, RULES, NOW).is_ok());
-    assert_eq!(after.verify(&old.token(&claims()), RULES, NOW), Err(TokenError::UnknownKey));
+    assert_eq!(
+        after.verify(&old.token(&claims()), RULES, NOW),
+        Err(TokenError::UnknownKey)
+    );
     let both = keys(&[old.jwk(), new.jwk()]);
     assert!(both.verify(&old.token(&claims()), RULES, NOW).is_ok());
 }
@@ -142,7 +155,10 @@ fn an_address_that_the_issuer_has_not_verified_is_nobodys() {
         json!({"email": null}),
     ] {
         let mut claims = with(&changes);
-        claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        claims
+            .as_object_mut()
+            .unwrap()
+            .retain(|_, value| !value.is_null());
         let identity = keys.verify(&pair.token(&claims), RULES, NOW).unwrap();
         assert_eq!(identity.email, None, "{changes}");
     }
@@ -191,7 +207,11 @@ fn keys_that_do_not_sign_are_passed_over() {
     header.kid = Some("s".to_owned());
     let shared = encode(&header, &claims(), &EncodingKey::from_secret(b"secret")).unwrap();
     assert!(!keys.fits(&shared));
-    for (document, error) in [("{}", None), ("[", None), ("{\"keys\": []}", Some(DiscoveryError::NoKeys))] {
+    for (document, error) in [
+        ("{}", None),
+        ("[", None),
+        ("{\"keys\": []}", Some(DiscoveryError::NoKeys)),
+    ] {
         let found = KeySet::read(document.as_bytes()).err().unwrap();
         assert!(error.is_none_or(|error| error == found), "{found}");
     }
@@ -209,13 +229,18 @@ fn the_document_must_be_the_issuers() {
     assert_eq!(good.keys_at, keys_at);
     assert_eq!(
         read(json!({"issuer": "https://login.example.com/", "jwks_uri": keys_at})),
-        Err(DiscoveryError::OtherIssuer("https://login.example.com/".to_owned()))
+        Err(DiscoveryError::OtherIssuer(
+            "https://login.example.com/".to_owned()
+        ))
     );
     assert_eq!(
         read(json!({"issuer": ISSUER, "jwks_uri": "http://login.example.com/keys"})),
         Err(DiscoveryError::NotHttps)
     );
-    assert!(matches!(read(json!({"issuer": ISSUER})), Err(DiscoveryError::Unreadable(_))));
+    assert!(matches!(
+        read(json!({"issuer": ISSUER})),
+        Err(DiscoveryError::Unreadable(_))
+    ));
 }
 
 #[test]

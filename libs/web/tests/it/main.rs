@@ -78,10 +78,7 @@ fn service() -> Router {
                 Ok::<_, Problem>(Json(Page::cut(found, limit, |n| *n)))
             }),
         )
-        .route(
-            "/me",
-            get(async |me: Authenticated| me.bearer.sub),
-        )
+        .route("/me", get(async |me: Authenticated| me.bearer.sub))
         .route(
             "/platform",
             get(async |me: Platform<may::ManagePlatformAccess>| me.actor.sub),
@@ -118,7 +115,10 @@ fn service() -> Router {
         timeout: Some(Duration::from_secs(10)),
     };
     let gate = Gate(TokenVerifier::new(&jwt(), clock()).unwrap());
-    let router = router.layer(from_fn_with_state((gate, TrustedProxies::default()), identify::<Gate>));
+    let router = router.layer(from_fn_with_state(
+        (gate, TrustedProxies::default()),
+        identify::<Gate>,
+    ));
     wrap(router, config, IdSource::new(clock(), 1))
 }
 
