@@ -88,7 +88,12 @@ fn routes() -> OpenApiRouter<Deps> {
         ))
         .routes(routes!(webhook_secrets::delete_webhook_secret))
         .routes(routes!(links::create_link, links::list_links))
-        .routes(routes!(links::replace_link))
+        .routes(routes!(
+            links::get_link,
+            links::replace_link,
+            links::patch_link,
+            links::delete_link
+        ))
         .routes(routes!(link_watch::get_link_state))
         .routes(routes!(link_watch::list_link_events))
         .routes(routes!(
@@ -97,12 +102,31 @@ fn routes() -> OpenApiRouter<Deps> {
         ))
         .routes(routes!(maintenance::delete_maintenance_window))
         .routes(routes!(skillsets::create_skillset, skillsets::list_skillsets))
+        .routes(routes!(
+            skillsets::get_skillset,
+            skillsets::patch_skillset,
+            skillsets::delete_skillset
+        ))
         .routes(routes!(accounts::create_account, accounts::list_accounts))
-        .routes(routes!(accounts::patch_account))
+        .routes(routes!(
+            accounts::get_account,
+            accounts::patch_account,
+            accounts::delete_account
+        ))
         .routes(routes!(accounts::list_account_events))
         .routes(routes!(numbers::create_number, numbers::list_numbers))
-        .routes(routes!(numbers::patch_number))
+        .routes(routes!(
+            numbers::get_number,
+            numbers::patch_number,
+            numbers::delete_number
+        ))
         .routes(routes!(auth_keys::create_auth_key, auth_keys::list_auth_keys))
+        .routes(routes!(
+            auth_keys::get_auth_key,
+            auth_keys::patch_auth_key,
+            auth_keys::revoke_auth_key
+        ))
+        .routes(routes!(auth_keys::rotate_auth_key))
         .routes(routes!(conversations::list_conversations))
         .routes(routes!(conversations::get_conversation))
         .routes(routes!(conversations::list_messages))

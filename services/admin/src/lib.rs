@@ -26,6 +26,7 @@ mod path;
 mod provider;
 mod query;
 mod reach;
+mod removal;
 mod routing;
 mod routing_document;
 mod schema;

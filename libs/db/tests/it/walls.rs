@@ -36,6 +36,7 @@ async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
         prefix: "abcd",
         lookup_hash: &[customer as u8; 32],
         expires_at: None,
+        networks: &[],
     })
     .await
     .unwrap();
@@ -372,6 +373,7 @@ async fn the_system_role_reads_these_columns_only() {
             "auth_key.expires_at",
             "auth_key.id",
             "auth_key.lookup_hash",
+            "auth_key.networks",
             "auth_key.revoked_at",
             "auth_key.tenant_id",
             "inbound_content.account_id",
