@@ -2,6 +2,8 @@
 
 mod accounts;
 mod app;
+mod auth_keys;
+mod changes;
 mod chat_settings;
 mod checks;
 mod consent;
@@ -10,8 +12,10 @@ mod dead_letters;
 mod document;
 mod link_watch;
 mod links;
+mod lists;
 mod numbers;
 mod onboarding;
+mod removals;
 mod roles;
 mod routing;
 mod serving;
