@@ -37,6 +37,7 @@ mod routing;
 mod seal;
 mod skillsets;
 mod storable;
+mod templates;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -72,5 +73,6 @@ pub use removal::{InTheWay, Removal};
 pub use routing::RoutingRow;
 pub use seal::{KeyRing, SealError};
 pub use skillsets::{NewSkillset, SkillsetChange, SkillsetFilter, SkillsetRow};
-pub use tenants::{StateChange, TenantRow};
+pub use templates::{Template, TemplateFilter, TemplateRow, TemplateScope};
+pub use tenants::{StateChange, TenantChange, TenantFilter, TenantRow};
 pub use webhook_secrets::WebhookSecretRow;

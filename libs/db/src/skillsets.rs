@@ -42,10 +42,16 @@ macro_rules! skillset_columns {
     };
 }
 
-const REFERRING: &[(&str, &str)] = &[(
-    "numbers",
-    referring!("number WHERE tenant_id = $1 AND skillset_id = $2"),
-)];
+const REFERRING: &[(&str, &str)] = &[
+    (
+        "numbers",
+        referring!("number WHERE tenant_id = $1 AND skillset_id = $2"),
+    ),
+    (
+        "templates",
+        referring!("template WHERE tenant_id = $1 AND skillset_id = $2"),
+    ),
+];
 
 fn skillset(row: &PgRow) -> Result<SkillsetRow, DbError> {
     Ok(SkillsetRow {

@@ -11,6 +11,7 @@ mod ids;
 pub mod settings;
 pub mod sms_settings;
 mod state;
+mod template;
 mod trace;
 
 pub use address::{Address, AddressError};
@@ -26,4 +27,5 @@ pub use state::{
     ChatState, ConversationState, Direction, LineType, MessageState, NumberKind, Origin, ProviderKind,
     Report, UnknownState,
 };
+pub use template::{TEMPLATE_FIELDS, template_fields};
 pub use trace::TraceParent;

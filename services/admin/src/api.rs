@@ -1,6 +1,6 @@
 use crate::{
     Deps, accounts, auth_keys, chat_settings, consent, conversations, dead_letters, link_watch, links,
-    maintenance, number_check, numbers, routing, skillsets, sms_settings, tenants, text_check,
+    maintenance, number_check, numbers, routing, skillsets, sms_settings, templates, tenants, text_check,
     webhook_secrets,
 };
 use axum::{Router, middleware::map_response};
@@ -42,6 +42,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
         (name = "accounts", description = "A tenant's accounts with SMS providers."),
         (name = "numbers", description = "What customers text, and which skillset answers."),
         (name = "auth-keys", description = "Keys for the screen-pop page."),
+        (name = "templates", description = "Texts that agents send again and again."),
         (name = "conversations", description = "What was texted, both ways."),
         (name = "dead-letters", description = "Texts that did not get through: seen, mended, replayed, discarded."),
         (name = "consent", description = "Who wants no texts, and what proves it."),
@@ -70,7 +71,7 @@ impl Modify for BearerJwt {
 fn routes() -> OpenApiRouter<Deps> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(tenants::create_tenant, tenants::list_tenants))
-        .routes(routes!(tenants::get_tenant))
+        .routes(routes!(tenants::get_tenant, tenants::patch_tenant))
         .routes(routes!(tenants::put_tenant_state))
         .routes(routes!(
             chat_settings::get_chat_settings,
@@ -127,6 +128,12 @@ fn routes() -> OpenApiRouter<Deps> {
             auth_keys::revoke_auth_key
         ))
         .routes(routes!(auth_keys::rotate_auth_key))
+        .routes(routes!(templates::create_template, templates::list_templates))
+        .routes(routes!(
+            templates::get_template,
+            templates::patch_template,
+            templates::delete_template
+        ))
         .routes(routes!(conversations::list_conversations))
         .routes(routes!(conversations::get_conversation))
         .routes(routes!(conversations::list_messages))

@@ -34,6 +34,7 @@ mod skillsets;
 mod sms_document;
 mod sms_settings;
 mod tagged;
+mod templates;
 mod tenants;
 mod text_check;
 mod valid;

@@ -132,3 +132,15 @@ pub struct AuthKeyPath {
     #[param(value_type = Uuid)]
     pub key: AuthKeyId,
 }
+
+/// A template's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct TemplatePath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The template's id.
+    pub template: Uuid,
+}

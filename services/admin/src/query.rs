@@ -18,6 +18,12 @@ pub fn limit(asked: Option<usize>) -> Result<usize, Problem> {
     }
 }
 
+/// The longest part that there is, from the beginning.
+pub const FIRST_PART: Part = Part {
+    after: None,
+    limit: 200,
+};
+
 /// A part of a list that is sorted by names or addresses, of one item more than the page: the surplus one says that there is a
 /// next page.
 pub fn part(asked: Option<usize>, cursor: Option<&Cursor>) -> Result<(usize, Part), Problem> {

@@ -48,6 +48,15 @@ async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
         .await
         .unwrap();
     crate::number_lookups::fill(rig, tenant, customer).await;
+    let template = ccm_db::Template {
+        name: "hello".to_owned(),
+        body: "Hello from {agent}".to_owned(),
+        scope: ccm_db::TemplateScope::Skillset(tenant.skillset),
+        language: None,
+    };
+    db.create_template(crate::rig::IDS.next(), &template)
+        .await
+        .unwrap();
     db.put_routing(&serde_json::json!({}), None).await.unwrap();
     let link = crate::links::watched(&rig.db, tenant, &fence).await;
     assert_eq!(link, tenant.link);

@@ -162,7 +162,7 @@ fn the_document_is_sound() {
         }
     }
     for (path, query) in [
-        ("/v1/tenants", vec!["limit", "cursor"]),
+        ("/v1/tenants", vec!["state", "slug", "q", "limit", "cursor"]),
         ("/v1/tenants/{tenant}/links", vec!["name", "limit", "cursor"]),
         (
             "/v1/tenants/{tenant}/skillsets",

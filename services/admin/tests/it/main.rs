@@ -22,4 +22,5 @@ mod serving;
 mod settings_shape;
 mod sms_settings;
 mod suspension;
+mod tenants;
 mod validation;

@@ -19,6 +19,7 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     ("post", "/v1/tenants", &[PlatformAdmin, Engineer]),
     ("get", "/v1/tenants", &[PlatformAdmin, Engineer, Support]),
     ("get", "/v1/tenants/{tenant}", READERS),
+    ("patch", "/v1/tenants/{tenant}", &[PlatformAdmin, Engineer]),
     ("get", "/v1/tenants/{tenant}/chat-settings", READERS),
     ("put", "/v1/tenants/{tenant}/chat-settings", WRITERS),
     ("get", "/v1/tenants/{tenant}/sms-settings", READERS),
@@ -126,6 +127,7 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
         }
         "text-check" => json!({"text": "hello"}),
         "tenants" => json!({"slug": name, "name": name}),
+        "{tenant}" => json!({"name": name}),
         "chat-settings" => json!({"language": "de"}),
         "routing" => json!({"lists": {"vip": {"numbers": ["+353861234567"]}}}),
         "dry-run" => json!({"to": "+14155550123", "from": "+353861234567", "text": "hello"}),
