@@ -4,7 +4,7 @@ use crate::{
     accounts,
     app::App,
     dead_letters, link_watch,
-    roles::{can_be_tried, makes_nothing},
+    roles::{self, can_be_tried, makes_nothing},
 };
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -137,7 +137,8 @@ fn the_document_is_sound() {
         if tried {
             statuses.extend(["409", "412"]);
         }
-        if method == "delete" && path.ends_with("/auth-keys/{key}") {
+        let guarded = ["/auth-keys/{key}", "/templates/{template}"];
+        if method == "delete" && guarded.iter().any(|end| path.ends_with(end)) {
             statuses.push("412");
         }
         if method == "delete" && path.ends_with("/opt-outs") {
@@ -179,6 +180,12 @@ fn the_document_is_sound() {
         (
             "/v1/tenants/{tenant}/auth-keys",
             vec!["name", "active", "limit", "cursor"],
+        ),
+        (
+            "/v1/tenants/{tenant}/templates",
+            vec![
+                "name", "scope", "skillset", "agent", "language", "limit", "cursor",
+            ],
         ),
         (
             "/v1/tenants/{tenant}/links/{link}/events",
@@ -231,6 +238,7 @@ async fn the_examples_can_be_sent() {
         .await
         .ok();
     let key = key["id"].as_str().unwrap();
+    let template = roles::template(&app, &tenant).await;
     let document = document();
     for (path, method, operation) in operations(&document) {
         let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
@@ -255,6 +263,7 @@ async fn the_examples_can_be_sent() {
             .replace("{number}", &tenant.number)
             .replace("{skillset}", &tenant.skillset)
             .replace("{key}", key)
+            .replace("{template}", &template)
             .replace("{letter}", &letter);
         let answer = match method {
             "post" => app.post(&sent, example).await,
@@ -288,6 +297,7 @@ async fn answers_are_as_documented() {
         .await
         .ok();
     let key = key["id"].as_str().unwrap();
+    let template = roles::template(&app, &tenant).await;
     app.post(
         &format!("/v1/tenants/{}/webhook-secrets", tenant.id),
         json!({"name": "2026"}),
@@ -325,6 +335,8 @@ async fn answers_are_as_documented() {
         ("Account", format!("/accounts/{}", tenant.account)),
         ("Number", format!("/numbers/{}", tenant.number)),
         ("AuthKey", format!("/auth-keys/{key}")),
+        ("Template", "/templates".to_owned()),
+        ("Template", format!("/templates/{template}")),
         ("LinkState", format!("/links/{}/state", tenant.link)),
         ("LinkEvent", format!("/links/{}/events", tenant.link)),
         (

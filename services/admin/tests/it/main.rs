@@ -22,5 +22,6 @@ mod serving;
 mod settings_shape;
 mod sms_settings;
 mod suspension;
+mod templates;
 mod tenants;
 mod validation;

@@ -76,6 +76,11 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     ("patch", "/v1/tenants/{tenant}/auth-keys/{key}", WRITERS),
     ("delete", "/v1/tenants/{tenant}/auth-keys/{key}", WRITERS),
     ("post", "/v1/tenants/{tenant}/auth-keys/{key}/rotate", WRITERS),
+    ("post", "/v1/tenants/{tenant}/templates", WRITERS),
+    ("get", "/v1/tenants/{tenant}/templates", READERS),
+    ("get", "/v1/tenants/{tenant}/templates/{template}", READERS),
+    ("patch", "/v1/tenants/{tenant}/templates/{template}", WRITERS),
+    ("delete", "/v1/tenants/{tenant}/templates/{template}", WRITERS),
     ("get", "/v1/tenants/{tenant}/conversations", READERS),
     (
         "get",
@@ -118,6 +123,8 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
         "sms-settings" => json!({"transliterate": "latin"}),
         "state" => json!({"state": "active", "reason": name}),
         "{account}" | "{skillset}" | "{key}" => json!({"name": name}),
+        "templates" => json!({"name": name, "text": "Hello from {agent}", "scope": "tenant"}),
+        "{template}" => json!({"text": name}),
         "rotate" => json!({"overlap_s": 60}),
         "{number}" => json!({"per_second": 2}),
         "replay" => json!({"code": "nothing"}),
@@ -167,6 +174,15 @@ async fn auth_key(app: &App, tenant: &Tenant) -> String {
     made["id"].as_str().unwrap().to_owned()
 }
 
+/// A template that can be deleted once.
+pub async fn template(app: &App, tenant: &Tenant) -> String {
+    let name = app.deps.ids.next::<uuid::Uuid>().to_string();
+    let path = format!("/v1/tenants/{}/templates", tenant.id);
+    let body = json!({"name": name, "text": "Hello from {agent}", "scope": "tenant"});
+    let made = app.post(&path, body).await.ok();
+    made["id"].as_str().unwrap().to_owned()
+}
+
 /// A window that can be taken back once.
 async fn planned(app: &App, tenant: &Tenant) -> String {
     let path = format!(
@@ -201,9 +217,9 @@ async fn every_endpoint_and_every_role() {
     let other_conversation = app.text(&other, "+353861234567", "hello").await;
     let targets: [(&Tenant, ConversationId); 2] = [(&own, own_conversation), (&other, other_conversation)];
     let mut n = 0;
-    for (method, template, allowed) in MATRIX {
+    for (method, route, allowed) in MATRIX {
         for (tenant, conversation) in targets {
-            let path = template
+            let path = route
                 .replace("{tenant}", &tenant.id.to_string())
                 .replace("{conversation}", &conversation.to_string());
             let send = async |token: Option<&str>, n: usize| {
@@ -223,6 +239,9 @@ async fn every_endpoint_and_every_role() {
                         dead_letters::refused(&app, tenant, &format!("text {n} {method}")).await;
                     path = path.replace("{letter}", &letter);
                 }
+                if path.contains("{template}") {
+                    path = path.replace("{template}", &template(&app, tenant).await);
+                }
                 if path.contains("{key}") {
                     path = path.replace("{key}", &auth_key(&app, tenant).await);
                 }
@@ -231,11 +250,11 @@ async fn every_endpoint_and_every_role() {
                     .replace("{skillset}", &tenant.skillset)
                     .replace("{number}", &tenant.number);
                 if *method == "delete" && path.ends_with("/opt-outs") {
-                    let opt_out = body(template, tenant, n);
+                    let opt_out = body(route, tenant, n);
                     app.put(&path, opt_out).await.ok();
                     path += "?our_address=%2B14155550123&customer_address=%2B353867654321&evidence=asked";
                 }
-                if *method == "delete" && can_be_tried(template) {
+                if *method == "delete" && can_be_tried(route) {
                     path += "?dry_run=true";
                 }
                 if path.ends_with("/number-check") {
@@ -243,7 +262,7 @@ async fn every_endpoint_and_every_role() {
                 }
                 let body = ["post", "put", "patch"]
                     .contains(method)
-                    .then(|| body(template, tenant, n))
+                    .then(|| body(route, tenant, n))
                     .filter(|body| !body.is_null());
                 let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
                 app.send(method, &path, token, body.as_ref()).await
@@ -258,9 +277,9 @@ async fn every_endpoint_and_every_role() {
                 let case = format!("{role} {method} {path} (own: {mine})");
                 if allowed.contains(role) && mine {
                     let success = match *method {
-                        "post" if makes_nothing(template) => 200,
+                        "post" if makes_nothing(route) => 200,
                         "post" => 201,
-                        "delete" if !can_be_tried(template) => 204,
+                        "delete" if !can_be_tried(route) => 204,
                         _ => 200,
                     };
                     assert_eq!(answer.status, success, "{case}: {}", answer.json);
