@@ -12,6 +12,7 @@
 mod accept;
 mod access;
 mod account_watch;
+mod accounts;
 mod api_keys;
 mod audit;
 mod auth_keys;
@@ -27,17 +28,21 @@ mod inbox;
 mod leases;
 mod link_watch;
 mod links;
+mod listing;
 mod migrate;
 mod mt;
 mod number_lookups;
+mod numbers;
 mod outbox;
 mod parts;
 mod pool;
 mod receipts;
+mod removal;
 mod routing;
 mod seal;
-mod settings;
+mod skillsets;
 mod storable;
+mod templates;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -47,9 +52,10 @@ mod webhook_secrets;
 pub use accept::{Accepted, Batch, IncomingText, Refused, Route, TextKind};
 pub use access::AccessDb;
 pub use account_watch::AccountEventRow;
+pub use accounts::{AccountChange, AccountRow, AccountRules, AccountSecret, NewAccount};
 pub use api_keys::{ApiKeyRow, NewApiKey};
 pub use audit::{AUDIT_BEGINS, AuditFilter, AuditRow};
-pub use auth_keys::{AuthKeyRow, NewAuthKey};
+pub use auth_keys::{AuthKeyChange, AuthKeyOwner, AuthKeyRow, NewAuthKey, Successor};
 pub use chats::{
     ActorContext, ChatResume, CountedChat, Fence, LastWords, NewChat, PreviousChat, RoomState, ToServe,
 };
@@ -64,19 +70,20 @@ pub use inbox::PendingText;
 pub use leases::{LeaseTimes, OwnedTenant, PodRow};
 pub use link_watch::{LinkEventRow, LinkStateRow, MaintenanceWindow};
 pub use links::{HostPort, LinkRow, LinkSecrets, NewLink, NewReach, Scheme};
+pub use listing::Part;
 pub use migrate::{check_migrated, migrate};
 pub use mt::{AgentText, Notice, Said};
 pub use number_lookups::NumberLookupRow;
+pub use numbers::{NewNumber, NumberChange, NumberFilter, NumberRow};
 pub use outbox::{AsSent, Claim, Doubt, Head, Knows, Outcome, Sender, Sending};
 pub use parts::{DueParts, IncomingPart, Parted, StoredPart};
 pub use pool::{Db, DbConfig, Operator, TenantDb};
 pub use receipts::{Receipt, Receipted, derived_id};
+pub use removal::{InTheWay, Removal};
 pub use routing::RoutingRow;
 pub use seal::{KeyRing, SealError};
-pub use settings::{
-    AccountChange, AccountRow, AccountRules, AccountSecret, NewAccount, NewNumber, NewSkillset, NumberChange,
-    NumberRow, SkillsetRow,
-};
-pub use tenants::{StateChange, TenantRow};
+pub use skillsets::{NewSkillset, SkillsetChange, SkillsetFilter, SkillsetRow};
+pub use templates::{Template, TemplateFilter, TemplateRow, TemplateScope};
+pub use tenants::{StateChange, TenantChange, TenantFilter, TenantRow};
 pub use users::{NewUser, UserChange, UserRow};
 pub use webhook_secrets::WebhookSecretRow;

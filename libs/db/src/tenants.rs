@@ -28,6 +28,22 @@ pub struct TenantRow {
     pub created_at: OffsetDateTime,
 }
 
+/// What a tenant is to be called.
+#[derive(Debug, Clone)]
+pub struct TenantChange {
+    pub slug: String,
+    pub name: String,
+}
+
+/// Which tenants; `None`: whichever.
+#[derive(Debug, Clone, Default)]
+pub struct TenantFilter {
+    pub state: Option<String>,
+    pub slug: Option<String>,
+    /// A part of the name or the slug, in any case.
+    pub part: Option<String>,
+}
+
 macro_rules! columns {
     () => {
         "id, slug, name, state, state_reason, state_since, state_by, created_at"
@@ -92,15 +108,62 @@ impl Operator<'_> {
         Ok(tenant(&row)?)
     }
 
+    /// Changes what a tenant is called; nobody else changes it meanwhile. `Conflict` on `tenant_slug_key` when the slug is taken.
+    pub async fn change_tenant<E: From<DbError>>(
+        &self,
+        id: TenantId,
+        change: impl FnOnce(&TenantRow) -> Result<TenantChange, E>,
+    ) -> Result<TenantRow, E> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM tenant WHERE id = $1 FOR NO KEY UPDATE"
+        ))
+        .bind(id.uuid())
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(DbError::from)?
+        .ok_or(DbError::NotFound("tenant"))?;
+        let new = change(&tenant(&row).map_err(DbError::from)?)?;
+        let row = sqlx::query(concat!(
+            "UPDATE tenant SET slug = $2, name = $3, updated_at = clock_timestamp() WHERE id = $1 RETURNING ",
+            columns!()
+        ))
+        .bind(id.uuid())
+        .bind(&new.slug)
+        .bind(&new.name)
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(DbError::from)?;
+        tx.commit().await.map_err(DbError::from)?;
+        Ok(tenant(&row).map_err(DbError::from)?)
+    }
+
     /// Tenants after `after` in the order of their ids, `limit` at most.
     pub async fn tenants(&self, after: Option<TenantId>, limit: i64) -> Result<Vec<TenantRow>, DbError> {
+        self.tenants_of(&TenantFilter::default(), after, limit).await
+    }
+
+    /// As [`Self::tenants`], those that are meant.
+    pub async fn tenants_of(
+        &self,
+        filter: &TenantFilter,
+        after: Option<TenantId>,
+        limit: i64,
+    ) -> Result<Vec<TenantRow>, DbError> {
         let rows = sqlx::query(concat!(
             "SELECT ",
             columns!(),
-            " FROM tenant WHERE id > $1 ORDER BY id LIMIT $2"
+            " FROM tenant WHERE id > $1 AND ($3::text IS NULL OR state = $3) AND ($4::text IS NULL OR slug = $4)
+                AND ($5::text IS NULL OR strpos(lower(name), lower($5)) > 0 OR strpos(slug, lower($5)) > 0)
+              ORDER BY id LIMIT $2"
         ))
         .bind(after.map_or(uuid::Uuid::nil(), Id::uuid))
         .bind(limit)
+        .bind(&filter.state)
+        .bind(&filter.slug)
+        .bind(&filter.part)
         .fetch_all(self.pool())
         .await?;
         Ok(rows.iter().map(tenant).collect::<Result<_, _>>()?)

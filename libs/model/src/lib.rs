@@ -12,6 +12,7 @@ mod ids;
 pub mod settings;
 pub mod sms_settings;
 mod state;
+mod template;
 mod trace;
 
 pub use actor::Actor;
@@ -28,4 +29,5 @@ pub use state::{
     ChatState, ConversationState, Direction, LineType, MessageState, NumberKind, Origin, ProviderKind,
     Report, UnknownState,
 };
+pub use template::{TEMPLATE_FIELDS, template_fields};
 pub use trace::TraceParent;

@@ -1,7 +1,7 @@
 use crate::{
     Deps, accounts, api_keys, audit, auth_keys, chat_settings, consent, conversations, dead_letters,
     identity::Gate, link_watch, links, maintenance, number_check, numbers, once, pace, routing, skillsets,
-    sms_settings, tenants, text_check, users, webhook_secrets,
+    sms_settings, templates, tenants, text_check, users, webhook_secrets,
 };
 use axum::{
     Router,
@@ -48,6 +48,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
         (name = "api-keys", description = "Keys for programs that use this API."),
         (name = "users", description = "People who sign in with a token of an OIDC issuer, and what they are here."),
         (name = "audit", description = "Who changed what, from what to what, when and from where."),
+        (name = "templates", description = "Texts that agents send again and again."),
         (name = "conversations", description = "What was texted, both ways."),
         (name = "dead-letters", description = "Texts that did not get through: seen, mended, replayed, discarded."),
         (name = "consent", description = "Who wants no texts, and what proves it."),
@@ -78,7 +79,7 @@ impl Modify for BearerJwt {
 fn routes() -> OpenApiRouter<Deps> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(tenants::create_tenant, tenants::list_tenants))
-        .routes(routes!(tenants::get_tenant))
+        .routes(routes!(tenants::get_tenant, tenants::patch_tenant))
         .routes(routes!(tenants::put_tenant_state))
         .routes(routes!(
             chat_settings::get_chat_settings,
@@ -96,7 +97,12 @@ fn routes() -> OpenApiRouter<Deps> {
         ))
         .routes(routes!(webhook_secrets::delete_webhook_secret))
         .routes(routes!(links::create_link, links::list_links))
-        .routes(routes!(links::replace_link))
+        .routes(routes!(
+            links::get_link,
+            links::replace_link,
+            links::patch_link,
+            links::delete_link
+        ))
         .routes(routes!(link_watch::get_link_state))
         .routes(routes!(link_watch::list_link_events))
         .routes(routes!(
@@ -105,12 +111,37 @@ fn routes() -> OpenApiRouter<Deps> {
         ))
         .routes(routes!(maintenance::delete_maintenance_window))
         .routes(routes!(skillsets::create_skillset, skillsets::list_skillsets))
+        .routes(routes!(
+            skillsets::get_skillset,
+            skillsets::patch_skillset,
+            skillsets::delete_skillset
+        ))
         .routes(routes!(accounts::create_account, accounts::list_accounts))
-        .routes(routes!(accounts::patch_account))
+        .routes(routes!(
+            accounts::get_account,
+            accounts::patch_account,
+            accounts::delete_account
+        ))
         .routes(routes!(accounts::list_account_events))
         .routes(routes!(numbers::create_number, numbers::list_numbers))
-        .routes(routes!(numbers::patch_number))
+        .routes(routes!(
+            numbers::get_number,
+            numbers::patch_number,
+            numbers::delete_number
+        ))
         .routes(routes!(auth_keys::create_auth_key, auth_keys::list_auth_keys))
+        .routes(routes!(
+            auth_keys::get_auth_key,
+            auth_keys::patch_auth_key,
+            auth_keys::revoke_auth_key
+        ))
+        .routes(routes!(auth_keys::rotate_auth_key))
+        .routes(routes!(templates::create_template, templates::list_templates))
+        .routes(routes!(
+            templates::get_template,
+            templates::patch_template,
+            templates::delete_template
+        ))
         .routes(routes!(conversations::list_conversations))
         .routes(routes!(conversations::get_conversation))
         .routes(routes!(conversations::list_messages))

@@ -5,7 +5,6 @@
 use crate::{
     Deps,
     answer::{Always, Failure, Gone, InTenant, List, Made, Taking},
-    links,
     path::{LinkPath, WindowPath},
     valid::{self, Refused},
 };
@@ -102,7 +101,7 @@ pub async fn create_maintenance_window(
 ) -> Result<Made<MaintenanceWindow>, Failure> {
     new.check(deps.ids.clock().now())?;
     let db = deps.tenant(&scope).await?;
-    links::of_tenant(&db, path.link).await?;
+    db.link(path.link).await?;
     let row = ccm_db::MaintenanceWindow {
         id: deps.ids.next(),
         tenant: scope.tenant,
@@ -128,7 +127,7 @@ pub async fn list_maintenance_windows(
     Path(path): Path<LinkPath>,
 ) -> Result<Json<List<MaintenanceWindow>>, Failure> {
     let db = deps.tenant(&scope).await?;
-    links::of_tenant(&db, path.link).await?;
+    db.link(path.link).await?;
     let rows = db.windows_of_link(path.link, deps.ids.clock().now()).await?;
     Ok(List::of(rows, MaintenanceWindow::from))
 }

@@ -1,4 +1,7 @@
-use ccm_model::{AccountId, ApiKeyId, ConversationId, LinkId, NumberId, TenantId, UserId, WebhookSecretId};
+use ccm_model::{
+    AccountId, ApiKeyId, AuthKeyId, ConversationId, LinkId, NumberId, SkillsetId, TenantId, UserId,
+    WebhookSecretId,
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -103,6 +106,44 @@ pub struct WebhookSecretPath {
     /// The secret's id.
     #[param(value_type = Uuid)]
     pub secret: WebhookSecretId,
+}
+
+/// A skillset's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct SkillsetPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The skillset's id.
+    #[param(value_type = Uuid)]
+    pub skillset: SkillsetId,
+}
+
+/// A screen-pop key's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct AuthKeyPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The key's id.
+    #[param(value_type = Uuid)]
+    pub key: AuthKeyId,
+}
+
+/// A template's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct TemplatePath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The template's id.
+    pub template: Uuid,
 }
 
 /// An API key's path.

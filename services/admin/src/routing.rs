@@ -122,6 +122,52 @@ impl Known {
     }
 }
 
+/// What a tenant's routing refers to, for those who would take it away: each name with its places.
+pub struct Named(Vec<(String, String)>);
+
+/// What the places are, in the plural.
+pub const PLACES: &str = "places in routing";
+
+impl Named {
+    /// Where this one is named.
+    pub fn places(&self, name: &str) -> Vec<String> {
+        let of_it = self.0.iter().filter(|(_, one)| one == name);
+        of_it.map(|(place, _)| place.clone()).collect()
+    }
+}
+
+async fn named(
+    db: &TenantDb<'_>,
+    all: impl FnOnce(&RoutingSettings) -> Vec<(String, String)>,
+) -> Result<Named, DbError> {
+    match db.routing().await? {
+        Some(row) => Ok(Named(all(&stored(row.settings)?))),
+        None => Ok(Named(Vec::new())),
+    }
+}
+
+/// The skillsets that the tenant's routing names.
+pub async fn named_skillsets(db: &TenantDb<'_>) -> Result<Named, DbError> {
+    named(db, |settings| {
+        settings
+            .skillsets()
+            .map(|(place, name)| (place, name.to_owned()))
+            .collect()
+    })
+    .await
+}
+
+/// The numbers that the tenant's routing names.
+pub async fn named_numbers(db: &TenantDb<'_>) -> Result<Named, DbError> {
+    named(db, |settings| {
+        settings
+            .numbers()
+            .map(|(place, address)| (place, address.as_str().to_owned()))
+            .collect()
+    })
+    .await
+}
+
 fn written(settings: &RoutingSettings) -> Result<Value, Failure> {
     Ok(serde_json::to_value(settings).map_err(Problem::internal)?)
 }

@@ -59,10 +59,12 @@ pub fn replay_failure() -> Object {
     )
 }
 
+pub const TENANT_STATES: [&str; 2] = ["active", "suspended"];
+
 pub fn tenant_state() -> Object {
     one_of(
         "`suspended`: texts are taken and stored, and nobody is answered.",
-        ["active", "suspended"].into_iter(),
+        TENANT_STATES.into_iter(),
     )
 }
 

@@ -36,6 +36,7 @@ async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
         prefix: "abcd",
         lookup_hash: &[customer as u8; 32],
         expires_at: None,
+        networks: &[],
     })
     .await
     .unwrap();
@@ -48,6 +49,15 @@ async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
         .await
         .unwrap();
     crate::number_lookups::fill(rig, tenant, customer).await;
+    let template = ccm_db::Template {
+        name: "hello".to_owned(),
+        body: "Hello from {agent}".to_owned(),
+        scope: ccm_db::TemplateScope::Skillset(tenant.skillset),
+        language: None,
+    };
+    db.create_template(crate::rig::IDS.next(), &template)
+        .await
+        .unwrap();
     db.put_routing(&serde_json::json!({}), None).await.unwrap();
     let link = crate::links::watched(&rig.db, tenant, &fence).await;
     assert_eq!(link, tenant.link);
@@ -375,6 +385,7 @@ async fn the_system_role_reads_these_columns_only() {
             "auth_key.expires_at",
             "auth_key.id",
             "auth_key.lookup_hash",
+            "auth_key.networks",
             "auth_key.revoked_at",
             "auth_key.tenant_id",
             "inbound_content.account_id",

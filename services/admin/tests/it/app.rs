@@ -6,7 +6,7 @@ use axum::{
 use ccm_admin::{Deps, Oidc, OidcSettings, RequestRate, TrustedProxies};
 use ccm_auth::{JwtConfig, JwtKey, LookupKey, Role, TokenIssuer, TokenVerifier};
 use ccm_bus::Bus;
-use ccm_db::{Accepted, Db, DbConfig, IncomingText, KeyRing, Route};
+use ccm_db::{Accepted, Db, DbConfig, DbError, IncomingText, KeyRing, Route};
 use ccm_model::{AccountId, Clock, ConversationId, IdSource, NumberId, TenantId};
 use ccm_testkit::TestDb;
 use secrecy::{SecretBox, SecretString};
@@ -198,6 +198,18 @@ impl App {
             .await
     }
 
+    /// As an engineer, if it is still as it was when this tag was read.
+    pub async fn send_if(&self, method: Method, path: &str, etag: &str, body: Option<&Value>) -> Answer {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.engineer()))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::IF_MATCH, etag);
+        let body = body.map_or(Body::empty(), |json| Body::from(json.to_string()));
+        self.raw(request.body(body).unwrap()).await
+    }
+
     /// As an engineer, without a body.
     pub async fn post_nothing(&self, path: &str) -> Answer {
         self.send(Method::POST, path, Some(&self.engineer()), None).await
@@ -257,6 +269,11 @@ impl App {
 
     /// A customer texts the tenant; returns the conversation.
     pub async fn text(&self, to: &Tenant, from: &str, body: &str) -> ConversationId {
+        self.try_text(to, from, body).await.unwrap()
+    }
+
+    /// As [`App::text`], where it may be refused.
+    pub async fn try_text(&self, to: &Tenant, from: &str, body: &str) -> Result<ConversationId, DbError> {
         let ids = &self.deps.ids;
         let message = ids.next();
         let text = IncomingText {
@@ -279,8 +296,8 @@ impl App {
             written_at: None,
             trace: None,
         };
-        match self.deps.db.batch().accept(&[text]).await.unwrap()[..] {
-            [Accepted::New { conversation, .. }] => conversation,
+        match self.deps.db.batch().accept(&[text]).await?[..] {
+            [Accepted::New { conversation, .. }] => Ok(conversation),
             _ => panic!("stored before"),
         }
     }
