@@ -22,7 +22,7 @@ mod socket;
 
 pub use cause::{Cause, Place};
 // What a plan is made of: who uses the doctor need not know the driver.
-pub use ccm_ewc_client::{ClientIdentity, Proxy, Scheme, Target};
+pub use ccm_ewc_client::{ClientIdentity, Guard, Proxy, Scheme, Target};
 pub use doctor::Doctor;
 pub use plan::{Plan, SyntheticChat};
 pub use report::{Endpoint, Fact, Finding, Outcome, Progress, Report, Step, StepKind};
