@@ -21,7 +21,7 @@ mod tickets;
 mod tls;
 
 pub use answer::HttpAnswer;
-pub use certificate::{NotACertificate, PeerCertificate};
+pub use certificate::{Ending, NotACertificate, PeerCertificate};
 pub use chat::Chat;
 pub use dial::{Connection, Dialer, Received, Secured, Socket, Stream};
 pub use error::{DialError, ProxyProblem, Stage, TlsProblem};

@@ -6,6 +6,7 @@
 
 mod actor;
 mod admission;
+mod certificates;
 mod customer;
 mod lease;
 mod links;
