@@ -163,13 +163,12 @@ impl Operator<'_> {
         token: &[u8],
         now: OffsetDateTime,
     ) -> Result<Option<(TenantId, Uuid)>, DbError> {
-        let row = sqlx::query(
-            "SELECT tenant_id, id FROM doctor_report WHERE share_hash = $1 AND share_until > $2",
-        )
-        .bind(hash(token))
-        .bind(now)
-        .fetch_optional(self.pool())
-        .await?;
+        let row =
+            sqlx::query("SELECT tenant_id, id FROM doctor_report WHERE share_hash = $1 AND share_until > $2")
+                .bind(hash(token))
+                .bind(now)
+                .fetch_optional(self.pool())
+                .await?;
         row.map(|row| Ok((TenantId(row.try_get(0)?), row.try_get(1)?)))
             .transpose()
     }

@@ -1,6 +1,10 @@
 //! Whom a tenant's link trusts and what it shows, changed one by one; and the client key that waits for its certificate.
 
-use crate::{DbError, LinkRow, TenantDb, links::{link, link_columns, place as link_place}, seal::Place};
+use crate::{
+    DbError, LinkRow, TenantDb,
+    links::{link, link_columns, place as link_place},
+    seal::Place,
+};
 use ccm_model::{Id, LinkId};
 use sqlx::{Postgres, Row, Transaction};
 use time::OffsetDateTime;
@@ -127,12 +131,13 @@ impl TenantDb<'_> {
     /// The same key itself, PEM: for the certificate that has come.
     pub async fn client_key_secret(&self, id: LinkId) -> Result<Option<Zeroizing<String>>, DbError> {
         let mut tx = self.begin().await?;
-        let sealed: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT key_sealed FROM link_client_key WHERE tenant_id = $1 AND link_id = $2")
-                .bind(self.tenant.uuid())
-                .bind(id.uuid())
-                .fetch_optional(&mut *tx)
-                .await?;
+        let sealed: Option<Vec<u8>> = sqlx::query_scalar(
+            "SELECT key_sealed FROM link_client_key WHERE tenant_id = $1 AND link_id = $2",
+        )
+        .bind(self.tenant.uuid())
+        .bind(id.uuid())
+        .fetch_optional(&mut *tx)
+        .await?;
         let plain = match sealed {
             Some(sealed) => Some(self.unseal(&mut tx, place(id), &sealed).await?),
             None => None,

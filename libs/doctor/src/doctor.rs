@@ -204,7 +204,10 @@ impl Doctor {
 }
 
 fn out_of_time(limit: Duration) -> Seen {
-    let explanation = format!("The examination was not through after {} and was cut short.", shown(limit));
+    let explanation = format!(
+        "The examination was not through after {} and was cut short.",
+        shown(limit)
+    );
     Seen::failed(Finding::new(Cause::OutOfTime, explanation))
 }
 

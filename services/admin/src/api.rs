@@ -1,7 +1,7 @@
 use crate::{
-    Deps, accounts, auth_keys, chat_settings, consent, conversations, dead_letters, link_watch, links,
-    maintenance, number_check, numbers, routing, skillsets, sms_settings, tenants, text_check,
-    webhook_secrets,
+    Deps, accounts, auth_keys, certificates, chat_settings, client_key, consent, conversations, dead_letters,
+    link_watch, links, maintenance, number_check, numbers, routing, skillsets, sms_settings, tenants,
+    text_check, webhook_secrets,
 };
 use axum::{Router, middleware::map_response};
 use ccm_runtime::Lifecycle;
@@ -38,6 +38,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
         (name = "sms-settings", description = "How a tenant's texts are treated."),
         (name = "routing", description = "Where a tenant's texts go: rules, business hours, automatic replies."),
         (name = "links", description = "A tenant's AACC, reached over EWC: how, how it does, and when it is meant to be away."),
+        (name = "certificates", description = "Whom a link trusts and what it shows; keys that are made here."),
         (name = "skillsets", description = "Skillsets of a tenant's AACC."),
         (name = "accounts", description = "A tenant's accounts with SMS providers."),
         (name = "numbers", description = "What customers text, and which skillset answers."),
@@ -91,6 +92,21 @@ fn routes() -> OpenApiRouter<Deps> {
         .routes(routes!(links::replace_link))
         .routes(routes!(link_watch::get_link_state))
         .routes(routes!(link_watch::list_link_events))
+        .routes(routes!(certificates::get_certificates))
+        .routes(routes!(
+            certificates::add_trusted_cas,
+            certificates::list_trusted_cas
+        ))
+        .routes(routes!(certificates::delete_trusted_ca))
+        .routes(routes!(
+            client_key::create_client_key,
+            client_key::get_client_key,
+            client_key::delete_client_key
+        ))
+        .routes(routes!(
+            client_key::put_client_certificate,
+            client_key::delete_client_certificate
+        ))
         .routes(routes!(
             maintenance::create_maintenance_window,
             maintenance::list_maintenance_windows

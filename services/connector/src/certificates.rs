@@ -165,7 +165,10 @@ impl Certificates {
 
 fn of_link(link: &LinkRow, state: Option<&LinkStateRow>) -> Vec<(Whose, PeerCertificate)> {
     let read = |pem: &Option<String>, whose| {
-        let all = pem.as_deref().map(PeerCertificate::all_of_pem).unwrap_or_default();
+        let all = pem
+            .as_deref()
+            .map(PeerCertificate::all_of_pem)
+            .unwrap_or_default();
         all.into_iter().map(move |certificate| (whose, certificate))
     };
     let server = state

@@ -153,14 +153,22 @@ impl Watcher {
         if is_up(state) == Some(false) && was_up != Some(false) {
             tracing::warn!(link.id = %id, error, remedy, muted = held, "the link is down; texts are held");
             let detail = json!({"error": error, "remedy": remedy});
-            self.event(fence, id, "link_down", held, detail, Once::EachTime).await?;
+            self.event(fence, id, "link_down", held, detail, Once::EachTime)
+                .await?;
         }
         if let Some(before) = before {
             if (was_up, is_up(state)) == (Some(false), Some(true)) {
                 let down_s = (now - before.since).whole_seconds();
                 tracing::info!(link.id = %id, down_s, "the link works again");
-                self.event(fence, id, "link_up", held, json!({"down_s": down_s}), Once::EachTime)
-                    .await?;
+                self.event(
+                    fence,
+                    id,
+                    "link_up",
+                    held,
+                    json!({"down_s": down_s}),
+                    Once::EachTime,
+                )
+                .await?;
             }
             if before.endpoint != status.health.active {
                 let kind = match status.health.active {
@@ -168,7 +176,8 @@ impl Watcher {
                     Which::Secondary => "failover",
                 };
                 tracing::warn!(link.id = %id, kind, "the link goes over its other address");
-                self.event(fence, id, kind, held, json!({}), Once::EachTime).await?;
+                self.event(fence, id, kind, held, json!({}), Once::EachTime)
+                    .await?;
             }
         }
         if let Some(window) = &window
