@@ -1,9 +1,9 @@
 use crate::{
-    Deps, accounts, auth_keys, certificates, chat_settings, client_key, consent, conversations, dead_letters,
+    Deps, accounts, auth_keys, certificates, chat_settings, client_key, consent, conversations, dead_letters, doctor,
     link_watch, links, maintenance, number_check, numbers, routing, skillsets, sms_settings, tenants,
     text_check, webhook_secrets,
 };
-use axum::{Router, middleware::map_response};
+use axum::{Router, middleware::map_response, routing::get};
 use ccm_runtime::Lifecycle;
 use ccm_web::{Problem, WebConfig, not_stored};
 use std::{io, time::Duration};
@@ -39,6 +39,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
         (name = "routing", description = "Where a tenant's texts go: rules, business hours, automatic replies."),
         (name = "links", description = "A tenant's AACC, reached over EWC: how, how it does, and when it is meant to be away."),
         (name = "certificates", description = "Whom a link trusts and what it shows; keys that are made here."),
+        (name = "doctor", description = "The link doctor: what is wrong with a link, where, and what to do about it."),
         (name = "skillsets", description = "Skillsets of a tenant's AACC."),
         (name = "accounts", description = "A tenant's accounts with SMS providers."),
         (name = "numbers", description = "What customers text, and which skillset answers."),
@@ -107,6 +108,12 @@ fn routes() -> OpenApiRouter<Deps> {
             client_key::put_client_certificate,
             client_key::delete_client_certificate
         ))
+        .routes(routes!(doctor::examine_link))
+        .routes(routes!(doctor::examine_new_link_of_tenant))
+        .routes(routes!(doctor::examine_new_link))
+        .routes(routes!(doctor::list_doctor_reports))
+        .routes(routes!(doctor::get_doctor_report))
+        .routes(routes!(doctor::share_doctor_report, doctor::unshare_doctor_report))
         .routes(routes!(
             maintenance::create_maintenance_window,
             maintenance::list_maintenance_windows
@@ -151,6 +158,8 @@ pub fn router(deps: Deps) -> Router {
     };
     let (api, document) = routes().split_for_parts();
     let ids = deps.ids.clone();
+    // For people without a token, and no part of the API's document.
+    let api = api.route("/doctor/reports/{token}", get(doctor::page::shared_report));
     let router = api.with_state(deps).layer(map_response(not_stored)).merge(
         SwaggerUi::new("/docs")
             .url("/openapi.json", document)
@@ -166,5 +175,11 @@ fn page() -> utoipa_swagger_ui::Config<'static> {
 
 /// Serves the API until the process drains. The health pages are the process' own (`ccm_runtime::ops`).
 pub async fn run(listener: TcpListener, deps: Deps, life: Lifecycle) -> io::Result<()> {
+    let stop = deps.doctor.stop.clone();
+    let draining = life.clone();
+    tokio::spawn(async move {
+        draining.draining().await;
+        stop.cancel();
+    });
     ccm_runtime::serve(listener, router(deps), life).await
 }

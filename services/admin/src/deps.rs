@@ -1,3 +1,4 @@
+use crate::doctor::DoctorDeps;
 use axum::extract::FromRef;
 use ccm_auth::{LookupKey, TokenVerifier};
 use ccm_bus::{Bus, Wake};
@@ -18,6 +19,8 @@ pub struct Deps {
     pub lookup_key: LookupKey,
     /// How providers reach ingest, such as `https://sms.example.com`, without a slash at the end.
     pub webhook_base: String,
+    /// What examines links.
+    pub doctor: DoctorDeps,
     /// Larger request bodies are refused.
     pub max_body_bytes: usize,
 }

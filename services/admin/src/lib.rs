@@ -18,6 +18,7 @@ mod consent_csv;
 mod conversations;
 mod dead_letters;
 mod deps;
+mod doctor;
 mod ewc_url;
 mod link_watch;
 mod links;
@@ -43,3 +44,4 @@ mod webhook_secrets;
 
 pub use api::{openapi, router, run};
 pub use deps::Deps;
+pub use doctor::{DoctorDeps, Places};

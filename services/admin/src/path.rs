@@ -54,6 +54,18 @@ pub struct TrustedCaPath {
     pub sha256: String,
 }
 
+/// The path of a link doctor's report.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct DoctorReportPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The report's id.
+    pub report: Uuid,
+}
+
 /// The path of a link's maintenance window.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]

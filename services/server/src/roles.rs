@@ -3,6 +3,7 @@
 use crate::{cli::Command, health, token};
 use anyhow::{Context, Result};
 use ccm_auth::{LookupKey, TokenVerifier};
+use ccm_admin::{DoctorDeps, Places};
 use ccm_bus::Bus;
 use ccm_connector::{Connector, Guard, LinkConfig, SessionConfig};
 use ccm_db::{Db, DbConfig, KeyRing, LeaseTimes};
@@ -14,6 +15,10 @@ use ccm_runtime::{Config, Health, Lifecycle, Metrics, ops, serve_to_the_end};
 use secrecy::ExposeSecret;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Links that the admin API examines at a time.
+const EXAMINATIONS: usize = 4;
 
 /// What all roles of a process share.
 struct Process<'a> {
@@ -195,6 +200,13 @@ impl Process<'_> {
             tokens: TokenVerifier::new(&token::jwt(&self.config)?, Clock::system())?,
             lookup_key: LookupKey::derive(master),
             webhook_base: self.config.ingest.public_base_url()?.to_owned(),
+            doctor: DoctorDeps {
+                targets: ccm_connector::targets,
+                guard: Some(self.guard()),
+                ping_every: self.config.connector.ping,
+                places: Places::new(EXAMINATIONS),
+                stop: CancellationToken::new(),
+            },
             max_body_bytes: config.max_body_bytes,
         };
         self.life
