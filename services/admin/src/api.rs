@@ -1,11 +1,13 @@
 use crate::{
-    Deps, accounts, api_keys, audit, auth_keys, chat_settings, consent, conversations, dead_letters,
-    identity::Gate, link_watch, links, maintenance, number_check, numbers, once, pace, routing, skillsets,
-    sms_settings, templates, tenants, text_check, users, webhook_secrets,
+    Deps, accounts, api_keys, audit, auth_keys, certificates, chat_settings, client_key, consent,
+    conversations, dead_letters, doctor, identity::Gate, link_watch, links, maintenance, number_check,
+    numbers, once, pace, routing, skillsets, sms_settings, templates, tenants, text_check, users,
+    webhook_secrets,
 };
 use axum::{
     Router,
     middleware::{from_fn_with_state, map_response},
+    routing::get,
 };
 use ccm_runtime::Lifecycle;
 use ccm_web::{Problem, WebConfig, identify, not_stored};
@@ -41,6 +43,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
         (name = "sms-settings", description = "How a tenant's texts are treated."),
         (name = "routing", description = "Where a tenant's texts go: rules, business hours, automatic replies."),
         (name = "links", description = "A tenant's AACC, reached over EWC: how, how it does, and when it is meant to be away."),
+        (name = "certificates", description = "Whom a link trusts and what it shows; keys that are made here."),
+        (name = "doctor", description = "The link doctor: what is wrong with a link, where, and what to do about it."),
         (name = "skillsets", description = "Skillsets of a tenant's AACC."),
         (name = "accounts", description = "A tenant's accounts with SMS providers."),
         (name = "numbers", description = "What customers text, and which skillset answers."),
@@ -105,6 +109,30 @@ fn routes() -> OpenApiRouter<Deps> {
         ))
         .routes(routes!(link_watch::get_link_state))
         .routes(routes!(link_watch::list_link_events))
+        .routes(routes!(certificates::get_certificates))
+        .routes(routes!(
+            certificates::add_trusted_cas,
+            certificates::list_trusted_cas
+        ))
+        .routes(routes!(certificates::delete_trusted_ca))
+        .routes(routes!(
+            client_key::create_client_key,
+            client_key::get_client_key,
+            client_key::delete_client_key
+        ))
+        .routes(routes!(
+            client_key::put_client_certificate,
+            client_key::delete_client_certificate
+        ))
+        .routes(routes!(doctor::examine_link))
+        .routes(routes!(doctor::examine_new_link_of_tenant))
+        .routes(routes!(doctor::examine_new_link))
+        .routes(routes!(doctor::list_doctor_reports))
+        .routes(routes!(doctor::get_doctor_report))
+        .routes(routes!(
+            doctor::share_doctor_report,
+            doctor::unshare_doctor_report
+        ))
         .routes(routes!(
             maintenance::create_maintenance_window,
             maintenance::list_maintenance_windows
@@ -202,6 +230,8 @@ pub fn router(deps: Deps) -> Router {
     let ids = deps.ids.clone();
     let (gate, paced) = ((deps.gate(), deps.proxies.clone()), pace::Pace::new(deps.rate));
     let api = api
+        // For people without a token, and no part of the API's document.
+        .route("/doctor/reports/{token}", get(doctor::page::shared_report))
         .with_state(deps.clone())
         .layer(from_fn_with_state(deps, once::once))
         .layer(from_fn_with_state(paced, pace::pace))
@@ -223,6 +253,12 @@ fn page() -> utoipa_swagger_ui::Config<'static> {
 /// Serves the API until the process drains. The health pages are the process' own (`ccm_runtime::ops`).
 pub async fn run(listener: TcpListener, deps: Deps, life: Lifecycle) -> io::Result<()> {
     let forgetting = once::forget(deps.clone());
+    let stop = deps.doctor.stop.clone();
+    let draining = life.clone();
+    tokio::spawn(async move {
+        draining.draining().await;
+        stop.cancel();
+    });
     tokio::select! {
         served = ccm_runtime::serve(listener, router(deps), life) => served,
         () = forgetting => Ok(()),

@@ -42,6 +42,33 @@ pub struct LinkPath {
     pub link: LinkId,
 }
 
+/// The path of an authority that a link trusts.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct TrustedCaPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The link's id.
+    #[param(value_type = Uuid)]
+    pub link: LinkId,
+    /// The certificate's fingerprint: SHA-256 in hex, with or without colons.
+    pub sha256: String,
+}
+
+/// The path of a link doctor's report.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct DoctorReportPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The report's id.
+    pub report: Uuid,
+}
+
 /// The path of a link's maintenance window.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]

@@ -2,14 +2,15 @@
 
 use crate::rig::{IDS, Rig, Tenant, connect, now};
 use ccm_db::{
-    AUDIT_BEGINS, AccessDb, AuditFilter, AuditRow, Begun, DbError, NewApiKey, NewUser, Once, UserChange,
+    AUDIT_BEGINS, AccessDb, AuditFilter, AuditRow, Begun, DbError, NewApiKey, NewUser, OnceRequest,
+    UserChange,
 };
 use ccm_model::{Actor, ApiKeyId, Id, TenantId};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor, Row};
 use time::Duration;
 
-const ONCE: Once<'static> = Once {
+const ONCE: OnceRequest<'static> = OnceRequest {
     actor: "mary",
     key: "k1",
     fingerprint: &[1; 32],
@@ -393,17 +394,17 @@ async fn a_request_is_done_once_and_again_only_when_it_was_cut_off() {
     let tenant = rig.tenant(1).await;
     for owner in [tenant.id, TenantId::PLATFORM] {
         let (db, at) = (rig.db.access(owner), now());
-        let begin = async |once: Once<'_>, after: Duration| {
+        let begin = async |once: OnceRequest<'_>, after: Duration| {
             db.begin_once(once, at + after, Duration::MINUTE).await.unwrap()
         };
         assert!(matches!(begin(ONCE, Duration::ZERO).await, Begun::New));
         assert!(matches!(begin(ONCE, Duration::seconds(59)).await, Begun::Running));
-        let other = Once {
+        let other = OnceRequest {
             fingerprint: &[2; 32],
             ..ONCE
         };
         assert!(matches!(begin(other, Duration::ZERO).await, Begun::Other));
-        let johns = Once {
+        let johns = OnceRequest {
             actor: "john",
             ..ONCE
         };
