@@ -15,6 +15,7 @@ mod chats;
 mod consent;
 mod conversations;
 mod dead_letters;
+mod deletion;
 mod documents;
 mod error;
 mod forget;
@@ -47,6 +48,7 @@ pub use chats::{
 pub use consent::{ConsentChange, ConsentEventRow, ConsentSource, OptOutRow};
 pub use conversations::{ConversationRow, MessageRow};
 pub use dead_letters::{DeadLetterFilter, DeadLetterRow, MOST_UNROUTED, Mend, Replay, Replayed, Unrouted};
+pub use deletion::{Closing, DeletionRow, DeletionState, KEPT, NewDeletion, PurgeBatch, TableRows};
 pub use documents::Unless;
 pub use error::DbError;
 pub use forget::Old;

@@ -7,6 +7,7 @@
 
 mod accept;
 mod closing;
+mod deletion;
 mod errors;
 mod leases;
 mod links;
