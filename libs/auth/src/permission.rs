@@ -49,7 +49,8 @@ impl Role {
     pub fn may(self, permission: Permission) -> bool {
         use Permission::{ListTenants, ReadSettings, ReadTexts, WriteSettings};
         match self {
-            Self::PlatformAdmin | Self::Engineer => true,
+            Self::PlatformAdmin => true,
+            Self::Engineer => permission != Permission::DeleteTenants,
             Self::Support => matches!(permission, ListTenants | ReadSettings),
             Self::TenantAdmin => matches!(permission, ReadSettings | WriteSettings | ReadTexts),
             Self::TenantViewer => matches!(permission, ReadSettings | ReadTexts),
@@ -86,6 +87,8 @@ pub enum Permission {
     CreateTenants,
     /// Suspend a tenant and let it go on.
     SuspendTenants,
+    /// Take a tenant away with all it has.
+    DeleteTenants,
     /// See a tenant's settings, the states of its links and the metadata of its conversations.
     ReadSettings,
     /// Change a tenant's settings, keys and accounts.
@@ -100,6 +103,7 @@ impl Permission {
         Self::ListTenants,
         Self::CreateTenants,
         Self::SuspendTenants,
+        Self::DeleteTenants,
         Self::ReadSettings,
         Self::WriteSettings,
         Self::ReadTexts,
@@ -218,13 +222,13 @@ mod tests {
         const YES: [bool; 3] = [true, true, true];
         const OWN: [bool; 3] = [true, false, false];
         const NO: [bool; 3] = [false, false, false];
-        // ListTenants, CreateTenants, SuspendTenants, ReadSettings, WriteSettings, ReadTexts
+        // ListTenants, CreateTenants, SuspendTenants, DeleteTenants, ReadSettings, WriteSettings, ReadTexts
         let table = [
-            (Role::PlatformAdmin, [YES, YES, YES, YES, YES, YES]),
-            (Role::Engineer, [YES, YES, YES, YES, YES, YES]),
-            (Role::Support, [YES, NO, NO, YES, NO, NO]),
-            (Role::TenantAdmin, [NO, NO, NO, OWN, OWN, OWN]),
-            (Role::TenantViewer, [NO, NO, NO, OWN, NO, OWN]),
+            (Role::PlatformAdmin, [YES, YES, YES, YES, YES, YES, YES]),
+            (Role::Engineer, [YES, YES, YES, NO, YES, YES, YES]),
+            (Role::Support, [YES, NO, NO, NO, YES, NO, NO]),
+            (Role::TenantAdmin, [NO, NO, NO, NO, OWN, OWN, OWN]),
+            (Role::TenantViewer, [NO, NO, NO, NO, OWN, NO, OWN]),
         ];
         assert_eq!(table.len(), Role::ALL.len());
         for (role, row) in table {

@@ -48,7 +48,9 @@ pub use chats::{
 pub use consent::{ConsentChange, ConsentEventRow, ConsentSource, OptOutRow};
 pub use conversations::{ConversationRow, MessageRow};
 pub use dead_letters::{DeadLetterFilter, DeadLetterRow, MOST_UNROUTED, Mend, Replay, Replayed, Unrouted};
-pub use deletion::{Closing, DeletionRow, DeletionState, KEPT, NewDeletion, PurgeBatch, TableRows};
+pub use deletion::{
+    Closing, DeletionRow, DeletionState, KEPT, NewDeletion, Purge, PurgeBatch, TableRows, UnderWay,
+};
 pub use documents::Unless;
 pub use error::DbError;
 pub use forget::Old;

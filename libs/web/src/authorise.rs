@@ -36,6 +36,8 @@ pub mod may {
         CreateTenants,
         /// [`Permission::SuspendTenants`]
         SuspendTenants,
+        /// [`Permission::DeleteTenants`]
+        DeleteTenants,
         /// [`Permission::ReadSettings`]
         ReadSettings,
         /// [`Permission::WriteSettings`]

@@ -1,7 +1,7 @@
 use crate::{
-    Deps, accounts, auth_keys, chat_settings, consent, conversations, dead_letters, link_watch, links,
-    maintenance, number_check, numbers, routing, skillsets, sms_settings, tenants, text_check,
-    webhook_secrets,
+    Deletions, Deps, accounts, auth_keys, chat_settings, consent, conversations, dead_letters, deletions,
+    link_watch, links, maintenance, number_check, numbers, routing, skillsets, sms_settings, tenants,
+    text_check, webhook_secrets,
 };
 use axum::{Router, middleware::map_response};
 use ccm_runtime::Lifecycle;
@@ -34,6 +34,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
     components(schemas(Problem)),
     tags(
         (name = "tenants", description = "Customers of the platform: one contact center each."),
+        (name = "deletions", description = "Tenants that go, in steps that can be taken back, and the proof that nothing is left."),
         (name = "chat-settings", description = "How a tenant's chats behave."),
         (name = "sms-settings", description = "How a tenant's texts are treated."),
         (name = "routing", description = "Where a tenant's texts go: rules, business hours, automatic replies."),
@@ -72,6 +73,14 @@ fn routes() -> OpenApiRouter<Deps> {
         .routes(routes!(tenants::create_tenant, tenants::list_tenants))
         .routes(routes!(tenants::get_tenant))
         .routes(routes!(tenants::put_tenant_state))
+        .routes(routes!(
+            deletions::create_deletion,
+            deletions::get_deletion,
+            deletions::delete_deletion
+        ))
+        .routes(routes!(deletions::list_deletions))
+        .routes(routes!(deletions::get_deletion_by_id))
+        .routes(routes!(deletions::get_certificate))
         .routes(routes!(
             chat_settings::get_chat_settings,
             chat_settings::put_chat_settings
@@ -148,7 +157,16 @@ fn page() -> utoipa_swagger_ui::Config<'static> {
     utoipa_swagger_ui::Config::new(["/openapi.json"]).validator_url("none")
 }
 
-/// Serves the API until the process drains. The health pages are the process' own (`ccm_runtime::ops`).
+/// Serves the API, and carries tenants' deletions out, until the process drains. The health pages are the process' own (`ccm_runtime::ops`).
 pub async fn run(listener: TcpListener, deps: Deps, life: Lifecycle) -> io::Result<()> {
-    ccm_runtime::serve(listener, router(deps), life).await
+    let deletions = Deletions {
+        db: deps.db.clone(),
+        bus: deps.bus.clone(),
+        ids: deps.ids.clone(),
+    };
+    let (served, ()) = tokio::join!(
+        ccm_runtime::serve(listener, router(deps), life.clone()),
+        deletions.run(life)
+    );
+    served
 }

@@ -14,6 +14,8 @@ mod consent;
 mod consent_csv;
 mod conversations;
 mod dead_letters;
+mod deletion_work;
+mod deletions;
 mod deps;
 mod ewc_url;
 mod link_watch;
@@ -39,4 +41,5 @@ mod valid;
 mod webhook_secrets;
 
 pub use api::{openapi, router, run};
+pub use deletion_work::Deletions;
 pub use deps::Deps;

@@ -6,7 +6,8 @@ use axum::{
 };
 use ccm_model::Address;
 use ccm_web::{Json, Problem, plus};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
+use utoipa::IntoParams;
 
 /// How many items a page has at most: 1 to 200, 50 when nothing was said.
 pub fn limit(asked: Option<usize>) -> Result<usize, Problem> {
@@ -15,6 +16,17 @@ pub fn limit(asked: Option<usize>) -> Result<usize, Problem> {
         _ => Err(Problem::invalid_field("limit", "limit is not between 1 and 200")
             .remedy("ask for 1 to 200 items")),
     }
+}
+
+/// Whether it is meant.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct DryRun {
+    /// `true`: says what would happen, and changes nothing.
+    #[serde(default)]
+    #[param(default = false)]
+    pub dry_run: bool,
 }
 
 /// An address in a query.

@@ -6,8 +6,8 @@
 mod purge;
 mod steps;
 
-pub use purge::{Batch as PurgeBatch, KEPT, TableRows};
-pub use steps::Closing;
+pub use purge::{Batch as PurgeBatch, KEPT, Purge, TableRows};
+pub use steps::{Closing, UnderWay};
 
 use crate::{DbError, Operator, TenantDb, storable::storable};
 use ccm_model::{Id, TenantId};

@@ -9,7 +9,7 @@ use crate::{DbError, TenantDb};
 use ccm_model::Id;
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Postgres, Row, Transaction};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Tables that keep a tenant's rows: who did what, and that it is gone.
 pub const KEPT: &[&str] = &["audit_entry", "tenant_deletion"];
@@ -25,6 +25,14 @@ const BLOCKS: i64 = 4096;
 pub struct TableRows {
     pub table: String,
     pub rows: i64,
+}
+
+/// What is left to be emptied.
+#[derive(Debug)]
+pub struct Purge {
+    left: VecDeque<Table>,
+    /// The next block of the first one, where it has to be gone through.
+    block: i64,
 }
 
 /// One statement's work.
@@ -46,6 +54,12 @@ struct Table {
     /// There is an index that begins with the tenant.
     searched: bool,
     refers_to: Vec<String>,
+}
+
+impl Table {
+    fn is_searched(&self) -> bool {
+        self.searched || self.key != "ctid"
+    }
 }
 
 const TABLES: &str = "
@@ -90,98 +104,83 @@ impl TenantDb<'_> {
         Ok(rows)
     }
 
-    /// Deletes the tenant's rows, those that refer to others before those, `at_once` a statement and a transaction; the tenant itself
-    /// comes last. `told` hears of each batch, and what it returns ends the work early.
-    pub async fn purge<E: From<DbError>>(
-        &self,
-        at_once: i64,
-        mut told: impl AsyncFnMut(Batch) -> Result<(), E>,
-    ) -> Result<(), E> {
+    /// What there is to be emptied: tables that refer to others before those; the tenant itself comes last.
+    pub async fn purge(&self) -> Result<Purge, DbError> {
         let mut tx = self.begin().await?;
-        let tables = children_first(tables(&mut tx).await?);
-        tx.commit().await.map_err(DbError::from)?;
-        for table in &tables {
-            match table.searched || table.key != "ctid" {
-                true => self.purge_found(table, at_once, &mut told).await?,
-                false => self.purge_through(table, &mut told).await?,
-            }
-        }
-        Ok(())
+        let tables = tables(&mut tx).await?;
+        tx.commit().await?;
+        Ok(Purge {
+            left: children_first(tables).into(),
+            block: 0,
+        })
     }
 
-    async fn purge_found<E: From<DbError>>(
-        &self,
-        table: &Table,
-        at_once: i64,
-        told: &mut impl AsyncFnMut(Batch) -> Result<(), E>,
-    ) -> Result<(), E> {
+    /// Deletes some rows, `at_once` at most where they can be searched, in a transaction of its own. `None`: all tables have been gone
+    /// through.
+    pub async fn purge_some(&self, purge: &mut Purge, at_once: i64) -> Result<Option<Batch>, DbError> {
+        while let Some(table) = purge.left.front() {
+            let rows = match table.is_searched() {
+                true => self.purge_found(table, at_once).await?,
+                false => self.purge_blocks(table, purge.block).await?,
+            };
+            let batch = rows.map(|rows| Batch {
+                table: table.name.clone(),
+                rows,
+            });
+            if batch.is_some() {
+                purge.block += BLOCKS;
+                return Ok(batch);
+            }
+            purge.left.pop_front();
+            purge.block = 0;
+        }
+        Ok(None)
+    }
+
+    async fn purge_found(&self, table: &Table, at_once: i64) -> Result<Option<u64>, DbError> {
         let Table {
             name, tenant, key, ..
         } = table;
         let sql = format!(
             "DELETE FROM {name} WHERE {tenant} = $1 AND {key} = ANY (ARRAY(SELECT {key} FROM {name} WHERE {tenant} = $1 LIMIT $2))"
         );
-        loop {
-            let mut tx = self.begin().await?;
-            let rows = sqlx::query(AssertSqlSafe(sql.as_str()))
-                .bind(self.tenant.uuid())
-                .bind(at_once)
-                .execute(&mut *tx)
-                .await
-                .map_err(DbError::from)?
-                .rows_affected();
-            tx.commit().await.map_err(DbError::from)?;
-            if rows == 0 {
-                return Ok(());
-            }
-            told(Batch {
-                table: name.clone(),
-                rows,
-            })
-            .await?;
-        }
+        let mut tx = self.begin().await?;
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(self.tenant.uuid())
+            .bind(at_once)
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+        tx.commit().await?;
+        Ok(Some(rows).filter(|rows| *rows > 0))
     }
 
-    /// From the first block to the last, some at a time.
-    async fn purge_through<E: From<DbError>>(
-        &self,
-        table: &Table,
-        told: &mut impl AsyncFnMut(Batch) -> Result<(), E>,
-    ) -> Result<(), E> {
+    /// Those in some blocks; `None` behind the last one.
+    async fn purge_blocks(&self, table: &Table, from: i64) -> Result<Option<u64>, DbError> {
         let Table { name, tenant, .. } = table;
         let sql = format!(
             "DELETE FROM {name} WHERE {tenant} = $1 AND ctid >= format('(%s,0)', $2::bigint)::tid
                AND ctid < format('(%s,0)', $3::bigint)::tid"
         );
-        let mut from = 0;
-        loop {
-            let mut tx = self.begin().await?;
-            let blocks: i64 = sqlx::query_scalar(
-                "SELECT pg_relation_size($1::regclass) / current_setting('block_size')::bigint",
-            )
-            .bind(name)
-            .fetch_one(&mut *tx)
-            .await
-            .map_err(DbError::from)?;
-            if from >= blocks {
-                return Ok(());
-            }
-            let rows = sqlx::query(AssertSqlSafe(sql.as_str()))
-                .bind(self.tenant.uuid())
-                .bind(from)
-                .bind(from + BLOCKS)
-                .execute(&mut *tx)
-                .await
-                .map_err(DbError::from)?
-                .rows_affected();
-            tx.commit().await.map_err(DbError::from)?;
-            from += BLOCKS;
-            told(Batch {
-                table: name.clone(),
-                rows,
-            })
-            .await?;
+        let mut tx = self.begin().await?;
+        let blocks: i64 = sqlx::query_scalar(
+            "SELECT pg_relation_size($1::text::regclass) / current_setting('block_size')::bigint",
+        )
+        .bind(name)
+        .fetch_one(&mut *tx)
+        .await?;
+        if from >= blocks {
+            return Ok(None);
         }
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(self.tenant.uuid())
+            .bind(from)
+            .bind(from + BLOCKS)
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+        tx.commit().await?;
+        Ok(Some(rows))
     }
 }
 

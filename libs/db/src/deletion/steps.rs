@@ -19,6 +19,17 @@ pub struct Closing {
     pub most: Duration,
 }
 
+/// What of a tenant's is not at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnderWay {
+    /// Open chats.
+    pub chats: i64,
+    /// Texts wait for a provider.
+    pub texts: bool,
+    /// Somebody works on them: the tenant is not suspended.
+    pub carried: bool,
+}
+
 /// What the certificate says. Members keep this order: the text is hashed.
 #[derive(Serialize)]
 struct Certificate<'a> {
@@ -73,6 +84,15 @@ impl Operator<'_> {
         .fetch_optional(self.pool())
         .await?;
         row.as_ref().map(deletion).transpose()
+    }
+
+    /// Closing takes a while longer: the claim ends in a second.
+    pub async fn wait_for_closing(&self, id: Uuid) -> Result<(), DbError> {
+        sqlx::query("UPDATE tenant_deletion SET claimed_until = now() + interval '1 second' WHERE id = $1")
+            .bind(id)
+            .execute(self.pool())
+            .await?;
+        Ok(())
     }
 
     /// Closing is over: nobody owns the tenant any more, and nothing is sent. `chats_left` are open still.
@@ -134,9 +154,9 @@ impl Operator<'_> {
         Ok(moved.rows_affected() > 0)
     }
 
-    /// Rows have gone; the claim goes on. Returns whether it is still a purge of ours to go on with.
-    pub async fn purge_goes_on(&self, id: Uuid, rows: u64, hold: Duration) -> Result<bool, DbError> {
-        let known = sqlx::query(
+    /// Rows have gone; the claim goes on.
+    pub async fn purge_goes_on(&self, id: Uuid, rows: u64, hold: Duration) -> Result<(), DbError> {
+        sqlx::query(
             "UPDATE tenant_deletion SET rows_gone = rows_gone + $2, claimed_until = now() + make_interval(secs => $3)
              WHERE id = $1 AND state = 'purging'",
         )
@@ -145,7 +165,7 @@ impl Operator<'_> {
         .bind(hold.as_secs_f64())
         .execute(self.pool())
         .await?;
-        Ok(known.rows_affected() > 0)
+        Ok(())
     }
 
     /// Writes the certificate of a tenant of which `after` has been counted: nothing is left. `Corrupt` when something is.
@@ -214,18 +234,23 @@ impl Operator<'_> {
 }
 
 impl TenantDb<'_> {
-    /// Chats that are open, and whether anybody may end them: a tenant that was suspended before has no owner.
-    pub async fn chats_to_end(&self) -> Result<(i64, bool), DbError> {
+    /// What is under way still.
+    pub async fn under_way(&self) -> Result<UnderWay, DbError> {
         let mut tx = self.begin().await?;
         let row = sqlx::query(
-            "SELECT (SELECT count(*) FROM chat WHERE tenant_id = $1 AND state <> 'closed'),
-                    (SELECT state = 'active' FROM tenant WHERE id = $1)",
+            "SELECT (SELECT count(*) FROM chat WHERE tenant_id = $1 AND state <> 'closed') AS chats,
+                    EXISTS (SELECT FROM outbox WHERE tenant_id = $1) AS texts,
+                    (SELECT state = 'active' FROM tenant WHERE id = $1) AS carried",
         )
         .bind(self.tenant.uuid())
         .fetch_one(&mut *tx)
         .await?;
         tx.commit().await?;
-        Ok((row.try_get(0)?, row.try_get::<Option<bool>, _>(1)? == Some(true)))
+        Ok(UnderWay {
+            chats: row.try_get("chats")?,
+            texts: row.try_get("texts")?,
+            carried: row.try_get::<Option<bool>, _>("carried")? == Some(true),
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     rig::{IDS, Rig, now},
     walls::{fill, tenant_tables},
 };
-use ccm_db::{Closing, Db, DbError, DeletionRow, DeletionState, NewDeletion, PurgeBatch};
+use ccm_db::{Closing, Db, DbError, DeletionRow, DeletionState, NewDeletion};
 use ccm_model::TenantId;
 use std::{collections::BTreeMap, time::Duration};
 use time::OffsetDateTime;
@@ -69,12 +69,13 @@ async fn left(rig: &Rig, tenant: TenantId) -> BTreeMap<String, i64> {
 
 async fn purge(db: &Db, tenant: TenantId, at_once: i64, batches: usize) -> Result<(), DbError> {
     let mut left = batches;
-    db.tenant(tenant)
-        .purge(at_once, async |_batch: PurgeBatch| {
+    let mut purge = db.tenant(tenant).purge().await?;
+    while let Some(batch) = db.tenant(tenant).purge_some(&mut purge, at_once).await? {
+        if batch.rows > 0 {
             left = left.checked_sub(1).ok_or(DbError::Fenced)?;
-            Ok(())
-        })
-        .await
+        }
+    }
+    Ok(())
 }
 
 #[tokio::test]

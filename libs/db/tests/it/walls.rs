@@ -390,7 +390,7 @@ async fn the_system_role_reads_these_columns_only() {
             "SELECT c.relname::text || '.' || a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
              WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0
                AND NOT a.attisdropped AND has_column_privilege('ccm_system_login', c.oid, a.attnum, 'SELECT')
-               AND c.relname NOT IN ('tenant', 'pod', 'lease', 'outbox_line')
+               AND c.relname NOT IN ('tenant', 'tenant_deletion', 'pod', 'lease', 'outbox_line')
              ORDER BY 1",
         )
         .await;

@@ -1,6 +1,6 @@
 //! The API's document: fresh, sound, and true.
 
-use crate::{accounts, app::App, dead_letters, link_watch, roles::makes_nothing};
+use crate::{accounts, app::App, dead_letters, deletions, link_watch, roles::makes_nothing};
 use axum::http::Method;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, path::Path};
@@ -97,7 +97,7 @@ fn the_document_is_sound() {
             );
         }
         let mut statuses = vec!["400", "401", "403", "500", "503"];
-        if path.contains("{tenant}") {
+        if path.contains("{tenant}") || path.contains("{deletion}") {
             statuses.push("404");
         }
         let body_is_optional = path.ends_with("/{letter}/replay");
@@ -110,7 +110,6 @@ fn the_document_is_sound() {
             let never_there = [
                 "-settings",
                 "/maintenance-windows",
-                "/state",
                 "/opt-outs",
                 "/dead-letters/replay",
                 "/text-check",
@@ -126,6 +125,11 @@ fn the_document_is_sound() {
         if method == "delete" && path.ends_with("/opt-outs") {
             statuses.push("422");
         }
+        if method == "delete" && path.ends_with("/deletion") {
+            statuses.push("409");
+        }
+        // What is dangerous says beforehand what it would do.
+        let dry_runs = usize::from(parameters.iter().any(|p| p["name"] == "dry_run"));
         let success = match method {
             "post" if makes_nothing(&path) => "200",
             "post" => "201",
@@ -133,7 +137,7 @@ fn the_document_is_sound() {
             _ => "200",
         };
         let responses = operation["responses"].as_object().unwrap();
-        assert_eq!(responses.len(), statuses.len() + 1, "{case}");
+        assert_eq!(responses.len(), statuses.len() + 1 + dry_runs, "{case}");
         let answer = &responses[success]["content"];
         match method {
             "delete" => assert!(answer.is_null(), "{case}"),
@@ -162,6 +166,7 @@ fn the_document_is_sound() {
             "/v1/tenants/{tenant}/dead-letters",
             vec!["all", "kind", "code", "limit", "cursor"],
         ),
+        ("/v1/deletions", vec!["limit", "cursor"]),
         ("/v1/tenants/{tenant}/opt-outs", vec!["limit", "cursor"]),
         (
             "/v1/tenants/{tenant}/consent-events",
@@ -213,6 +218,10 @@ async fn the_examples_can_be_sent() {
             .replace("{number}", &tenant.number)
             .replace("{letter}", &letter);
         let answer = match method {
+            // It would be gone for the others.
+            "post" if sent.ends_with("/deletion") => {
+                deletions::post(&app, &(sent + "?dry_run=true"), example).await
+            }
             "post" => app.post(&sent, example).await,
             "patch" => app.patch(&sent, example).await,
             _ => app.put(&sent, example).await,
@@ -265,6 +274,8 @@ async fn answers_are_as_documented() {
     app.put(&format!("/v1/tenants/{}/opt-outs", tenant.id), opt_out)
         .await
         .ok();
+    deletions::begun(&app, &tenant).await;
+    deletions::taken_back(&app, &tenant).await;
     let document = document();
     let whole = app
         .get(&format!("/v1/tenants/{}/dead-letters/{letter}", tenant.id))
@@ -292,6 +303,7 @@ async fn answers_are_as_documented() {
         ("DeadLetter", "/dead-letters".to_owned()),
         ("OptOut", "/opt-outs".to_owned()),
         ("ConsentEvent", "/consent-events".to_owned()),
+        ("Deletion", "/deletion".to_owned()),
         ("NumberCheck", "/number-check?number=%2B353861234567".to_owned()),
     ] {
         let answer = app.get(&format!("/v1/tenants/{}{path}", tenant.id)).await.ok();
