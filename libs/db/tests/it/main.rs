@@ -8,6 +8,7 @@
 mod accept;
 mod access;
 mod closing;
+mod deletion;
 mod errors;
 mod leases;
 mod links;

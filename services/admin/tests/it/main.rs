@@ -9,6 +9,7 @@ mod checks;
 mod consent;
 mod conversations;
 mod dead_letters;
+mod deletions;
 mod document;
 mod link_watch;
 mod links;

@@ -2,7 +2,7 @@
 
 use crate::{
     app::{AUTH_TOKEN, App, Tenant},
-    dead_letters,
+    dead_letters, deletions,
 };
 use axum::http::Method;
 use ccm_auth::Role::{self, Engineer, PlatformAdmin, Support, TenantAdmin, TenantViewer};
@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 
 const WRITERS: &[Role] = &[PlatformAdmin, Engineer, TenantAdmin];
 const READERS: &[Role] = &[PlatformAdmin, Engineer, Support, TenantAdmin, TenantViewer];
+const PLATFORM: &[Role] = &[PlatformAdmin, Engineer, Support];
 const TEXT_READERS: &[Role] = &[PlatformAdmin, Engineer, TenantAdmin, TenantViewer];
 
 /// Method, path, roles. A tenant's roles are allowed in their own tenant only.
@@ -111,6 +112,12 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     ("get", "/v1/tenants/{tenant}/consent-events", TEXT_READERS),
     ("get", "/v1/tenants/{tenant}/number-check", READERS),
     ("post", "/v1/tenants/{tenant}/text-check", READERS),
+    ("post", "/v1/tenants/{tenant}/deletion", &[PlatformAdmin]),
+    ("get", "/v1/tenants/{tenant}/deletion", READERS),
+    ("delete", "/v1/tenants/{tenant}/deletion", &[PlatformAdmin]),
+    ("get", "/v1/deletions", PLATFORM),
+    ("get", "/v1/deletions/{deletion}", PLATFORM),
+    ("get", "/v1/deletions/{deletion}/certificate", PLATFORM),
 ];
 
 /// A request that succeeds if the role is allowed.
@@ -132,6 +139,7 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
         "opt-outs" => {
             json!({"our_address": "+14155550123", "customer_address": "+353867654321", "evidence": name})
         }
+        "deletion" => json!({"reason": name}),
         "text-check" => json!({"text": "hello"}),
         "tenants" => json!({"slug": name, "name": name}),
         "{tenant}" => json!({"name": name}),
@@ -224,6 +232,15 @@ async fn every_endpoint_and_every_role() {
                 .replace("{conversation}", &conversation.to_string());
             let send = async |token: Option<&str>, n: usize| {
                 let mut path = path.replace("{link}", &tenant.link);
+                if path.ends_with("/deletion") {
+                    deletions::begun(&app, tenant).await;
+                    if *method == "post" {
+                        deletions::taken_back(&app, tenant).await;
+                    }
+                }
+                if path.contains("{deletion}") {
+                    path = path.replace("{deletion}", &deletions::proved(&app).to_string());
+                }
                 if path.contains("{window}") {
                     path = path.replace("{window}", &planned(&app, tenant).await);
                 }
@@ -323,7 +340,7 @@ fn the_page_tells_the_same() {
     let page = include_str!("../../../../docs/api.md");
     let lines = page
         .lines()
-        .filter(|line| line.contains(" /v1/tenants") && line.starts_with("| `"));
+        .filter(|line| line.contains(" /v1/") && line.starts_with("| `"));
     assert_eq!(lines.count(), MATRIX.len());
     for (method, path, allowed) in MATRIX {
         let cells = Role::ALL.iter().map(|role| match role {
