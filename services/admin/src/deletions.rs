@@ -4,7 +4,7 @@ use crate::{
     Deps,
     answer::{Always, Failure, Gone, InDeletion, InTenant, Taking},
     path::{DeletionPath, TenantPath},
-    query::DryRun,
+    removal::RemovalQuery,
     schema,
     valid::{self, Refused},
 };
@@ -189,13 +189,13 @@ impl DeletionRequest {
 /// `grace_until` it can be taken back; then all its rows go, for good, and a certificate says so (docs/deletion.md). With
 /// `?dry_run=true` it is only said what would go. For the role platform-admin.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/deletion", tag = "deletions",
-    params(TenantPath, DryRun),
+    params(TenantPath, RemovalQuery),
     responses((status = 200, description = "With `dry_run`: what would go.", body = DeletionDryRun),
         (status = 201, description = "It has begun.", body = Deletion), Always, InTenant, InDeletion, Taking))]
 pub async fn create_deletion(
     State(deps): State<Deps>,
     scope: TenantScope<may::DeleteTenants>,
-    Query(DryRun { dry_run }): Query<DryRun>,
+    Query(RemovalQuery { dry_run }): Query<RemovalQuery>,
     Json(new): Json<DeletionRequest>,
 ) -> Result<Response, Failure> {
     let db = deps.db.tenant(scope.tenant);
@@ -206,7 +206,7 @@ pub async fn create_deletion(
         let grace_until = at + time::Duration::days(new.grace_days.into());
         return Ok(Json(would_go(&deps, scope.tenant, tenant.slug, grace_until).await?).into_response());
     }
-    let by = &scope.claims.sub;
+    let by = &scope.bearer.sub;
     let deletion = NewDeletion {
         id: deps.ids.next(),
         reason: &new.reason,
@@ -214,7 +214,13 @@ pub async fn create_deletion(
         grace_days: new.grace_days,
         at,
     };
-    let row = match deps.db.operator().begin_deletion(scope.tenant, deletion).await {
+    let row = match deps
+        .db
+        .operator()
+        .by(&scope.actor)
+        .begin_deletion(scope.tenant, deletion)
+        .await
+    {
         Err(DbError::Conflict { .. }) => return Err(under_way().into()),
         begun => begun?,
     };
@@ -270,8 +276,14 @@ pub async fn delete_deletion(
     scope: TenantScope<may::DeleteTenants>,
 ) -> Result<Gone, Failure> {
     let at = deps.ids.clock().now();
-    let by = &scope.claims.sub;
-    let row = match deps.db.operator().restore_tenant(scope.tenant, by, at).await {
+    let by = &scope.bearer.sub;
+    let row = match deps
+        .db
+        .operator()
+        .by(&scope.actor)
+        .restore_tenant(scope.tenant, by, at)
+        .await
+    {
         Err(DbError::NotFound(_)) => return Err(nothing_to_take_back(&deps, scope.tenant).await?),
         restored => restored?,
     };

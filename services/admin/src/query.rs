@@ -4,10 +4,10 @@ use axum::{
     extract::{FromRequest, Request},
     http::header,
 };
+use ccm_db::Part;
 use ccm_model::Address;
-use ccm_web::{Json, Problem, plus};
-use serde::{Deserialize, de::DeserializeOwned};
-use utoipa::IntoParams;
+use ccm_web::{Cursor, Json, Problem, plus};
+use serde::de::DeserializeOwned;
 
 /// How many items a page has at most: 1 to 200, 50 when nothing was said.
 pub fn limit(asked: Option<usize>) -> Result<usize, Problem> {
@@ -18,15 +18,21 @@ pub fn limit(asked: Option<usize>) -> Result<usize, Problem> {
     }
 }
 
-/// Whether it is meant.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct DryRun {
-    /// `true`: says what would happen, and changes nothing.
-    #[serde(default)]
-    #[param(default = false)]
-    pub dry_run: bool,
+/// The longest part that there is, from the beginning.
+pub const FIRST_PART: Part = Part {
+    after: None,
+    limit: 200,
+};
+
+/// A part of a list that is sorted by names or addresses, of one item more than the page: the surplus one says that there is a
+/// next page.
+pub fn part(asked: Option<usize>, cursor: Option<&Cursor>) -> Result<(usize, Part), Problem> {
+    let limit = limit(asked)?;
+    let part = Part {
+        after: cursor.map(Cursor::position).transpose()?,
+        limit: limit as i64 + 1,
+    };
+    Ok((limit, part))
 }
 
 /// An address in a query.

@@ -140,7 +140,7 @@ impl Operator<'_> {
         tenant: TenantId,
         new: NewDeletion<'_>,
     ) -> Result<DeletionRow, DbError> {
-        let mut tx = self.pool().begin().await?;
+        let mut tx = self.begin().await?;
         let row = sqlx::query(concat!(
             "INSERT INTO tenant_deletion (id, tenant_id, slug, name, state, reason, requested_by, requested_at, grace_days,
                                           grace_until, before)
@@ -174,7 +174,7 @@ impl Operator<'_> {
         by: &str,
         at: OffsetDateTime,
     ) -> Result<DeletionRow, DbError> {
-        let mut tx = self.pool().begin().await?;
+        let mut tx = self.begin().await?;
         let row = sqlx::query(concat!(
             "UPDATE tenant_deletion SET state = 'restored', restored_at = $2, restored_by = left($3, 300), last_error = NULL
              WHERE tenant_id = $1 AND state IN ('closing', 'grace') RETURNING before, ",
