@@ -1,9 +1,10 @@
 //! Carries deletions out, step by step. Any number of pods may do it at the same time, and any of them may be killed at any instant:
 //! each step is committed, and the next one who looks goes on from there.
 
+use ccm_auth::Role;
 use ccm_bus::{Bus, Wake};
 use ccm_db::{Closing, Db, DbError, DeletionRow, DeletionState};
-use ccm_model::IdSource;
+use ccm_model::{Actor, IdSource};
 use ccm_runtime::Lifecycle;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -87,7 +88,11 @@ impl Deletions {
             operator.wait_for_closing(deletion.id).await?;
             return Ok(false);
         }
-        operator.deletion_closed(deletion, under_way.chats, now).await?;
+        let actor = actor(deletion);
+        operator
+            .by(&actor)
+            .deletion_closed(deletion, under_way.chats, now)
+            .await?;
         self.bus.publish(Wake::TenantChanged {
             tenant: deletion.tenant,
         });
@@ -114,7 +119,8 @@ impl Deletions {
 
     async fn purge(&self, deletion: &DeletionRow) -> Result<bool, DbError> {
         let operator = self.db.operator();
-        let db = self.db.tenant(deletion.tenant);
+        let actor = actor(deletion);
+        let db = self.db.tenant(deletion.tenant).by(&actor);
         let mut purge = db.purge().await?;
         while let Some(batch) = db.purge_some(&mut purge, AT_ONCE).await? {
             metrics::counter!("ccm_admin_purged_rows_total").increment(batch.rows);
@@ -130,5 +136,17 @@ impl Deletions {
             "nothing of a tenant is left"
         );
         Ok(true)
+    }
+}
+
+/// Whoever asked for it, as the audit names them for what is done later.
+fn actor(deletion: &DeletionRow) -> Actor {
+    Actor {
+        sub: deletion.requested_by.clone(),
+        role: Role::PlatformAdmin.as_str(),
+        via: "deletion",
+        key: None,
+        from: None,
+        request: deletion.id,
     }
 }

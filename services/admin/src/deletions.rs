@@ -4,7 +4,7 @@ use crate::{
     Deps,
     answer::{Always, Failure, Gone, InDeletion, InTenant, Taking},
     path::{DeletionPath, TenantPath},
-    query::DryRun,
+    removal::RemovalQuery,
     schema,
     valid::{self, Refused},
 };
@@ -189,13 +189,13 @@ impl DeletionRequest {
 /// `grace_until` it can be taken back; then all its rows go, for good, and a certificate says so (docs/deletion.md). With
 /// `?dry_run=true` it is only said what would go. For the role platform-admin.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/deletion", tag = "deletions",
-    params(TenantPath, DryRun),
+    params(TenantPath, RemovalQuery),
     responses((status = 200, description = "With `dry_run`: what would go.", body = DeletionDryRun),
         (status = 201, description = "It has begun.", body = Deletion), Always, InTenant, InDeletion, Taking))]
 pub async fn create_deletion(
     State(deps): State<Deps>,
     scope: TenantScope<may::DeleteTenants>,
-    Query(DryRun { dry_run }): Query<DryRun>,
+    Query(RemovalQuery { dry_run }): Query<RemovalQuery>,
     Json(new): Json<DeletionRequest>,
 ) -> Result<Response, Failure> {
     let db = deps.rows(&scope);

@@ -102,7 +102,7 @@ impl Operator<'_> {
         chats_left: i64,
         at: OffsetDateTime,
     ) -> Result<(), DbError> {
-        let mut tx = self.pool().begin().await?;
+        let mut tx = self.begin().await?;
         let moved = sqlx::query(
             "UPDATE tenant_deletion SET state = 'grace', closed_at = $2, chats_left = $3, last_error = NULL, claimed_until = now()
              WHERE id = $1 AND state = 'closing'",

@@ -6,6 +6,7 @@ use crate::{
 };
 use ccm_db::{Closing, Db, DbError, DeletionRow, DeletionState, NewDeletion};
 use ccm_model::TenantId;
+use sqlx::{AssertSqlSafe, Executor};
 use std::{collections::BTreeMap, time::Duration};
 use time::OffsetDateTime;
 
@@ -188,9 +189,7 @@ async fn rows_of_a_tenant_that_is_not_purged_cannot_be_deleted() {
                 "BEGIN; SELECT set_config('app.tenant_ids', '{}', true); DELETE FROM {table}; COMMIT",
                 tenant.id
             );
-            sqlx::Executor::execute(&mut app, sqlx::AssertSqlSafe(sql))
-                .await
-                .unwrap();
+            app.execute(AssertSqlSafe(sql)).await.unwrap();
         }
         let mut now = left(&rig, tenant.id).await;
         now.remove("tenant_deletion");

@@ -142,10 +142,7 @@ async fn the_ledger_does_not_change() {
     assert_eq!(denied.as_database_error().unwrap().code().unwrap(), "42501");
     // It goes with its tenant, and not before.
     let set = format!("SET app.tenant_ids = '{}'", tenant.id);
-    sqlx::query(sqlx::AssertSqlSafe(set))
-        .execute(&mut app)
-        .await
-        .unwrap();
+    sqlx::query(AssertSqlSafe(set)).execute(&mut app).await.unwrap();
     let deleted = sqlx::query("DELETE FROM consent_event")
         .execute(&mut app)
         .await

@@ -239,7 +239,7 @@ async fn every_endpoint_and_every_role() {
                     }
                 }
                 if path.contains("{deletion}") {
-                    path = path.replace("{deletion}", &deletions::proved(&app).to_string());
+                    path = path.replace("{deletion}", &deletions::proved(&app).await.to_string());
                 }
                 if path.contains("{window}") {
                     path = path.replace("{window}", &planned(&app, tenant).await);

@@ -8,6 +8,7 @@
 mod agents;
 mod chats;
 mod consent;
+mod deletion;
 mod faults;
 mod links;
 mod ownership;
