@@ -175,11 +175,10 @@ fn page() -> utoipa_swagger_ui::Config<'static> {
 
 /// Serves the API until the process drains. The health pages are the process' own (`ccm_runtime::ops`).
 pub async fn run(listener: TcpListener, deps: Deps, life: Lifecycle) -> io::Result<()> {
-    let stop = deps.doctor.stop.clone();
-    let draining = life.clone();
+    let (doctor, draining) = (deps.doctor.clone(), life.clone());
     tokio::spawn(async move {
         draining.draining().await;
-        stop.cancel();
+        doctor.stop();
     });
     ccm_runtime::serve(listener, router(deps), life).await
 }

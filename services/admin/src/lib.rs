@@ -44,4 +44,4 @@ mod webhook_secrets;
 
 pub use api::{openapi, router, run};
 pub use deps::Deps;
-pub use doctor::{DoctorDeps, Places};
+pub use doctor::DoctorDeps;

@@ -3,7 +3,7 @@
 use crate::{cli::Command, health, token};
 use anyhow::{Context, Result};
 use ccm_auth::{LookupKey, TokenVerifier};
-use ccm_admin::{DoctorDeps, Places};
+use ccm_admin::DoctorDeps;
 use ccm_bus::Bus;
 use ccm_connector::{Connector, Guard, LinkConfig, SessionConfig};
 use ccm_db::{Db, DbConfig, KeyRing, LeaseTimes};
@@ -15,7 +15,6 @@ use ccm_runtime::{Config, Health, Lifecycle, Metrics, ops, serve_to_the_end};
 use secrecy::ExposeSecret;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 /// Links that the admin API examines at a time.
 const EXAMINATIONS: usize = 4;
@@ -200,13 +199,12 @@ impl Process<'_> {
             tokens: TokenVerifier::new(&token::jwt(&self.config)?, Clock::system())?,
             lookup_key: LookupKey::derive(master),
             webhook_base: self.config.ingest.public_base_url()?.to_owned(),
-            doctor: DoctorDeps {
-                targets: ccm_connector::targets,
-                guard: Some(self.guard()),
-                ping_every: self.config.connector.ping,
-                places: Places::new(EXAMINATIONS),
-                stop: CancellationToken::new(),
-            },
+            doctor: DoctorDeps::new(
+                ccm_connector::targets,
+                Some(self.guard()),
+                self.config.connector.ping,
+                EXAMINATIONS,
+            ),
             max_body_bytes: config.max_body_bytes,
         };
         self.life

@@ -7,8 +7,10 @@
 
 mod accept;
 mod closing;
+mod doctor_reports;
 mod errors;
 mod leases;
+mod link_certificates;
 mod links;
 mod migrations;
 mod number_lookups;

@@ -637,6 +637,7 @@ async fn what_is_needed_for_a_while_only_is_forgotten_and_nothing_younger() {
         (Old::InboundIds, "seen_at", 90),
         (Old::InboundWords, "seen_at", 2),
         (Old::ProviderIds, "created_at", 90),
+        (Old::DoctorReports, "made_at", 90),
     ] {
         let table = what.as_str();
         let rows = async || rig.count(&format!("SELECT count(*) FROM {table}")).await;

@@ -47,6 +47,8 @@ async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
         .await
         .unwrap();
     crate::number_lookups::fill(rig, tenant, customer).await;
+    crate::doctor_reports::fill(&rig.db, tenant).await;
+    crate::link_certificates::fill(&rig.db, tenant).await;
     db.put_routing(&serde_json::json!({}), None).await.unwrap();
     let link = crate::links::watched(&rig.db, tenant, &fence).await;
     assert_eq!(link, tenant.link);
@@ -374,6 +376,11 @@ async fn the_system_role_reads_these_columns_only() {
             "auth_key.lookup_hash",
             "auth_key.revoked_at",
             "auth_key.tenant_id",
+            "doctor_report.id",
+            "doctor_report.made_at",
+            "doctor_report.share_hash",
+            "doctor_report.share_until",
+            "doctor_report.tenant_id",
             "inbound_content.account_id",
             "inbound_content.hash",
             "inbound_content.seen_at",
@@ -412,6 +419,8 @@ async fn the_system_role_reads_these_columns_only() {
         "SELECT sealed FROM tenant_key",
         "SELECT payload FROM timer",
         "SELECT host FROM ewc_link",
+        "SELECT report FROM doctor_report",
+        "SELECT key_sealed FROM link_client_key",
         "UPDATE outbox_line SET tenant_id = tenant_id",
         "DELETE FROM outbox_line",
         "DELETE FROM tenant",

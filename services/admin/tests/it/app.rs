@@ -3,9 +3,10 @@ use axum::{
     body::{Body, to_bytes},
     http::{Method, Request, StatusCode, header},
 };
-use ccm_admin::Deps;
+use ccm_admin::{Deps, DoctorDeps};
 use ccm_auth::{JwtConfig, JwtKey, LookupKey, Role, TokenIssuer, TokenVerifier};
 use ccm_bus::Bus;
+use ccm_connector::Guard;
 use ccm_db::{Accepted, Db, DbConfig, IncomingText, KeyRing, Route};
 use ccm_model::{AccountId, Clock, ConversationId, IdSource, NumberId, TenantId};
 use ccm_testkit::TestDb;
@@ -103,6 +104,12 @@ impl App {
             tokens: TokenVerifier::new(&jwt, Clock::system()).unwrap(),
             lookup_key: LookupKey::derive(&SecretBox::new(Box::new([7; 32]))),
             webhook_base: "https://sms.example.com".to_owned(),
+            doctor: DoctorDeps::new(
+                ccm_connector::targets,
+                Some(Guard::new(|ip| ip.is_loopback())),
+                Duration::from_secs(5),
+                2,
+            ),
             max_body_bytes: 1 << 20,
         };
         Self {
