@@ -1,6 +1,6 @@
 use crate::{
-    Deps, accounts, auth_keys, certificates, chat_settings, client_key, consent, conversations, dead_letters, doctor,
-    link_watch, links, maintenance, number_check, numbers, routing, skillsets, sms_settings, tenants,
+    Deps, accounts, auth_keys, certificates, chat_settings, client_key, consent, conversations, dead_letters,
+    doctor, link_watch, links, maintenance, number_check, numbers, routing, skillsets, sms_settings, tenants,
     text_check, webhook_secrets,
 };
 use axum::{Router, middleware::map_response, routing::get};
@@ -113,7 +113,10 @@ fn routes() -> OpenApiRouter<Deps> {
         .routes(routes!(doctor::examine_new_link))
         .routes(routes!(doctor::list_doctor_reports))
         .routes(routes!(doctor::get_doctor_report))
-        .routes(routes!(doctor::share_doctor_report, doctor::unshare_doctor_report))
+        .routes(routes!(
+            doctor::share_doctor_report,
+            doctor::unshare_doctor_report
+        ))
         .routes(routes!(
             maintenance::create_maintenance_window,
             maintenance::list_maintenance_windows

@@ -2,8 +2,8 @@
 
 use crate::{cli::Command, health, token};
 use anyhow::{Context, Result};
-use ccm_auth::{LookupKey, TokenVerifier};
 use ccm_admin::DoctorDeps;
+use ccm_auth::{LookupKey, TokenVerifier};
 use ccm_bus::Bus;
 use ccm_connector::{Connector, Guard, LinkConfig, SessionConfig};
 use ccm_db::{Db, DbConfig, KeyRing, LeaseTimes};

@@ -81,7 +81,10 @@ async fn a_shared_address_leads_to_its_report_until_it_ends_or_is_taken_back() {
     let stored = rig.rows("SELECT doctor_report::text FROM doctor_report").await;
     let stored: String = sqlx::Row::get(&stored[0], 0);
     let hex: String = b"first".iter().map(|b| format!("{b:02x}")).collect();
-    assert!(!stored.contains("first") && !stored.contains(&hex), "only its hash is stored");
+    assert!(
+        !stored.contains("first") && !stored.contains(&hex),
+        "only its hash is stored"
+    );
 
     db.share_doctor_report(new.id, b"second", until, "engineer")
         .await
@@ -90,7 +93,9 @@ async fn a_shared_address_leads_to_its_report_until_it_ends_or_is_taken_back() {
     let stranger = rig.db.tenant(other.id);
     for refused in [
         stranger.unshare_doctor_report(new.id).await,
-        stranger.share_doctor_report(new.id, b"third", until, "engineer").await,
+        stranger
+            .share_doctor_report(new.id, b"third", until, "engineer")
+            .await,
     ] {
         assert!(matches!(refused, Err(DbError::NotFound(_))));
     }

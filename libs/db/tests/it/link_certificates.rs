@@ -32,13 +32,18 @@ async fn what_a_link_trusts_is_changed_only_by_who_has_seen_it() {
     assert_eq!(row.ca_pem.as_deref(), Some("ONE"));
     assert!(row.updated_at > before.updated_at);
     assert_eq!(
-        db.set_link_ca(tenant.link, Some("TWO"), Some("THREE")).await.unwrap(),
+        db.set_link_ca(tenant.link, Some("TWO"), Some("THREE"))
+            .await
+            .unwrap(),
         None,
         "somebody was faster"
     );
     let stranger = rig.db.tenant(other.id);
     assert_eq!(
-        stranger.set_link_ca(tenant.link, Some("ONE"), None).await.unwrap(),
+        stranger
+            .set_link_ca(tenant.link, Some("ONE"), None)
+            .await
+            .unwrap(),
         None
     );
     assert_eq!(db.links().await.unwrap(), [row]);
@@ -56,7 +61,9 @@ async fn a_key_waits_sealed_until_it_is_used_or_thrown_away() {
     assert_eq!(db.client_key(tenant.link).await.unwrap().unwrap().csr_pem, "CSR");
     let key = db.client_key_secret(tenant.link).await.unwrap().unwrap();
     assert_eq!(key.as_str(), "PRIVATE-CANARY");
-    let stored = rig.rows("SELECT link_client_key::text FROM link_client_key").await;
+    let stored = rig
+        .rows("SELECT link_client_key::text FROM link_client_key")
+        .await;
     let stored: String = sqlx::Row::get(&stored[0], 0);
     let hex: String = "PRIVATE-CANARY".bytes().map(|b| format!("{b:02x}")).collect();
     assert!(!stored.contains("PRIVATE-CANARY") && !stored.contains(&hex));
@@ -71,9 +78,16 @@ async fn a_key_waits_sealed_until_it_is_used_or_thrown_away() {
     let client = Some(("CERT", key.as_str()));
     let row = db.set_link_client(tenant.link, client, false).await.unwrap();
     assert_eq!(row.client_cert_pem.as_deref(), Some("CERT"));
-    assert!(db.client_key(tenant.link).await.unwrap().is_some(), "it still waits");
+    assert!(
+        db.client_key(tenant.link).await.unwrap().is_some(),
+        "it still waits"
+    );
     db.set_link_client(tenant.link, client, true).await.unwrap();
-    assert_eq!(db.client_key(tenant.link).await.unwrap(), None, "it is in use now");
+    assert_eq!(
+        db.client_key(tenant.link).await.unwrap(),
+        None,
+        "it is in use now"
+    );
     let secrets = db.link_secrets(tenant.link).await.unwrap();
     assert_eq!(secrets.client_key_pem.unwrap().as_str(), "PRIVATE-CANARY");
     db.set_link_client(tenant.link, None, false).await.unwrap();

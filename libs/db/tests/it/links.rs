@@ -178,7 +178,9 @@ async fn only_the_owner_says_how_a_link_does() {
     old.owned.epoch -= 1;
     let refused = db.put_link_state(&old, &known).await;
     assert!(matches!(refused, Err(DbError::Fenced)));
-    let refused = db.link_event(&old, &event(tenant.link, "link_up"), Once::EachTime).await;
+    let refused = db
+        .link_event(&old, &event(tenant.link, "link_up"), Once::EachTime)
+        .await;
     assert!(matches!(refused, Err(DbError::Fenced)));
 }
 
@@ -195,7 +197,11 @@ async fn events_come_newest_first_and_some_only_once() {
         ("link_down", Once::EachTime, true),
         ("certificate_expires", Once::Since(hour), true),
         ("certificate_expires", Once::Since(hour), false),
-        ("certificate_expires", Once::Since(now() + Duration::hours(1)), true),
+        (
+            "certificate_expires",
+            Once::Since(now() + Duration::hours(1)),
+            true,
+        ),
         ("certificate_expires", about("test"), false),
         ("link_up", about("test"), true),
         ("link_up", about("test"), false),

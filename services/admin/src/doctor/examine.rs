@@ -95,7 +95,10 @@ impl Line<'_> {
             Line::Report { .. } => "report",
             Line::Stopped => "stopped",
         };
-        (kind, serde_json::to_string(self).expect("texts and numbers can be written as JSON"))
+        (
+            kind,
+            serde_json::to_string(self).expect("texts and numbers can be written as JSON"),
+        )
     }
 }
 
@@ -183,7 +186,10 @@ impl NewLinkExamination {
             field: format!("{part}.{}", refused.field).into(),
             ..refused
         };
-        let (row, secrets) = self.link.unsaved(deps.ids.clock().now()).map_err(|r| within("link", r))?;
+        let (row, secrets) = self
+            .link
+            .unsaved(deps.ids.clock().now())
+            .map_err(|r| within("link", r))?;
         self.examination.check().map_err(|r| within("examination", r))?;
         Ok(self.examination.plan(&deps.doctor, &row, &secrets, Vec::new()))
     }
@@ -204,7 +210,9 @@ fn begin(deps: &Deps, plan: Plan, keep: Option<Keep>, headers: &HeaderMap) -> Re
     };
     let (lines, sent) = unbounded_channel();
     tokio::spawn(run(deps.clone(), plan, keep, place, lines));
-    let sent = stream::unfold(sent, async |mut sent: UnboundedReceiver<Sent>| Some((sent.recv().await?, sent)));
+    let sent = stream::unfold(sent, async |mut sent: UnboundedReceiver<Sent>| {
+        Some((sent.recv().await?, sent))
+    });
     answer(sent, headers)
 }
 

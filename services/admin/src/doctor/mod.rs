@@ -18,9 +18,7 @@ pub use reports::{get_doctor_report, list_doctor_reports};
 pub use share::{share_doctor_report, unshare_doctor_report};
 
 // The macro that makes routes of handlers looks for these beside them.
-pub use examine::{
-    __path_examine_link, __path_examine_new_link, __path_examine_new_link_of_tenant,
-};
+pub use examine::{__path_examine_link, __path_examine_new_link, __path_examine_new_link_of_tenant};
 pub use reports::{__path_get_doctor_report, __path_list_doctor_reports};
 pub use share::{__path_share_doctor_report, __path_unshare_doctor_report};
 

@@ -111,7 +111,10 @@ fn page(report: &Report, until: OffsetDateTime) -> String {
     );
     let mut endpoint = None;
     for taken in &report.steps {
-        if endpoint.replace(taken.endpoint).is_some_and(|before| before != taken.endpoint) {
+        if endpoint
+            .replace(taken.endpoint)
+            .is_some_and(|before| before != taken.endpoint)
+        {
             out.push_str("</ol>\n<ol>\n");
         }
         step(&mut out, taken);
@@ -154,7 +157,12 @@ fn step(out: &mut String, step: &Step) {
     if !step.evidence.is_empty() {
         out.push_str("<dl>");
         for fact in &step.evidence {
-            let _ = write!(out, "<dt>{}</dt><dd>{}</dd>", escaped(&fact.name), escaped(&fact.value));
+            let _ = write!(
+                out,
+                "<dt>{}</dt><dd>{}</dd>",
+                escaped(&fact.name),
+                escaped(&fact.value)
+            );
         }
         out.push_str("</dl>");
     }

@@ -73,7 +73,11 @@ impl Examination {
             at_most("test_chat.wait_s", chat.wait_s, 120)?;
         }
         match self.watch_idle_s {
-            Some(0) => Err(Refused::new("watch_idle_s", "is 0", "give 1 to 120 s, or leave it out")),
+            Some(0) => Err(Refused::new(
+                "watch_idle_s",
+                "is 0",
+                "give 1 to 120 s, or leave it out",
+            )),
             watch => at_most("watch_idle_s", watch.unwrap_or_default(), 120),
         }?;
         at_most("warn_days", self.warn_days, 365)
@@ -94,7 +98,8 @@ impl Examination {
             wait: seconds(chat.wait_s),
             ..SyntheticChat::new(&chat.skillset)
         });
-        let told_to_wait = chat.as_ref().map_or(Duration::ZERO, |chat| chat.wait) + idle_watch.unwrap_or_default();
+        let told_to_wait =
+            chat.as_ref().map_or(Duration::ZERO, |chat| chat.wait) + idle_watch.unwrap_or_default();
         let endpoints = 1 + u32::from(secondary.is_some());
         Plan {
             secondary,

@@ -123,8 +123,13 @@ pub async fn list_doctor_reports(
     let now = deps.ids.clock().now();
     let db = deps.tenant(&scope).await?;
     let rows = db.doctor_reports(query.link_id, before, limit as i64 + 1).await?;
-    let items = rows.into_iter().map(|row| DoctorReportSummary::of(row, now)).collect();
-    Ok(Json(Page::cut(items, limit, |report: &DoctorReportSummary| report.id)))
+    let items = rows
+        .into_iter()
+        .map(|row| DoctorReportSummary::of(row, now))
+        .collect();
+    Ok(Json(Page::cut(items, limit, |report: &DoctorReportSummary| {
+        report.id
+    })))
 }
 
 /// Read a report of the link doctor

@@ -69,7 +69,12 @@ pub async fn share_doctor_report(
     let db = deps.tenant(&scope).await?;
     db.share_doctor_report(path.report, &token, until, &scope.claims.sub)
         .await?;
-    deps.made(scope.tenant, "doctor report share", path.report, &scope.claims.sub);
+    deps.made(
+        scope.tenant,
+        "doctor report share",
+        path.report,
+        &scope.claims.sub,
+    );
     Ok(Made(Share {
         path: format!("/doctor/reports/{}", BASE64_URL_SAFE_NO_PAD.encode(token)),
         until,
@@ -91,6 +96,11 @@ pub async fn unshare_doctor_report(
         .await?
         .unshare_doctor_report(path.report)
         .await?;
-    deps.removed(scope.tenant, "doctor report share", path.report, &scope.claims.sub);
+    deps.removed(
+        scope.tenant,
+        "doctor report share",
+        path.report,
+        &scope.claims.sub,
+    );
     Ok(Gone)
 }

@@ -1,6 +1,6 @@
 //! The API's document: fresh, sound, and true.
 
-use crate::{accounts, app::App, dead_letters, link_watch, roles::makes_nothing};
+use crate::{accounts, app::App, certificates, dead_letters, doctor, link_watch, roles::makes_nothing};
 use axum::http::Method;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, path::Path};
@@ -100,7 +100,8 @@ fn the_document_is_sound() {
         if path.contains("{tenant}") {
             statuses.push("404");
         }
-        let body_is_optional = path.ends_with("/{letter}/replay");
+        let body_is_optional = path.ends_with("/{letter}/replay") || path.ends_with("/{link}/doctor");
+        let is_stream = path.ends_with("/doctor");
         if path.ends_with("/discard") {
             statuses.push("409");
         } else if ["post", "put", "patch"].contains(&method) {
@@ -116,6 +117,9 @@ fn the_document_is_sound() {
                 "/text-check",
                 "/routing",
                 "/dry-run",
+                "/doctor",
+                "/share",
+                "/client-certificate",
             ];
             let can_be_there = !never_there.iter().any(|end| path.ends_with(end));
             statuses.extend(can_be_there.then_some("409"));
@@ -123,6 +127,8 @@ fn the_document_is_sound() {
         if method == "put" && (path.ends_with("-settings") || path.ends_with("/routing")) {
             statuses.push("412");
         }
+        statuses.extend(is_stream.then_some("429"));
+        statuses.extend(path.ends_with("/{sha256}").then_some("409"));
         if method == "delete" && path.ends_with("/opt-outs") {
             statuses.push("422");
         }
@@ -137,6 +143,11 @@ fn the_document_is_sound() {
         let answer = &responses[success]["content"];
         match method {
             "delete" => assert!(answer.is_null(), "{case}"),
+            _ if is_stream => {
+                for kind in ["application/x-ndjson", "text/event-stream"] {
+                    assert!(answer[kind]["schema"].is_object(), "{case}: {kind}");
+                }
+            }
             _ => assert!(answer["application/json"]["schema"].is_object(), "{case}"),
         }
         for status in statuses {
@@ -161,6 +172,10 @@ fn the_document_is_sound() {
         (
             "/v1/tenants/{tenant}/dead-letters",
             vec!["all", "kind", "code", "limit", "cursor"],
+        ),
+        (
+            "/v1/tenants/{tenant}/doctor-reports",
+            vec!["link_id", "limit", "cursor"],
         ),
         ("/v1/tenants/{tenant}/opt-outs", vec!["limit", "cursor"]),
         (
@@ -189,6 +204,7 @@ async fn the_examples_can_be_sent() {
     let app = App::start().await;
     let tenant = app.tenant("a-tenant").await;
     let (letter, _) = dead_letters::refused(&app, &tenant, "hello").await;
+    let report = doctor::kept(&app, &tenant).await;
     let document = document();
     for (path, method, operation) in operations(&document) {
         let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
@@ -211,6 +227,7 @@ async fn the_examples_can_be_sent() {
             .replace("{link}", &tenant.link)
             .replace("{account}", &tenant.account)
             .replace("{number}", &tenant.number)
+            .replace("{report}", &report)
             .replace("{letter}", &letter);
         let answer = match method {
             "post" => app.post(&sent, example).await,
@@ -223,7 +240,15 @@ async fn the_examples_can_be_sent() {
         } else if !answer.status.is_success() {
             let field = answer.problem(422);
             assert!(
-                ["ca_pem", "link_id", "account_id", "number_id", "to"].contains(&field),
+                [
+                    "ca_pem",
+                    "client_certificate_pem",
+                    "link_id",
+                    "account_id",
+                    "number_id",
+                    "to"
+                ]
+                .contains(&field),
                 "{path}: {}",
                 answer.json
             );
@@ -258,6 +283,9 @@ async fn answers_are_as_documented() {
     .await
     .ok();
     link_watch::happened(&app, &tenant, "link_down");
+    let report = doctor::kept(&app, &tenant).await;
+    certificates::trusted(&app, &tenant).await;
+    certificates::key_waits(&app, &tenant).await;
     accounts::happened(&app, &tenant, "failing").await;
     let (letter, conversation) = dead_letters::refused(&app, &tenant, "hello").await;
     let opt_out =
@@ -280,6 +308,11 @@ async fn answers_are_as_documented() {
             "MaintenanceWindow",
             format!("/links/{}/maintenance-windows", tenant.link),
         ),
+        ("LinkCertificates", format!("/links/{}/certificates", tenant.link)),
+        ("Certificate", format!("/links/{}/trusted-cas", tenant.link)),
+        ("ClientKey", format!("/links/{}/client-key", tenant.link)),
+        ("DoctorReportSummary", "/doctor-reports".to_owned()),
+        ("DoctorReport", format!("/doctor-reports/{report}")),
         ("Skillset", "/skillsets".to_owned()),
         ("Account", "/accounts".to_owned()),
         ("Number", "/numbers".to_owned()),

@@ -2,11 +2,13 @@
 
 mod accounts;
 mod app;
+mod certificates;
 mod chat_settings;
 mod checks;
 mod consent;
 mod conversations;
 mod dead_letters;
+mod doctor;
 mod document;
 mod link_watch;
 mod links;
