@@ -632,6 +632,7 @@ async fn what_is_needed_for_a_while_only_is_forgotten_and_nothing_younger() {
     let (a, b) = (rig.tenant(1).await, rig.tenant(2).await);
     for tenant in [a, b] {
         fill(&rig, tenant, 1).await;
+        crate::doctor_reports::fill(&rig.db, tenant).await;
     }
     for (what, age, days) in [
         (Old::InboundIds, "seen_at", 90),
