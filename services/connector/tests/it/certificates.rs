@@ -1,6 +1,6 @@
 //! Certificates that end are told of once: the server's, those that are trusted, and our own.
 
-use crate::rig::{IDS, Rig, agent, sim_with, until};
+use crate::rig::{IDS, Rig, sim_with, until};
 use ccm_aacc_sim::{Config, TlsSetup};
 use ccm_db::{LinkEventRow, NewLink, NewReach, Scheme};
 use ccm_model::{LinkId, TenantId};
@@ -35,7 +35,6 @@ async fn ends_are_told_once_by_whichever_pod() {
         ..Config::default()
     })
     .await;
-    sim.agent(agent());
     let rig = Rig::new().await;
     let tenant = rig.tenant(1, &sim, sim.ca_pem()).await;
     // Nobody uses this link, and its certificates end all the same.
