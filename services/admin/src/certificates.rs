@@ -8,7 +8,6 @@ use crate::{
     ca,
     certificate::{Certificate, Role},
     client_key::ClientKey,
-    links,
     path::{LinkPath, TrustedCaPath},
     valid::Refused,
 };
@@ -69,7 +68,7 @@ pub async fn get_certificates(
 ) -> Result<Json<LinkCertificates>, Failure> {
     let db = deps.tenant(&scope).await?;
     let now = deps.ids.clock().now();
-    let row = links::of_tenant(&db, path.link).await?;
+    let row = db.link(path.link).await?;
     let mut states = db.link_states().await?.into_iter();
     let server = states
         .find(|state| state.link == path.link)
@@ -96,7 +95,7 @@ pub async fn list_trusted_cas(
     Path(path): Path<LinkPath>,
 ) -> Result<Json<List<Certificate>>, Failure> {
     let db = deps.tenant(&scope).await?;
-    let row = links::of_tenant(&db, path.link).await?;
+    let row = db.link(path.link).await?;
     Ok(Json(List {
         items: trusted(&row, deps.ids.clock().now()),
     }))
@@ -158,7 +157,7 @@ pub async fn add_trusted_cas(
         Ok(all)
     })
     .await?;
-    deps.changed(scope.tenant, "link", row.id, &scope.claims.sub);
+    deps.changed(scope.tenant, "link", row.id, &scope.bearer.sub);
     Ok(Made(List {
         items: trusted(&row, deps.ids.clock().now()),
     }))
@@ -197,7 +196,7 @@ pub async fn delete_trusted_ca(
         }
     })
     .await?;
-    deps.changed(scope.tenant, "link", row.id, &scope.claims.sub);
+    deps.changed(scope.tenant, "link", row.id, &scope.bearer.sub);
     Ok(Gone)
 }
 
@@ -217,7 +216,7 @@ async fn change(
     to: impl Fn(&LinkRow) -> Result<Vec<CertificateDer<'static>>, Failure>,
 ) -> Result<LinkRow, Failure> {
     for _ in 0..TRIES {
-        let row = links::of_tenant(db, link).await?;
+        let row = db.link(link).await?;
         let pem: String = to(&row)?.iter().map(|der| pem(der)).collect();
         if let Some(row) = db.set_link_ca(link, row.ca_pem.as_deref(), Some(&pem)).await? {
             return Ok(row);

@@ -8,7 +8,7 @@ use crate::{
     answer::{Always, Failure, Gone, InTenant, List, Made, Making, Taking},
     certificate::Certificate,
     certificates::client_chain,
-    client_cert, links,
+    client_cert,
     path::LinkPath,
     valid::{self, Refused},
 };
@@ -138,7 +138,7 @@ pub async fn create_client_key(
 ) -> Result<Made<ClientKey>, Failure> {
     let params = new.params()?;
     let db = deps.tenant(&scope).await?;
-    links::of_tenant(&db, path.link).await?;
+    db.link(path.link).await?;
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(Problem::internal)?;
     let request = params.serialize_request(&key).map_err(Problem::internal)?;
     let row = ClientKeyRow {
@@ -156,7 +156,7 @@ pub async fn create_client_key(
         }
         made => made?,
     }
-    deps.made(scope.tenant, "client key", path.link, &scope.claims.sub);
+    deps.made(scope.tenant, "client key", path.link, &scope.bearer.sub);
     Ok(Made(row.into()))
 }
 
@@ -194,7 +194,7 @@ pub async fn delete_client_key(
     if !db.delete_client_key(path.link).await? {
         return Err(DbError::NotFound("client key that waits").into());
     }
-    deps.removed(scope.tenant, "client key", path.link, &scope.claims.sub);
+    deps.removed(scope.tenant, "client key", path.link, &scope.bearer.sub);
     Ok(Gone)
 }
 
@@ -215,7 +215,7 @@ pub async fn put_client_certificate(
 ) -> Result<Json<List<Certificate>>, Failure> {
     let now = deps.ids.clock().now();
     let db = deps.tenant(&scope).await?;
-    let row = links::of_tenant(&db, path.link).await?;
+    let row = db.link(path.link).await?;
     if row.scheme == Scheme::Ws {
         return Err(Refused::new(
             client_cert::CERTIFICATE,
@@ -239,7 +239,7 @@ pub async fn put_client_certificate(
     in_order(&PeerCertificate::all_of_pem(&new.client_certificate_pem), now)?;
     let client = Some((new.client_certificate_pem.as_str(), key.as_str()));
     let row = db.set_link_client(path.link, client, takes_waiting).await?;
-    deps.changed(scope.tenant, "link", row.id, &scope.claims.sub);
+    deps.changed(scope.tenant, "link", row.id, &scope.bearer.sub);
     Ok(Json(List {
         items: client_chain(&row, now),
     }))
@@ -257,12 +257,12 @@ pub async fn delete_client_certificate(
     Path(path): Path<LinkPath>,
 ) -> Result<Gone, Failure> {
     let db = deps.tenant(&scope).await?;
-    let row = links::of_tenant(&db, path.link).await?;
+    let row = db.link(path.link).await?;
     if row.client_cert_pem.is_none() {
         return Err(DbError::NotFound("client certificate").into());
     }
     db.set_link_client(path.link, None, false).await?;
-    deps.changed(scope.tenant, "link", row.id, &scope.claims.sub);
+    deps.changed(scope.tenant, "link", row.id, &scope.bearer.sub);
     Ok(Gone)
 }
 

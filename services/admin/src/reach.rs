@@ -242,6 +242,12 @@ fn credentials(user: &str, password: &str) -> Option<Zeroizing<String>> {
     fits.then(|| Zeroizing::new(format!("{user}:{}", *password)))
 }
 
+/// The secondary's address without its path.
+pub fn secondary_origin(row: &LinkRow) -> Option<String> {
+    let HostPort { host, port } = row.secondary.as_ref()?;
+    Some(format!("{}://{host}:{port}", row.scheme.as_str()))
+}
+
 /// The secondary's address in full.
 pub fn secondary_url(row: &LinkRow) -> Option<String> {
     let HostPort { host, port } = row.secondary.clone()?;

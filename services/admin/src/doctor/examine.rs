@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Deps,
     answer::{Always, Failure, InTenant, Taking},
-    links::{self, NewLink},
+    links::NewLink,
     path::{LinkPath, TenantPath},
     query::OptionalJson,
     valid::Refused,
@@ -124,14 +124,14 @@ pub async fn examine_link(
     let asked = asked.unwrap_or_else(Examination::usual);
     asked.check()?;
     let db = deps.tenant(&scope).await?;
-    let row = links::of_tenant(&db, path.link).await?;
+    let row = db.link(path.link).await?;
     let secrets = db.link_secrets(path.link).await?;
     let skillsets = db.skillsets().await?.into_iter().filter(|s| s.link == path.link);
     let plan = asked.plan(&deps.doctor, &row, &secrets, skillsets.map(|s| s.name).collect());
     let keep = Keep {
         tenant: scope.tenant,
         link: Some(path.link),
-        by: scope.claims.sub.clone(),
+        by: scope.bearer.sub.clone(),
     };
     Ok(begin(&deps, plan, Some(keep), &headers))
 }
@@ -157,7 +157,7 @@ pub async fn examine_new_link_of_tenant(
     let keep = Keep {
         tenant: scope.tenant,
         link: None,
-        by: scope.claims.sub.clone(),
+        by: scope.bearer.sub.clone(),
     };
     Ok(begin(&deps, plan, Some(keep), &headers))
 }

@@ -67,13 +67,13 @@ pub async fn share_doctor_report(
     secure_random(&mut token);
     let until = deps.ids.clock().now() + Duration::seconds(new.ttl_s.into());
     let db = deps.tenant(&scope).await?;
-    db.share_doctor_report(path.report, &token, until, &scope.claims.sub)
+    db.share_doctor_report(path.report, &token, until, &scope.bearer.sub)
         .await?;
     deps.made(
         scope.tenant,
         "doctor report share",
         path.report,
-        &scope.claims.sub,
+        &scope.bearer.sub,
     );
     Ok(Made(Share {
         path: format!("/doctor/reports/{}", BASE64_URL_SAFE_NO_PAD.encode(token)),
@@ -100,7 +100,7 @@ pub async fn unshare_doctor_report(
         scope.tenant,
         "doctor report share",
         path.report,
-        &scope.claims.sub,
+        &scope.bearer.sub,
     );
     Ok(Gone)
 }

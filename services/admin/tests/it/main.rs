@@ -2,7 +2,9 @@
 
 mod accounts;
 mod app;
+mod auth_keys;
 mod certificates;
+mod changes;
 mod chat_settings;
 mod checks;
 mod consent;
@@ -12,12 +14,16 @@ mod doctor;
 mod document;
 mod link_watch;
 mod links;
+mod lists;
 mod numbers;
 mod onboarding;
+mod removals;
 mod roles;
 mod routing;
 mod serving;
 mod settings_shape;
 mod sms_settings;
 mod suspension;
+mod templates;
+mod tenants;
 mod validation;
