@@ -3,14 +3,18 @@
 //! - [`Db::tenant`] is the only way to a tenant's rows. It opens transactions under that tenant; row-level security
 //!   holds the wall even when a query forgets its `WHERE`.
 //! - [`Db::batch`] writes texts of several tenants in one transaction (ingest).
+//! - [`Db::access`] is the way to who may use the admin API and to what they did, of a tenant or of the platform.
 //! - [`Db::operator`] is the loud exception: look-ups before a tenant is known, the tenants themselves, the queues'
 //!   claims and the leases. It connects as another role, with policies on named tables and columns.
 //!
 //! Postgres is the truth and the queue. Nothing here talks to Redis, to a provider or to AACC.
 
 mod accept;
+mod access;
 mod account_watch;
 mod accounts;
+mod api_keys;
+mod audit;
 mod auth_keys;
 mod chats;
 mod consent;
@@ -19,6 +23,7 @@ mod dead_letters;
 mod documents;
 mod error;
 mod forget;
+mod idempotency;
 mod inbox;
 mod leases;
 mod link_watch;
@@ -41,11 +46,15 @@ mod templates;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod users;
 mod webhook_secrets;
 
 pub use accept::{Accepted, Batch, IncomingText, Refused, Route, TextKind};
+pub use access::AccessDb;
 pub use account_watch::AccountEventRow;
 pub use accounts::{AccountChange, AccountRow, AccountRules, AccountSecret, NewAccount};
+pub use api_keys::{ApiKeyRow, NewApiKey};
+pub use audit::{AUDIT_BEGINS, AuditFilter, AuditRow};
 pub use auth_keys::{AuthKeyChange, AuthKeyOwner, AuthKeyRow, NewAuthKey, Successor};
 pub use chats::{
     ActorContext, ChatResume, CountedChat, Fence, LastWords, NewChat, PreviousChat, RoomState, ToServe,
@@ -56,6 +65,7 @@ pub use dead_letters::{DeadLetterFilter, DeadLetterRow, MOST_UNROUTED, Mend, Rep
 pub use documents::Unless;
 pub use error::DbError;
 pub use forget::Old;
+pub use idempotency::{Begun, Once};
 pub use inbox::PendingText;
 pub use leases::{LeaseTimes, OwnedTenant, PodRow};
 pub use link_watch::{LinkEventRow, LinkStateRow, MaintenanceWindow};
@@ -75,4 +85,5 @@ pub use seal::{KeyRing, SealError};
 pub use skillsets::{NewSkillset, SkillsetChange, SkillsetFilter, SkillsetRow};
 pub use templates::{Template, TemplateFilter, TemplateRow, TemplateScope};
 pub use tenants::{StateChange, TenantChange, TenantFilter, TenantRow};
+pub use users::{NewUser, UserChange, UserRow};
 pub use webhook_secrets::WebhookSecretRow;

@@ -66,6 +66,7 @@ fn tenant(row: &PgRow) -> Result<TenantRow, sqlx::Error> {
 impl Operator<'_> {
     /// Makes a tenant. `Conflict` on `tenant_slug_key` when the slug is taken.
     pub async fn create_tenant(&self, id: TenantId, slug: &str, name: &str) -> Result<TenantRow, DbError> {
+        let mut tx = self.begin().await?;
         let row = sqlx::query(concat!(
             "INSERT INTO tenant (id, slug, name) VALUES ($1, $2, $3) RETURNING ",
             columns!()
@@ -73,15 +74,16 @@ impl Operator<'_> {
         .bind(id.uuid())
         .bind(slug)
         .bind(name)
-        .fetch_one(self.pool())
+        .fetch_one(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(tenant(&row)?)
     }
 
     /// Makes a tenant active or suspended. A suspended one loses its owner at once: whoever holds its chats can write nothing
     /// more, and nobody takes them until it is active again.
     pub async fn set_tenant_state(&self, id: TenantId, to: StateChange<'_>) -> Result<TenantRow, DbError> {
-        let mut tx = self.pool().begin().await?;
+        let mut tx = self.begin().await?;
         let row = sqlx::query(concat!(
             "UPDATE tenant SET state = $2, state_reason = $3, state_by = left($4, 300),
                     state_since = CASE WHEN state = $2 THEN coalesce(state_since, created_at) ELSE $5 END
@@ -112,7 +114,7 @@ impl Operator<'_> {
         id: TenantId,
         change: impl FnOnce(&TenantRow) -> Result<TenantChange, E>,
     ) -> Result<TenantRow, E> {
-        let mut tx = self.pool().begin().await.map_err(DbError::from)?;
+        let mut tx = self.begin().await?;
         let row = sqlx::query(concat!(
             "SELECT ",
             columns!(),

@@ -313,7 +313,7 @@ pub async fn create_account(
         Err(DbError::Conflict { .. }) => return Err(name_taken(&db, &new.name).await?),
         made => made?,
     };
-    deps.made(scope.tenant, "account", row.id, &scope.claims.sub);
+    deps.made(scope.tenant, "account", row.id, &scope.bearer.sub);
     Ok(Made(Account::read(row, &deps.webhook_base)))
 }
 
@@ -359,7 +359,7 @@ pub async fn patch_account(
         Err(Failure::Db(DbError::Conflict { .. })) => return Err(name_taken(&db, &name).await?),
         changed => changed?,
     };
-    deps.changed(scope.tenant, "account", row.id, &scope.claims.sub);
+    deps.changed(scope.tenant, "account", row.id, &scope.bearer.sub);
     Ok(answer(row, &deps))
 }
 
@@ -404,7 +404,7 @@ pub async fn delete_account(
         .remove_account(path.account, removal, |was| unless.check(WHAT, &tag(was)))
         .await?;
     asked.answer(in_the_way, || {
-        deps.removed(scope.tenant, "account", path.account, &scope.claims.sub);
+        deps.removed(scope.tenant, "account", path.account, &scope.bearer.sub);
     })
 }
 

@@ -152,6 +152,9 @@ pub enum Always {
     /// The token's role does not allow it, or the token is of another tenant.
     #[response(status = 403, content_type = "application/problem+json")]
     Forbidden(Problem),
+    /// This caller asks too much; `Retry-After` says when to ask again.
+    #[response(status = 429, content_type = "application/problem+json")]
+    TooMany(Problem),
     /// Something is broken here; `request_id` finds it in the logs.
     #[response(status = 500, content_type = "application/problem+json")]
     Broken(Problem),

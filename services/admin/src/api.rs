@@ -1,11 +1,14 @@
 use crate::{
-    Deps, accounts, auth_keys, chat_settings, consent, conversations, dead_letters, link_watch, links,
-    maintenance, number_check, numbers, routing, skillsets, sms_settings, templates, tenants, text_check,
-    webhook_secrets,
+    Deps, accounts, api_keys, audit, auth_keys, chat_settings, consent, conversations, dead_letters,
+    identity::Gate, link_watch, links, maintenance, number_check, numbers, once, pace, routing, skillsets,
+    sms_settings, templates, tenants, text_check, users, webhook_secrets,
 };
-use axum::{Router, middleware::map_response};
+use axum::{
+    Router,
+    middleware::{from_fn_with_state, map_response},
+};
 use ccm_runtime::Lifecycle;
-use ccm_web::{Problem, WebConfig, not_stored};
+use ccm_web::{Problem, WebConfig, identify, not_stored};
 use std::{io, time::Duration};
 use tokio::net::TcpListener;
 use utoipa::{
@@ -43,6 +46,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
         (name = "numbers", description = "What customers text, and which skillset answers."),
         (name = "auth-keys", description = "Keys for the screen-pop page."),
         (name = "templates", description = "Texts that agents send again and again."),
+        (name = "api-keys", description = "Keys for programs that use this API."),
+        (name = "users", description = "People who sign in with a token of an OIDC issuer, and what they are here."),
+        (name = "audit", description = "Who changed what, from what to what, when and from where."),
         (name = "conversations", description = "What was texted, both ways."),
         (name = "dead-letters", description = "Texts that did not get through: seen, mended, replayed, discarded."),
         (name = "consent", description = "Who wants no texts, and what proves it."),
@@ -59,8 +65,10 @@ impl Modify for BearerJwt {
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("JWT")
             .description(Some(
-                "`Authorization: Bearer TOKEN`. Claims: `iss`, `aud`, `sub`, `exp`, `iat`, `role` (platform-admin, \
-                 engineer, support, tenant-admin, tenant-viewer) and, for the last two, `tenant`. `ccm token` issues one.",
+                "`Authorization: Bearer TOKEN`, with one of three. A token of an OIDC issuer that the platform knows: its bearer is \
+                 one of the API's users. An API key, `ccm_…`. A token that `ccm token` has issued, with the claims `iss`, `aud`, \
+                 `sub`, `exp`, `iat`, `role` (platform-admin, engineer, support, tenant-admin, tenant-viewer) and, for the last \
+                 two, `tenant`.",
             ))
             .build();
         let components = api.components.get_or_insert_default();
@@ -148,6 +156,32 @@ fn routes() -> OpenApiRouter<Deps> {
             consent::delete_opt_out
         ))
         .routes(routes!(consent::list_consent_events))
+        .routes(routes!(
+            api_keys::create_platform_api_key,
+            api_keys::list_platform_api_keys
+        ))
+        .routes(routes!(
+            api_keys::get_platform_api_key,
+            api_keys::revoke_platform_api_key
+        ))
+        .routes(routes!(api_keys::rotate_platform_api_key))
+        .routes(routes!(api_keys::create_api_key, api_keys::list_api_keys))
+        .routes(routes!(api_keys::get_api_key, api_keys::revoke_api_key))
+        .routes(routes!(api_keys::rotate_api_key))
+        .routes(routes!(users::create_platform_user, users::list_platform_users))
+        .routes(routes!(
+            users::get_platform_user,
+            users::change_platform_user,
+            users::delete_platform_user
+        ))
+        .routes(routes!(users::create_user, users::list_users))
+        .routes(routes!(users::get_user, users::change_user, users::delete_user))
+        .routes(routes!(audit::list_platform_audit))
+        .routes(routes!(audit::export_platform_audit))
+        .routes(routes!(audit::verify_platform_audit))
+        .routes(routes!(audit::list_audit))
+        .routes(routes!(audit::export_audit))
+        .routes(routes!(audit::verify_audit))
         .routes(routes!(number_check::check_number))
         .routes(routes!(text_check::check_text))
 }
@@ -166,7 +200,14 @@ pub fn router(deps: Deps) -> Router {
     };
     let (api, document) = routes().split_for_parts();
     let ids = deps.ids.clone();
-    let router = api.with_state(deps).layer(map_response(not_stored)).merge(
+    let (gate, paced) = ((deps.gate(), deps.proxies.clone()), pace::Pace::new(deps.rate));
+    let api = api
+        .with_state(deps.clone())
+        .layer(from_fn_with_state(deps, once::once))
+        .layer(from_fn_with_state(paced, pace::pace))
+        .layer(from_fn_with_state(gate, identify::<Gate>))
+        .layer(map_response(not_stored));
+    let router = api.merge(
         SwaggerUi::new("/docs")
             .url("/openapi.json", document)
             .config(page()),
@@ -181,5 +222,9 @@ fn page() -> utoipa_swagger_ui::Config<'static> {
 
 /// Serves the API until the process drains. The health pages are the process' own (`ccm_runtime::ops`).
 pub async fn run(listener: TcpListener, deps: Deps, life: Lifecycle) -> io::Result<()> {
-    ccm_runtime::serve(listener, router(deps), life).await
+    let forgetting = once::forget(deps.clone());
+    tokio::select! {
+        served = ccm_runtime::serve(listener, router(deps), life) => served,
+        () = forgetting => Ok(()),
+    }
 }

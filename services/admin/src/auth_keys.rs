@@ -244,7 +244,7 @@ pub async fn create_auth_key(
         Err(DbError::Conflict { constraint, .. }) => return Err(conflict(&db, &new.name, &constraint).await?),
         made => made?,
     };
-    deps.made(scope.tenant, "auth_key", row.id, &scope.claims.sub);
+    deps.made(scope.tenant, "auth_key", row.id, &scope.bearer.sub);
     let shown = new.key.is_none().then(|| key.expose().to_owned());
     Ok(Made(MadeAuthKey {
         about: row.into(),
@@ -342,7 +342,7 @@ pub async fn patch_auth_key(
         }
         changed => changed?,
     };
-    deps.changed(scope.tenant, "auth_key", row.id, &scope.claims.sub);
+    deps.changed(scope.tenant, "auth_key", row.id, &scope.bearer.sub);
     Ok(answer(row))
 }
 
@@ -423,7 +423,7 @@ pub async fn rotate_auth_key(
             replaceable(was, now)
         })
         .await?;
-    deps.made(scope.tenant, "auth_key", row.id, &scope.claims.sub);
+    deps.made(scope.tenant, "auth_key", row.id, &scope.bearer.sub);
     Ok(Made(MadeAuthKey {
         about: row.into(),
         key: Some(key.expose().to_owned()),
@@ -464,7 +464,7 @@ pub async fn revoke_auth_key(
     let db = deps.tenant(&scope).await?;
     db.revoke_auth_key(path.key, now, |was| unless.check(WHAT, &tag(was)))
         .await?;
-    deps.removed(scope.tenant, "auth_key", path.key, &scope.claims.sub);
+    deps.removed(scope.tenant, "auth_key", path.key, &scope.bearer.sub);
     Ok(Gone)
 }
 

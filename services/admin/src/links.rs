@@ -279,7 +279,7 @@ pub async fn create_link(
         Err(DbError::Conflict { .. }) => return Err(name_taken(&db, &new.name).await?),
         made => made?,
     };
-    deps.made(scope.tenant, "link", row.id, &scope.claims.sub);
+    deps.made(scope.tenant, "link", row.id, &scope.bearer.sub);
     Ok(Made(row.into()))
 }
 
@@ -302,7 +302,7 @@ pub async fn replace_link(
 ) -> Result<Tagged<Link>, Failure> {
     let db = deps.tenant(&scope).await?;
     let row = rewrite(&db, path.link, &unless, |_| new.clone()).await?;
-    deps.changed(scope.tenant, WHAT, row.id, &scope.claims.sub);
+    deps.changed(scope.tenant, WHAT, row.id, &scope.bearer.sub);
     Ok(answer(row))
 }
 
@@ -325,7 +325,7 @@ pub async fn patch_link(
 ) -> Result<Tagged<Link>, Failure> {
     let db = deps.tenant(&scope).await?;
     let row = rewrite(&db, path.link, &unless, |was| patch.apply(was)).await?;
-    deps.changed(scope.tenant, WHAT, row.id, &scope.claims.sub);
+    deps.changed(scope.tenant, WHAT, row.id, &scope.bearer.sub);
     Ok(answer(row))
 }
 
@@ -417,7 +417,7 @@ pub async fn delete_link(
         .remove_link(path.link, removal, |was| unless.check(WHAT, &tag(was)))
         .await?;
     asked.answer(in_the_way, || {
-        deps.removed(scope.tenant, WHAT, path.link, &scope.claims.sub);
+        deps.removed(scope.tenant, WHAT, path.link, &scope.bearer.sub);
     })
 }
 

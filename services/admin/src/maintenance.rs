@@ -111,7 +111,7 @@ pub async fn create_maintenance_window(
         reason: new.reason,
     };
     db.create_maintenance_window(&row).await?;
-    deps.made(scope.tenant, "maintenance window", row.id, &scope.claims.sub);
+    deps.made(scope.tenant, "maintenance window", row.id, &scope.bearer.sub);
     Ok(Made(row.into()))
 }
 
@@ -148,7 +148,7 @@ pub async fn delete_maintenance_window(
     if !db.delete_maintenance_window(path.link, path.window).await? {
         return Err(DbError::NotFound("maintenance window").into());
     }
-    deps.removed(scope.tenant, "maintenance window", path.window, &scope.claims.sub);
+    deps.removed(scope.tenant, "maintenance window", path.window, &scope.bearer.sub);
     Ok(Gone)
 }
 

@@ -268,7 +268,7 @@ pub async fn create_number(
         }
         made => made?,
     };
-    deps.made(scope.tenant, "number", row.id, &scope.claims.sub);
+    deps.made(scope.tenant, "number", row.id, &scope.bearer.sub);
     Ok(Made(row.into()))
 }
 
@@ -333,7 +333,7 @@ pub async fn patch_number(
         }
         (changed, _) => changed?,
     };
-    deps.changed(scope.tenant, WHAT, row.id, &scope.claims.sub);
+    deps.changed(scope.tenant, WHAT, row.id, &scope.bearer.sub);
     Ok(answer(row))
 }
 
@@ -372,7 +372,7 @@ pub async fn delete_number(
         .release_number(path.number, removal, |was| unless.check(WHAT, &tag(was)), now)
         .await?;
     asked.answer(in_the_way, || {
-        deps.removed(scope.tenant, WHAT, path.number, &scope.claims.sub);
+        deps.removed(scope.tenant, WHAT, path.number, &scope.bearer.sub);
     })
 }
 

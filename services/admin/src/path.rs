@@ -1,5 +1,6 @@
 use ccm_model::{
-    AccountId, AuthKeyId, ConversationId, LinkId, NumberId, SkillsetId, TenantId, WebhookSecretId,
+    AccountId, ApiKeyId, AuthKeyId, ConversationId, LinkId, NumberId, SkillsetId, TenantId, UserId,
+    WebhookSecretId,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -105,6 +106,50 @@ pub struct WebhookSecretPath {
     /// The secret's id.
     #[param(value_type = Uuid)]
     pub secret: WebhookSecretId,
+}
+
+/// An API key's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct ApiKeyPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The key's id.
+    #[param(value_type = Uuid)]
+    pub key: ApiKeyId,
+}
+
+/// The path of an API key of the platform.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct PlatformApiKeyPath {
+    /// The key's id.
+    #[param(value_type = Uuid)]
+    pub key: ApiKeyId,
+}
+
+/// A user's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct UserPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The user's id.
+    #[param(value_type = Uuid)]
+    pub user: UserId,
+}
+
+/// The path of a user of the platform.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct PlatformUserPath {
+    /// The user's id.
+    #[param(value_type = Uuid)]
+    pub user: UserId,
 }
 
 /// A skillset's path.

@@ -3,6 +3,7 @@
 use crate::{
     Deps,
     answer::{Always, Failure, InTenant, Taking},
+    conversations::may_read_texts,
     path::TenantPath,
     routing_document::{DryRun as DryRunShape, DryRunResult, Routing as Shape},
     valid::Refused,
@@ -11,7 +12,6 @@ use axum::{
     extract::State,
     http::{HeaderMap, HeaderName, header},
 };
-use ccm_auth::Permission;
 use ccm_db::{DbError, NumberRow, SkillsetRow, TenantDb};
 use ccm_model::{Address, Body};
 use ccm_routing::{Facts, Router, RoutingSettings, SettingRefused};
@@ -194,7 +194,7 @@ pub async fn get_routing(
         None => (RoutingSettings::default(), 0),
     };
     let mut document = written(&settings)?;
-    if !scope.claims.role.may(Permission::ReadTexts) {
+    if !may_read_texts(&scope) {
         let lists = document["lists"].as_object_mut().into_iter().flatten();
         lists.for_each(|(_, list)| *list = json!({"withheld": true}));
     }
@@ -229,7 +229,7 @@ pub async fn put_routing(
         .put_routing(&document, only_of.as_deref())
         .await?
         .ok_or(CHANGED)?;
-    deps.changed(scope.tenant, "routing", scope.tenant, &scope.claims.sub);
+    deps.changed(scope.tenant, "routing", scope.tenant, &scope.bearer.sub);
     Ok(tagged(document, revision))
 }
 

@@ -120,7 +120,7 @@ pub async fn create_skillset(
         Err(DbError::Conflict { missing, .. }) => return Err(conflict(&db, &new.name, missing).await?),
         made => made?,
     };
-    deps.made(scope.tenant, "skillset", row.id, &scope.claims.sub);
+    deps.made(scope.tenant, "skillset", row.id, &scope.bearer.sub);
     Ok(Made(row.into()))
 }
 
@@ -212,7 +212,7 @@ pub async fn patch_skillset(
         }
         changed => changed?,
     };
-    deps.changed(scope.tenant, WHAT, row.id, &scope.claims.sub);
+    deps.changed(scope.tenant, WHAT, row.id, &scope.bearer.sub);
     Ok(answer(row))
 }
 
@@ -264,6 +264,6 @@ pub async fn delete_skillset(
         })
         .await?;
     asked.answer(in_the_way, || {
-        deps.removed(scope.tenant, WHAT, path.skillset, &scope.claims.sub);
+        deps.removed(scope.tenant, WHAT, path.skillset, &scope.bearer.sub);
     })
 }

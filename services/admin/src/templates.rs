@@ -345,7 +345,7 @@ pub async fn create_template(
         Err(DbError::Conflict { missing, .. }) => return Err(conflict(&db, missing, Some(&new)).await?),
         made => made?,
     };
-    deps.made(scope.tenant, WHAT, row.id, &scope.claims.sub);
+    deps.made(scope.tenant, WHAT, row.id, &scope.bearer.sub);
     Ok(Made(row.into()))
 }
 
@@ -421,7 +421,7 @@ pub async fn patch_template(
         }
         changed => changed?,
     };
-    deps.changed(scope.tenant, WHAT, row.id, &scope.claims.sub);
+    deps.changed(scope.tenant, WHAT, row.id, &scope.bearer.sub);
     Ok(answer(row))
 }
 
@@ -440,6 +440,6 @@ pub async fn delete_template(
     let db = deps.tenant(&scope).await?;
     db.delete_template(path.template, |was| unless.check(WHAT, &tag(was)))
         .await?;
-    deps.removed(scope.tenant, WHAT, path.template, &scope.claims.sub);
+    deps.removed(scope.tenant, WHAT, path.template, &scope.bearer.sub);
     Ok(Gone)
 }

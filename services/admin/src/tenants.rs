@@ -162,13 +162,14 @@ pub async fn create_tenant(
     let row = match deps
         .db
         .operator()
+        .by(&by.actor)
         .create_tenant(deps.ids.next(), &new.slug, &new.name)
         .await
     {
         Err(DbError::Conflict { .. }) => return Err(slug_taken()),
         made => made?,
     };
-    deps.made(row.id, "tenant", row.id, &by.claims.sub);
+    deps.made(row.id, "tenant", row.id, &by.bearer.sub);
     Ok(Made(row.into()))
 }
 
@@ -225,7 +226,7 @@ pub async fn get_tenant(
     State(deps): State<Deps>,
     scope: TenantScope<may::ReadSettings>,
 ) -> Result<Tagged<Tenant>, Failure> {
-    Ok(answer(deps.db.tenant(scope.tenant).tenant().await?))
+    Ok(answer(deps.rows(&scope).tenant().await?))
 }
 
 /// Change what a tenant is called
@@ -245,6 +246,7 @@ pub async fn patch_tenant(
     let changed = deps
         .db
         .operator()
+        .by(&scope.actor)
         .change_tenant(scope.tenant, |was| {
             unless.check("tenant", &tag(was))?;
             let new = TenantChange {
@@ -259,7 +261,7 @@ pub async fn patch_tenant(
         Err(Failure::Db(DbError::Conflict { .. })) => return Err(slug_taken()),
         changed => changed?,
     };
-    deps.changed(scope.tenant, "tenant", row.id, &scope.claims.sub);
+    deps.changed(scope.tenant, "tenant", row.id, &scope.bearer.sub);
     Ok(answer(row))
 }
 
@@ -277,14 +279,19 @@ pub async fn put_tenant_state(
     Json(new): Json<NewState>,
 ) -> Result<Json<Tenant>, Failure> {
     valid::reason("reason", &new.reason, 500)?;
-    let by = &scope.claims.sub;
+    let by = &scope.bearer.sub;
     let to = ccm_db::StateChange {
         active: new.state == TenantState::Active,
         reason: &new.reason,
         by,
         at: deps.ids.clock().now(),
     };
-    let row = deps.db.operator().set_tenant_state(scope.tenant, to).await?;
+    let row = deps
+        .db
+        .operator()
+        .by(&scope.actor)
+        .set_tenant_state(scope.tenant, to)
+        .await?;
     deps.changed(scope.tenant, "tenant state", &row.state, by);
     Ok(Json(row.into()))
 }

@@ -2,6 +2,7 @@
 
 use crate::{cli::Command, health, token};
 use anyhow::{Context, Result};
+use ccm_admin::{Oidc, OidcSettings, RequestRate, TrustedProxies};
 use ccm_auth::{LookupKey, TokenVerifier};
 use ccm_bus::Bus;
 use ccm_connector::{Connector, LinkConfig, SessionConfig};
@@ -12,7 +13,7 @@ use ccm_ingest::{Batching, Ingest};
 use ccm_model::{Clock, IdSource};
 use ccm_runtime::{Config, Health, Lifecycle, Metrics, ops, serve_to_the_end};
 use secrecy::ExposeSecret;
-use std::net::SocketAddr;
+use std::{net::SocketAddr, num::NonZeroU32};
 use tokio::net::TcpListener;
 
 /// What all roles of a process share.
@@ -182,6 +183,12 @@ impl Process<'_> {
             bus: self.bus.clone(),
             ids: self.ids.clone(),
             tokens: TokenVerifier::new(&token::jwt(&self.config)?, Clock::system())?,
+            oidc: self.oidc()?,
+            proxies: TrustedProxies::new(config.trusted_proxies.iter().copied()),
+            rate: RequestRate {
+                per_minute: NonZeroU32::new(config.requests_per_minute).unwrap_or(NonZeroU32::MIN),
+                at_once: NonZeroU32::new(config.requests_at_once).unwrap_or(NonZeroU32::MIN),
+            },
             lookup_key: LookupKey::derive(master),
             webhook_base: self.config.ingest.public_base_url()?.to_owned(),
             max_body_bytes: config.max_body_bytes,
@@ -191,6 +198,17 @@ impl Process<'_> {
         self.pages("admin.ops_listen", config.ops_listen).await
     }
 
+    fn oidc(&self) -> Result<Oidc> {
+        let config = &self.config.oidc;
+        let settings = OidcSettings {
+            issuers: config.issuers.clone(),
+            audience: config.audience.clone(),
+            cas: config.cas()?,
+            leeway: self.config.jwt.leeway,
+        };
+        Oidc::new(settings).context("oidc.ca_file holds no certificates that can be read")
+    }
+
     async fn screenpop(&self) -> Result<()> {
         let config = &self.config.screenpop;
         let listener = bind("screenpop.listen", config.listen).await?;
@@ -198,6 +216,7 @@ impl Process<'_> {
             db: self.db.clone(),
             ids: self.ids.clone(),
             lookup_key: LookupKey::derive(&self.config.keys.master_keys()?[0]),
+            proxies: TrustedProxies::new(config.trusted_proxies.iter().copied()),
             http: ccm_screenpop::client()?,
             settings: ccm_screenpop::Settings {
                 max_body_bytes: config.max_body_bytes,

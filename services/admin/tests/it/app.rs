@@ -3,7 +3,7 @@ use axum::{
     body::{Body, to_bytes},
     http::{Method, Request, StatusCode, header},
 };
-use ccm_admin::Deps;
+use ccm_admin::{Deps, Oidc, OidcSettings, RequestRate, TrustedProxies};
 use ccm_auth::{JwtConfig, JwtKey, LookupKey, Role, TokenIssuer, TokenVerifier};
 use ccm_bus::Bus;
 use ccm_db::{Accepted, Db, DbConfig, DbError, IncomingText, KeyRing, Route};
@@ -11,7 +11,7 @@ use ccm_model::{AccountId, Clock, ConversationId, IdSource, NumberId, TenantId};
 use ccm_testkit::TestDb;
 use secrecy::{SecretBox, SecretString};
 use serde_json::{Value, json};
-use std::{sync::Mutex, time::Duration};
+use std::{num::NonZeroU32, sync::Mutex, time::Duration};
 use tower::ServiceExt;
 
 pub const AUTH_TOKEN: &str = "SECRET-auth-token-of-twilio";
@@ -101,6 +101,12 @@ impl App {
             bus: Bus::in_process(),
             ids: IdSource::system(),
             tokens: TokenVerifier::new(&jwt, Clock::system()).unwrap(),
+            oidc: Oidc::new(OidcSettings::default()).unwrap(),
+            proxies: TrustedProxies::default(),
+            rate: RequestRate {
+                per_minute: NonZeroU32::MAX,
+                at_once: NonZeroU32::MAX,
+            },
             lookup_key: LookupKey::derive(&SecretBox::new(Box::new([7; 32]))),
             webhook_base: "https://sms.example.com".to_owned(),
             max_body_bytes: 1 << 20,
