@@ -1,7 +1,7 @@
 use crate::{
-    Deps, accounts, api_keys, audit, auth_keys, chat_settings, consent, conversations, dead_letters,
-    identity::Gate, link_watch, links, maintenance, number_check, numbers, once, pace, routing, skillsets,
-    sms_settings, templates, tenants, text_check, users, webhook_secrets,
+    Deps, accounts, api_keys, audit, auth_keys, chat_settings, consent, conversations, dead_letters, events,
+    identity::Gate, link_watch, links, maintenance, number_check, number_moves, numbers, once, pace, routing,
+    skillsets, sms_settings, templates, tenants, text_check, users, webhook_secrets,
 };
 use axum::{
     Router,
@@ -81,6 +81,7 @@ fn routes() -> OpenApiRouter<Deps> {
         .routes(routes!(tenants::create_tenant, tenants::list_tenants))
         .routes(routes!(tenants::get_tenant, tenants::patch_tenant))
         .routes(routes!(tenants::put_tenant_state))
+        .routes(routes!(events::list_events))
         .routes(routes!(
             chat_settings::get_chat_settings,
             chat_settings::put_chat_settings
@@ -129,6 +130,11 @@ fn routes() -> OpenApiRouter<Deps> {
             numbers::patch_number,
             numbers::delete_number
         ))
+        .routes(routes!(
+            number_moves::create_number_move,
+            number_moves::list_number_moves
+        ))
+        .routes(routes!(number_moves::cancel_number_move))
         .routes(routes!(auth_keys::create_auth_key, auth_keys::list_auth_keys))
         .routes(routes!(
             auth_keys::get_auth_key,
@@ -222,9 +228,13 @@ fn page() -> utoipa_swagger_ui::Config<'static> {
 
 /// Serves the API until the process drains. The health pages are the process' own (`ccm_runtime::ops`).
 pub async fn run(listener: TcpListener, deps: Deps, life: Lifecycle) -> io::Result<()> {
-    let forgetting = once::forget(deps.clone());
+    let (forgetting, moving) = (
+        once::forget(deps.clone()),
+        number_moves::keep_moving(deps.clone()),
+    );
     tokio::select! {
         served = ccm_runtime::serve(listener, router(deps), life) => served,
         () = forgetting => Ok(()),
+        () = moving => Ok(()),
     }
 }

@@ -62,6 +62,11 @@ async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
     let link = crate::links::watched(&rig.db, tenant, &fence).await;
     assert_eq!(link, tenant.link);
     rig.run(&format!(
+        "INSERT INTO tenant_event (id, tenant_id, kind, at) VALUES (gen_random_uuid(), '{}', 'test', now())",
+        tenant.id
+    ))
+    .await;
+    rig.run(&format!(
         "INSERT INTO timer (id, tenant_id, kind, due_at) VALUES (gen_random_uuid(), '{}', 'test', now())",
         tenant.id
     ))

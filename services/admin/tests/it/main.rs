@@ -10,6 +10,7 @@ mod consent;
 mod conversations;
 mod dead_letters;
 mod document;
+mod events;
 mod link_watch;
 mod links;
 mod lists;

@@ -25,6 +25,7 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     ("get", "/v1/tenants/{tenant}/sms-settings", READERS),
     ("put", "/v1/tenants/{tenant}/sms-settings", WRITERS),
     ("put", "/v1/tenants/{tenant}/state", &[PlatformAdmin, Engineer]),
+    ("get", "/v1/tenants/{tenant}/events", READERS),
     ("get", "/v1/tenants/{tenant}/routing", READERS),
     ("put", "/v1/tenants/{tenant}/routing", WRITERS),
     ("post", "/v1/tenants/{tenant}/routing/dry-run", READERS),
