@@ -13,6 +13,7 @@ mod dead_letters;
 mod deletions;
 mod doctor;
 mod document;
+mod events;
 mod link_watch;
 mod links;
 mod lists;
