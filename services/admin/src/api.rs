@@ -261,22 +261,24 @@ fn page() -> utoipa_swagger_ui::Config<'static> {
 
 /// Serves the API, and carries tenants' deletions out, until the process drains. The health pages are the process' own (`ccm_runtime::ops`).
 pub async fn run(listener: TcpListener, deps: Deps, life: Lifecycle) -> io::Result<()> {
-    let deletions = Deletions {
-        db: deps.db.clone(),
-        bus: deps.bus.clone(),
-        ids: deps.ids.clone(),
-    };
-    let deletions = deletions.run(life.clone());
     let forgetting = once::forget(deps.clone());
-    let work = async { tokio::join!(forgetting, deletions) };
     let stop = deps.doctor.stop.clone();
     let draining = life.clone();
     tokio::spawn(async move {
         draining.draining().await;
         stop.cancel();
     });
+    let deletions = Deletions {
+        db: deps.db.clone(),
+        bus: deps.bus.clone(),
+        ids: deps.ids.clone(),
+    };
+    let served = async {
+        let served = ccm_runtime::serve(listener, router(deps), life.clone());
+        tokio::join!(served, deletions.run(life)).0
+    };
     tokio::select! {
-        served = ccm_runtime::serve(listener, router(deps), life) => served,
-        _ = work => Ok(()),
+        served = served => served,
+        () = forgetting => Ok(()),
     }
 }

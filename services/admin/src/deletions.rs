@@ -198,7 +198,7 @@ pub async fn create_deletion(
     Query(RemovalQuery { dry_run }): Query<RemovalQuery>,
     Json(new): Json<DeletionRequest>,
 ) -> Result<Response, Failure> {
-    let db = deps.db.tenant(scope.tenant);
+    let db = deps.rows(&scope);
     let tenant = db.tenant().await?;
     new.check(&tenant.slug)?;
     let at = deps.ids.clock().now();
@@ -260,7 +260,7 @@ pub async fn get_deletion(
     State(deps): State<Deps>,
     scope: TenantScope<may::ReadSettings>,
 ) -> Result<Json<Deletion>, Failure> {
-    let row = deps.db.tenant(scope.tenant).newest_deletion().await?;
+    let row = deps.rows(&scope).newest_deletion().await?;
     Ok(Json(row.ok_or(DbError::NotFound("deletion"))?.into()))
 }
 

@@ -291,14 +291,7 @@ pub async fn put_tenant_state(
         by,
         at: deps.ids.clock().now(),
     };
-    if deps
-        .db
-        .tenant(scope.tenant)
-        .tenant()
-        .await?
-        .closing_since
-        .is_some()
-    {
+    if deps.rows(&scope).tenant().await?.closing_since.is_some() {
         return Err(in_deletion().into());
     }
     let row = deps
