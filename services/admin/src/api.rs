@@ -262,11 +262,10 @@ fn page() -> utoipa_swagger_ui::Config<'static> {
 /// Serves the API, and carries tenants' deletions out, until the process drains. The health pages are the process' own (`ccm_runtime::ops`).
 pub async fn run(listener: TcpListener, deps: Deps, life: Lifecycle) -> io::Result<()> {
     let forgetting = once::forget(deps.clone());
-    let stop = deps.doctor.stop.clone();
-    let draining = life.clone();
+    let (doctor, draining) = (deps.doctor.clone(), life.clone());
     tokio::spawn(async move {
         draining.draining().await;
-        stop.cancel();
+        doctor.stop();
     });
     let deletions = Deletions {
         db: deps.db.clone(),

@@ -57,6 +57,6 @@ pub use api::{openapi, router, run};
 pub use ccm_web::TrustedProxies;
 pub use deletion_work::Deletions;
 pub use deps::Deps;
-pub use doctor::{DoctorDeps, Places};
+pub use doctor::DoctorDeps;
 pub use oidc::{Oidc, OidcSettings};
 pub use pace::RequestRate;

@@ -49,6 +49,8 @@ pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
         .await
         .unwrap();
     crate::number_lookups::fill(rig, tenant, customer).await;
+    crate::doctor_reports::fill(&rig.db, tenant).await;
+    crate::link_certificates::fill(&rig.db, tenant).await;
     let template = ccm_db::Template {
         name: "hello".to_owned(),
         body: "Hello from {agent}".to_owned(),
@@ -417,6 +419,11 @@ async fn the_system_role_reads_these_columns_only() {
             "auth_key.networks",
             "auth_key.revoked_at",
             "auth_key.tenant_id",
+            "doctor_report.id",
+            "doctor_report.made_at",
+            "doctor_report.share_hash",
+            "doctor_report.share_until",
+            "doctor_report.tenant_id",
             "inbound_content.account_id",
             "inbound_content.hash",
             "inbound_content.seen_at",
@@ -455,6 +462,8 @@ async fn the_system_role_reads_these_columns_only() {
         "SELECT sealed FROM tenant_key",
         "SELECT payload FROM timer",
         "SELECT host FROM ewc_link",
+        "SELECT report FROM doctor_report",
+        "SELECT key_sealed FROM link_client_key",
         "UPDATE outbox_line SET tenant_id = tenant_id",
         "DELETE FROM outbox_line",
         "DELETE FROM tenant",

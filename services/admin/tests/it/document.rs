@@ -3,7 +3,7 @@
 use crate::{
     accounts,
     app::App,
-    dead_letters, deletions, link_watch,
+    certificates, dead_letters, deletions, doctor, link_watch,
     roles::{self, can_be_tried, makes_nothing},
 };
 use axum::http::Method;
@@ -105,7 +105,8 @@ fn the_document_is_sound() {
         if path.contains("{tenant}") || path.contains("{deletion}") {
             statuses.push("404");
         }
-        let body_is_optional = path.ends_with("/{letter}/replay");
+        let body_is_optional = path.ends_with("/{letter}/replay") || path.ends_with("/{link}/doctor");
+        let is_stream = path.ends_with("/doctor");
         if path.ends_with("/discard") {
             statuses.push("409");
         } else if ["post", "put", "patch"].contains(&method) {
@@ -120,6 +121,9 @@ fn the_document_is_sound() {
                 "/text-check",
                 "/routing",
                 "/dry-run",
+                "/doctor",
+                "/share",
+                "/client-certificate",
             ];
             let can_be_there = !never_there.iter().any(|end| path.ends_with(end));
             statuses.extend(can_be_there.then_some("409"));
@@ -140,6 +144,8 @@ fn the_document_is_sound() {
         if method == "delete" && guarded.iter().any(|end| path.ends_with(end)) {
             statuses.push("412");
         }
+        statuses.extend(is_stream.then_some("429"));
+        statuses.extend(path.ends_with("/{sha256}").then_some("409"));
         if method == "delete" && path.ends_with("/opt-outs") {
             statuses.push("422");
         }
@@ -159,6 +165,11 @@ fn the_document_is_sound() {
         let answer = &responses[success]["content"];
         match method {
             "delete" => assert!(answer.is_null(), "{case}"),
+            _ if is_stream => {
+                for kind in ["application/x-ndjson", "text/event-stream"] {
+                    assert!(answer[kind]["schema"].is_object(), "{case}: {kind}");
+                }
+            }
             _ => assert!(answer["application/json"]["schema"].is_object(), "{case}"),
         }
         for status in statuses {
@@ -208,6 +219,10 @@ fn the_document_is_sound() {
             vec!["all", "kind", "code", "limit", "cursor"],
         ),
         ("/v1/deletions", vec!["limit", "cursor"]),
+        (
+            "/v1/tenants/{tenant}/doctor-reports",
+            vec!["link_id", "limit", "cursor"],
+        ),
         ("/v1/tenants/{tenant}/opt-outs", vec!["limit", "cursor"]),
         (
             "/v1/tenants/{tenant}/consent-events",
@@ -235,6 +250,7 @@ async fn the_examples_can_be_sent() {
     let app = App::start().await;
     let tenant = app.tenant("a-tenant").await;
     let (letter, _) = dead_letters::refused(&app, &tenant, "hello").await;
+    let report = doctor::kept(&app, &tenant).await;
     let key = app
         .post(
             &format!("/v1/tenants/{}/auth-keys", tenant.id),
@@ -266,6 +282,7 @@ async fn the_examples_can_be_sent() {
             .replace("{link}", &tenant.link)
             .replace("{account}", &tenant.account)
             .replace("{number}", &tenant.number)
+            .replace("{report}", &report)
             .replace("{skillset}", &tenant.skillset)
             .replace("{key}", key)
             .replace("{template}", &template)
@@ -285,7 +302,15 @@ async fn the_examples_can_be_sent() {
         } else if !answer.status.is_success() {
             let field = answer.problem(422);
             assert!(
-                ["ca_pem", "link_id", "account_id", "number_id", "to"].contains(&field),
+                [
+                    "ca_pem",
+                    "client_certificate_pem",
+                    "link_id",
+                    "account_id",
+                    "number_id",
+                    "to"
+                ]
+                .contains(&field),
                 "{path}: {}",
                 answer.json
             );
@@ -323,6 +348,9 @@ async fn answers_are_as_documented() {
     .await
     .ok();
     link_watch::happened(&app, &tenant, "link_down");
+    let report = doctor::kept(&app, &tenant).await;
+    certificates::trusted(&app, &tenant).await;
+    certificates::key_waits(&app, &tenant).await;
     accounts::happened(&app, &tenant, "failing").await;
     let (letter, conversation) = dead_letters::refused(&app, &tenant, "hello").await;
     let opt_out =
@@ -354,6 +382,11 @@ async fn answers_are_as_documented() {
             "MaintenanceWindow",
             format!("/links/{}/maintenance-windows", tenant.link),
         ),
+        ("LinkCertificates", format!("/links/{}/certificates", tenant.link)),
+        ("Certificate", format!("/links/{}/trusted-cas", tenant.link)),
+        ("ClientKey", format!("/links/{}/client-key", tenant.link)),
+        ("DoctorReportSummary", "/doctor-reports".to_owned()),
+        ("DoctorReport", format!("/doctor-reports/{report}")),
         ("Skillset", "/skillsets".to_owned()),
         ("Account", "/accounts".to_owned()),
         ("Number", "/numbers".to_owned()),

@@ -3,6 +3,7 @@
 mod accounts;
 mod app;
 mod auth_keys;
+mod certificates;
 mod changes;
 mod chat_settings;
 mod checks;
@@ -10,6 +11,7 @@ mod consent;
 mod conversations;
 mod dead_letters;
 mod deletions;
+mod doctor;
 mod document;
 mod link_watch;
 mod links;

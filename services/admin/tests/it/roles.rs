@@ -2,7 +2,7 @@
 
 use crate::{
     app::{AUTH_TOKEN, App, Tenant},
-    dead_letters, deletions,
+    certificates, dead_letters, deletions, doctor,
 };
 use axum::http::Method;
 use ccm_auth::Role::{self, Engineer, PlatformAdmin, Support, TenantAdmin, TenantViewer};
@@ -53,6 +53,42 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     (
         "delete",
         "/v1/tenants/{tenant}/links/{link}/maintenance-windows/{window}",
+        WRITERS,
+    ),
+    ("get", "/v1/tenants/{tenant}/links/{link}/certificates", READERS),
+    ("post", "/v1/tenants/{tenant}/links/{link}/trusted-cas", WRITERS),
+    ("get", "/v1/tenants/{tenant}/links/{link}/trusted-cas", READERS),
+    (
+        "delete",
+        "/v1/tenants/{tenant}/links/{link}/trusted-cas/{sha256}",
+        WRITERS,
+    ),
+    ("post", "/v1/tenants/{tenant}/links/{link}/client-key", WRITERS),
+    ("get", "/v1/tenants/{tenant}/links/{link}/client-key", READERS),
+    ("delete", "/v1/tenants/{tenant}/links/{link}/client-key", WRITERS),
+    (
+        "put",
+        "/v1/tenants/{tenant}/links/{link}/client-certificate",
+        WRITERS,
+    ),
+    (
+        "delete",
+        "/v1/tenants/{tenant}/links/{link}/client-certificate",
+        WRITERS,
+    ),
+    ("post", "/v1/doctor", &[PlatformAdmin, Engineer]),
+    ("post", "/v1/tenants/{tenant}/doctor", WRITERS),
+    ("post", "/v1/tenants/{tenant}/links/{link}/doctor", WRITERS),
+    ("get", "/v1/tenants/{tenant}/doctor-reports", READERS),
+    ("get", "/v1/tenants/{tenant}/doctor-reports/{report}", READERS),
+    (
+        "post",
+        "/v1/tenants/{tenant}/doctor-reports/{report}/share",
+        WRITERS,
+    ),
+    (
+        "delete",
+        "/v1/tenants/{tenant}/doctor-reports/{report}/share",
         WRITERS,
     ),
     ("post", "/v1/tenants/{tenant}/skillsets", WRITERS),
@@ -148,6 +184,12 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
         "dry-run" => json!({"to": "+14155550123", "from": "+353861234567", "text": "hello"}),
         "links" | "{link}" => json!({"name": name, "url": "wss://aacc"}),
         "maintenance-windows" => window(),
+        "trusted-cas" => json!({"ca_pem": certificates::new_ca().pem()}),
+        "client-key" => json!({"common_name": name}),
+        "client-certificate" => certificates::client_certificate(),
+        "doctor" if path.contains("{link}") => Value::Null,
+        "doctor" => json!({"link": {"name": name, "url": "ws://127.0.0.1:1"}}),
+        "share" => json!({"ttl_s": 60}),
         "skillsets" => json!({"name": name, "link_id": tenant.link}),
         "accounts" => json!({"name": name, "kind": "http", "settings": {"send_url": "https://x/"},
                              "secret": {"signing_secret": AUTH_TOKEN}}),
@@ -160,7 +202,7 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
 
 /// A `POST` that is an action.
 pub fn makes_nothing(path: &str) -> bool {
-    let ends = ["/replay", "/discard", "/text-check", "/dry-run"];
+    let ends = ["/replay", "/discard", "/text-check", "/dry-run", "/doctor"];
     ends.iter().any(|end| path.ends_with(end))
 }
 
@@ -250,6 +292,29 @@ async fn every_endpoint_and_every_role() {
                 // Two at most.
                 if *method == "post" && path.ends_with("/webhook-secrets") {
                     without_webhook_secrets(&app, tenant).await;
+                }
+                if path.contains("{sha256}") {
+                    path = path.replace("{sha256}", &certificates::trusted(&app, tenant).await);
+                }
+                if path.ends_with("/client-key") {
+                    match *method {
+                        // One at most.
+                        "post" => _ = app.delete(&path).await,
+                        _ => certificates::key_waits(&app, tenant).await,
+                    }
+                }
+                if *method == "delete" && path.ends_with("/client-certificate") {
+                    app.put(&path, certificates::client_certificate()).await.ok();
+                }
+                if path.contains("/links/") && path.ends_with("/doctor") {
+                    doctor::to_nowhere(&app, tenant).await;
+                }
+                if path.contains("{report}") {
+                    let report = doctor::kept(&app, tenant).await;
+                    if *method == "delete" {
+                        doctor::shared(&app, tenant, &report).await;
+                    }
+                    path = path.replace("{report}", &report);
                 }
                 if path.contains("{letter}") {
                     let (letter, _) =

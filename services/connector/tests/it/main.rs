@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod agents;
+mod certificates;
 mod chats;
 mod consent;
 mod deletion;
