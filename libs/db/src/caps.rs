@@ -24,23 +24,26 @@ pub struct CapsRow {
     pub updated_at: OffsetDateTime,
 }
 
-/// Shares of a cap that an operator is told of, in percent.
-const TOLD: [i64; 2] = [80, 100];
+/// The share of a cap that an operator is to be told of, in percent. `refused`: segments that did not fit.
+fn share(sent: i64, refused: i64, cap: i64) -> i16 {
+    match sent {
+        _ if sent >= cap || sent + refused > cap => 100,
+        _ if sent * 100 >= cap * 80 => 80,
+        _ => 0,
+    }
+}
 
 /// A day of the count is never an earlier one: a pod with a slow clock does not begin yesterday anew.
 pub(crate) const TAKE: &str = "
-WITH was AS MATERIALIZED (
-  SELECT tenant_id, greatest(day, $2) AS day, CASE WHEN day < $2 THEN 0 ELSE day_segments END AS day_segments,
-         greatest(month, $3) AS month, CASE WHEN month < $3 THEN 0 ELSE month_segments END AS month_segments
-  FROM sms_cap WHERE tenant_id = $1 FOR UPDATE
-)
-UPDATE sms_cap c
-SET day = was.day, day_segments = was.day_segments + $4, day_told = CASE WHEN c.day < was.day THEN 0 ELSE c.day_told END,
-    month = was.month, month_segments = was.month_segments + $4, month_told = CASE WHEN c.month < was.month THEN 0 ELSE c.month_told END
-FROM was WHERE c.tenant_id = was.tenant_id
-  AND ($5 OR (was.day_segments + $4 <= coalesce(c.daily_segments, was.day_segments + $4)
-              AND was.month_segments + $4 <= coalesce(c.monthly_segments, was.month_segments + $4)))
-RETURNING c.daily_segments, c.day_segments, c.day_told, c.monthly_segments, c.month_segments, c.month_told";
+UPDATE sms_cap
+SET day = greatest(day, $2), day_segments = CASE WHEN day < $2 THEN 0 ELSE day_segments END + $4,
+    day_told = CASE WHEN day < $2 THEN 0 ELSE day_told END,
+    month = greatest(month, $3), month_segments = CASE WHEN month < $3 THEN 0 ELSE month_segments END + $4,
+    month_told = CASE WHEN month < $3 THEN 0 ELSE month_told END
+WHERE tenant_id = $1
+  AND ($5 OR ((daily_segments IS NULL OR CASE WHEN day < $2 THEN 0 ELSE day_segments END + $4 <= daily_segments)
+              AND (monthly_segments IS NULL OR CASE WHEN month < $3 THEN 0 ELSE month_segments END + $4 <= monthly_segments)))
+RETURNING daily_segments, day_segments, day_told, monthly_segments, month_segments, month_told";
 
 /// Segments of the texts that have begun to leave since a moment.
 const BEGUN: &str = "
@@ -153,6 +156,30 @@ impl TenantDb<'_> {
         exempt: bool,
         at: OffsetDateTime,
     ) -> Result<bool, DbError> {
+        let Some(row) = self.take(tx, segments, exempt, at).await? else {
+            return Ok(false);
+        };
+        self.tell_of_shares(tx, &row, 0, at).await?;
+        Ok(true)
+    }
+
+    /// Tells of a cap that a text of so many segments did not fit under, once.
+    pub(crate) async fn cap_refused(&self, segments: u16, at: OffsetDateTime) -> Result<(), DbError> {
+        let mut tx = self.begin().await?;
+        if let Some(row) = self.take(&mut tx, 0, true, at).await? {
+            self.tell_of_shares(&mut tx, &row, i64::from(segments), at).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn take(
+        &self,
+        tx: &mut Transaction<'_, Postgres>,
+        segments: u16,
+        exempt: bool,
+        at: OffsetDateTime,
+    ) -> Result<Option<PgRow>, DbError> {
         let (day, month) = today(at);
         let row = sqlx::query(TAKE)
             .bind(self.tenant.uuid())
@@ -162,42 +189,37 @@ impl TenantDb<'_> {
             .bind(exempt)
             .fetch_optional(&mut **tx)
             .await?;
-        let Some(row) = row else { return Ok(false) };
-        for period in ["day", "month"] {
-            self.tell_of_share(tx, &row, period, at).await?;
-        }
-        Ok(true)
+        Ok(row)
     }
 
-    async fn tell_of_share(
+    async fn tell_of_shares(
         &self,
         tx: &mut Transaction<'_, Postgres>,
         row: &PgRow,
-        period: &'static str,
+        refused: i64,
         at: OffsetDateTime,
     ) -> Result<(), DbError> {
-        let (cap, sent, told) = match period {
-            "day" => ("daily_segments", "day_segments", "day_told"),
-            _ => ("monthly_segments", "month_segments", "month_told"),
-        };
-        let Some(cap) = row.try_get::<Option<i64>, _>(cap)? else {
-            return Ok(());
-        };
-        let (sent, told): (i64, i16) = (row.try_get(sent)?, row.try_get(told)?);
-        let share = TOLD.into_iter().rev().find(|share| sent * 100 >= cap * share);
-        match share {
-            Some(share) if share > i64::from(told) => {
-                self.cap_event(tx, period, share, sent, cap, at).await
+        for (period, cap, sent, told) in [
+            ("day", "daily_segments", "day_segments", "day_told"),
+            ("month", "monthly_segments", "month_segments", "month_told"),
+        ] {
+            let Some(cap) = row.try_get::<Option<i64>, _>(cap)? else {
+                continue;
+            };
+            let (sent, told): (i64, i16) = (row.try_get(sent)?, row.try_get(told)?);
+            let share = share(sent, refused, cap);
+            if share > told {
+                self.cap_event(tx, period, share, sent, cap, at).await?;
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     async fn cap_event(
         &self,
         tx: &mut Transaction<'_, Postgres>,
         period: &'static str,
-        share: i64,
+        share: i16,
         sent: i64,
         cap: i64,
         at: OffsetDateTime,
@@ -208,7 +230,7 @@ impl TenantDb<'_> {
         };
         sqlx::query(told)
             .bind(self.tenant.uuid())
-            .bind(i16::try_from(share).unwrap_or(i16::MAX))
+            .bind(share)
             .execute(&mut **tx)
             .await?;
         sqlx::query("INSERT INTO tenant_event (id, tenant_id, kind, at, detail) VALUES (uuid_v7($3), $1, $2, $3, $4)")
