@@ -1,6 +1,7 @@
 //! Who may do what: every endpoint, every role, the own tenant and another one.
 
 use crate::{
+    access,
     app::{AUTH_TOKEN, App, Tenant},
     certificates, dead_letters, deletions, doctor,
 };
@@ -225,6 +226,11 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
         "numbers" => json!({"address": (10_000 + n).to_string(), "account_id": tenant.account,
                             "skillset_id": tenant.skillset}),
         "auth-keys" | "webhook-secrets" => json!({"name": name}),
+        "api-keys" if path.contains("{tenant}") => json!({"name": name, "role": "tenant-viewer"}),
+        "api-keys" => json!({"name": name, "role": "support"}),
+        "users" if path.contains("{tenant}") => access::new_user(&name, "tenant-viewer"),
+        "users" => access::new_user(&name, "support"),
+        "{user}" => json!({"name": name}),
         other => panic!("no body for {other}"),
     }
 }
@@ -352,6 +358,13 @@ async fn every_endpoint_and_every_role() {
                 }
                 if path.contains("{template}") {
                     path = path.replace("{template}", &template(&app, tenant).await);
+                }
+                let of_tenant = route.contains("{tenant}").then_some(tenant);
+                if path.contains("/api-keys/{key}") {
+                    path = path.replace("{key}", &access::api_key(&app, of_tenant).await);
+                }
+                if path.contains("{user}") {
+                    path = path.replace("{user}", &access::user(&app, of_tenant).await);
                 }
                 if path.contains("{key}") {
                     path = path.replace("{key}", &auth_key(&app, tenant).await);
