@@ -14,6 +14,7 @@ mod events;
 mod link_watch;
 mod links;
 mod lists;
+mod number_moves;
 mod numbers;
 mod onboarding;
 mod removals;

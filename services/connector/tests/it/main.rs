@@ -10,6 +10,7 @@ mod chats;
 mod consent;
 mod faults;
 mod links;
+mod moves;
 mod ownership;
 mod rig;
 mod routing;
