@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 /// A request that must be done once.
 #[derive(Debug, Clone, Copy)]
-pub struct Once<'a> {
+pub struct OnceRequest<'a> {
     /// Who asks: a key means something to its sender alone.
     pub actor: &'a str,
     pub key: &'a str,
@@ -33,7 +33,7 @@ pub enum Begun {
 const HASH: &str = "idempotency key";
 
 impl AccessDb<'_> {
-    fn key_hash(&self, once: Once<'_>) -> [u8; 32] {
+    fn key_hash(&self, once: OnceRequest<'_>) -> [u8; 32] {
         let sender_and_key = [once.actor.as_bytes(), b"\0", once.key.as_bytes()].concat();
         self.db.keys.platform_hash(HASH, &sender_and_key)
     }
@@ -41,7 +41,7 @@ impl AccessDb<'_> {
     /// Notes that a request is being done, unless it is known. One that was begun before `abandoned` and never ended is done anew.
     pub async fn begin_once(
         &self,
-        once: Once<'_>,
+        once: OnceRequest<'_>,
         now: OffsetDateTime,
         abandoned: Duration,
     ) -> Result<Begun, DbError> {
@@ -89,7 +89,7 @@ impl AccessDb<'_> {
     }
 
     /// Keeps the answer, sealed.
-    pub async fn end_once(&self, once: Once<'_>, answer: &[u8]) -> Result<(), DbError> {
+    pub async fn end_once(&self, once: OnceRequest<'_>, answer: &[u8]) -> Result<(), DbError> {
         let hash = self.key_hash(once);
         let sealed = self.db.keys.platform_seal(self.owner, &place(&hash), answer);
         let mut tx = self.begin().await?;
@@ -105,7 +105,7 @@ impl AccessDb<'_> {
     }
 
     /// Forgets a request that came to nothing: it may be sent again.
-    pub async fn forget_once(&self, once: Once<'_>) -> Result<(), DbError> {
+    pub async fn forget_once(&self, once: OnceRequest<'_>) -> Result<(), DbError> {
         let hash = self.key_hash(once);
         let mut tx = self.begin().await?;
         sqlx::query("DELETE FROM idempotent_request WHERE tenant_id = $1 AND key_hash = $2")

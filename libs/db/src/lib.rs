@@ -20,6 +20,8 @@ mod chats;
 mod consent;
 mod conversations;
 mod dead_letters;
+mod deletion;
+mod doctor_reports;
 mod documents;
 mod error;
 mod events;
@@ -27,6 +29,7 @@ mod forget;
 mod idempotency;
 mod inbox;
 mod leases;
+mod link_certificates;
 mod link_watch;
 mod links;
 mod listing;
@@ -64,14 +67,19 @@ pub use chats::{
 pub use consent::{ConsentChange, ConsentEventRow, ConsentSource, OptOutRow};
 pub use conversations::{ConversationRow, MessageRow};
 pub use dead_letters::{DeadLetterFilter, DeadLetterRow, MOST_UNROUTED, Mend, Replay, Replayed, Unrouted};
+pub use deletion::{
+    Closing, DeletionRow, DeletionState, KEPT, NewDeletion, Purge, PurgeBatch, TableRows, UnderWay,
+};
+pub use doctor_reports::DoctorReportRow;
 pub use documents::Unless;
 pub use error::DbError;
 pub use events::{EventFilter, EventRow};
 pub use forget::Old;
-pub use idempotency::{Begun, Once};
+pub use idempotency::{Begun, OnceRequest};
 pub use inbox::PendingText;
 pub use leases::{LeaseTimes, OwnedTenant, PodRow};
-pub use link_watch::{LinkEventRow, LinkStateRow, MaintenanceWindow};
+pub use link_certificates::ClientKeyRow;
+pub use link_watch::{LinkEventRow, LinkStateRow, MaintenanceWindow, Once};
 pub use links::{HostPort, LinkRow, LinkSecrets, NewLink, NewReach, Scheme};
 pub use listing::Part;
 pub use migrate::{check_migrated, migrate};

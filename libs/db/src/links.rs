@@ -206,7 +206,7 @@ fn host_port(row: &PgRow, host: &str, number: &str) -> Result<Option<HostPort>, 
     Ok(Some(HostPort { host, port }))
 }
 
-fn place(column: &'static str, link: LinkId) -> Place<'static> {
+pub(crate) fn place(column: &'static str, link: LinkId) -> Place<'static> {
     Place {
         table: "ewc_link",
         column,

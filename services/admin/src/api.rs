@@ -1,11 +1,13 @@
 use crate::{
-    Deps, accounts, api_keys, audit, auth_keys, chat_settings, consent, conversations, dead_letters, events,
-    identity::Gate, link_watch, links, maintenance, number_check, number_moves, numbers, once, pace, routing,
-    skillsets, sms_settings, templates, tenants, text_check, users, webhook_secrets,
+    Deletions, Deps, accounts, api_keys, audit, auth_keys, certificates, chat_settings, client_key, consent,
+    conversations, dead_letters, deletions, doctor, events, identity::Gate, link_watch, links, maintenance,
+    number_check, number_moves, numbers, once, pace, routing, skillsets, sms_settings, templates, tenants,
+    text_check, users, webhook_secrets,
 };
 use axum::{
     Router,
     middleware::{from_fn_with_state, map_response},
+    routing::get,
 };
 use ccm_runtime::Lifecycle;
 use ccm_web::{Problem, WebConfig, identify, not_stored};
@@ -37,18 +39,21 @@ const TIMEOUT: Duration = Duration::from_secs(30);
     components(schemas(Problem)),
     tags(
         (name = "tenants", description = "Customers of the platform: one contact center each."),
+        (name = "deletions", description = "Tenants that go, in steps that can be taken back, and the proof that nothing is left."),
         (name = "chat-settings", description = "How a tenant's chats behave."),
         (name = "sms-settings", description = "How a tenant's texts are treated."),
         (name = "routing", description = "Where a tenant's texts go: rules, business hours, automatic replies."),
         (name = "links", description = "A tenant's AACC, reached over EWC: how, how it does, and when it is meant to be away."),
+        (name = "certificates", description = "Whom a link trusts and what it shows; keys that are made here."),
+        (name = "doctor", description = "The link doctor: what is wrong with a link, where, and what to do about it."),
         (name = "skillsets", description = "Skillsets of a tenant's AACC."),
         (name = "accounts", description = "A tenant's accounts with SMS providers."),
         (name = "numbers", description = "What customers text, and which skillset answers."),
         (name = "auth-keys", description = "Keys for the screen-pop page."),
-        (name = "templates", description = "Texts that agents send again and again."),
         (name = "api-keys", description = "Keys for programs that use this API."),
         (name = "users", description = "People who sign in with a token of an OIDC issuer, and what they are here."),
         (name = "audit", description = "Who changed what, from what to what, when and from where."),
+        (name = "templates", description = "Texts that agents send again and again."),
         (name = "conversations", description = "What was texted, both ways."),
         (name = "dead-letters", description = "Texts that did not get through: seen, mended, replayed, discarded."),
         (name = "consent", description = "Who wants no texts, and what proves it."),
@@ -83,6 +88,14 @@ fn routes() -> OpenApiRouter<Deps> {
         .routes(routes!(tenants::put_tenant_state))
         .routes(routes!(events::list_events))
         .routes(routes!(
+            deletions::create_deletion,
+            deletions::get_deletion,
+            deletions::delete_deletion
+        ))
+        .routes(routes!(deletions::list_deletions))
+        .routes(routes!(deletions::get_deletion_by_id))
+        .routes(routes!(deletions::get_certificate))
+        .routes(routes!(
             chat_settings::get_chat_settings,
             chat_settings::put_chat_settings
         ))
@@ -106,6 +119,30 @@ fn routes() -> OpenApiRouter<Deps> {
         ))
         .routes(routes!(link_watch::get_link_state))
         .routes(routes!(link_watch::list_link_events))
+        .routes(routes!(certificates::get_certificates))
+        .routes(routes!(
+            certificates::add_trusted_cas,
+            certificates::list_trusted_cas
+        ))
+        .routes(routes!(certificates::delete_trusted_ca))
+        .routes(routes!(
+            client_key::create_client_key,
+            client_key::get_client_key,
+            client_key::delete_client_key
+        ))
+        .routes(routes!(
+            client_key::put_client_certificate,
+            client_key::delete_client_certificate
+        ))
+        .routes(routes!(doctor::examine_link))
+        .routes(routes!(doctor::examine_new_link_of_tenant))
+        .routes(routes!(doctor::examine_new_link))
+        .routes(routes!(doctor::list_doctor_reports))
+        .routes(routes!(doctor::get_doctor_report))
+        .routes(routes!(
+            doctor::share_doctor_report,
+            doctor::unshare_doctor_report
+        ))
         .routes(routes!(
             maintenance::create_maintenance_window,
             maintenance::list_maintenance_windows
@@ -208,6 +245,8 @@ pub fn router(deps: Deps) -> Router {
     let ids = deps.ids.clone();
     let (gate, paced) = ((deps.gate(), deps.proxies.clone()), pace::Pace::new(deps.rate));
     let api = api
+        // For people without a token, and no part of the API's document.
+        .route("/doctor/reports/{token}", get(doctor::page::shared_report))
         .with_state(deps.clone())
         .layer(from_fn_with_state(deps, once::once))
         .layer(from_fn_with_state(paced, pace::pace))
@@ -226,14 +265,28 @@ fn page() -> utoipa_swagger_ui::Config<'static> {
     utoipa_swagger_ui::Config::new(["/openapi.json"]).validator_url("none")
 }
 
-/// Serves the API until the process drains. The health pages are the process' own (`ccm_runtime::ops`).
+/// Serves the API, and carries tenants' deletions out, until the process drains. The health pages are the process' own (`ccm_runtime::ops`).
 pub async fn run(listener: TcpListener, deps: Deps, life: Lifecycle) -> io::Result<()> {
     let (forgetting, moving) = (
         once::forget(deps.clone()),
         number_moves::keep_moving(deps.clone()),
     );
+    let (doctor, draining) = (deps.doctor.clone(), life.clone());
+    tokio::spawn(async move {
+        draining.draining().await;
+        doctor.stop();
+    });
+    let deletions = Deletions {
+        db: deps.db.clone(),
+        bus: deps.bus.clone(),
+        ids: deps.ids.clone(),
+    };
+    let served = async {
+        let served = ccm_runtime::serve(listener, router(deps), life.clone());
+        tokio::join!(served, deletions.run(life)).0
+    };
     tokio::select! {
-        served = ccm_runtime::serve(listener, router(deps), life) => served,
+        served = served => served,
         () = forgetting => Ok(()),
         () = moving => Ok(()),
     }

@@ -1,4 +1,5 @@
 //! Who changed what: a tenant's settings, and the platform's own users and keys.
+#![allow(unused_qualifications, reason = "utoipa's macros write some here")]
 
 use crate::{
     Deps,

@@ -19,14 +19,15 @@ use crate::{
     valid::{self, Refused},
 };
 use axum::{extract::State, response::Response};
-use ccm_db::{DbError, LinkRow, TenantDb};
-use ccm_model::LinkId;
+use ccm_db::{DbError, LinkRow, LinkSecrets, TenantDb};
+use ccm_model::{Id, LinkId};
 use ccm_web::{Cursor, Json, Page, Path, Query, TenantScope, may};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 const WHAT: &str = "link";
 
@@ -257,6 +258,34 @@ impl NewLink {
             connects_per_second: self.connects_per_second,
             reach: reach.to_store(),
         }
+    }
+}
+
+impl NewLink {
+    /// The link as it would be stored, with its secrets.
+    pub(crate) fn unsaved(&self, now: OffsetDateTime) -> Result<(LinkRow, LinkSecrets), Refused> {
+        let url = self.check()?;
+        let reach = Reach::check(self, &url, None)?;
+        let row = LinkRow {
+            id: LinkId::from_uuid(Uuid::nil()),
+            name: self.name.clone(),
+            scheme: url.scheme,
+            host: url.host,
+            port: url.port,
+            path: url.path,
+            ca_pem: self.ca_pem.clone(),
+            swap_angle_brackets: self.swap_angle_brackets,
+            connects_per_second: self.connects_per_second,
+            server_name: self.server_name.clone(),
+            addresses: self.addresses.clone(),
+            secondary: reach.secondary(),
+            client_cert_pem: self.client_certificate_pem.clone(),
+            proxy: reach.proxy(),
+            proxy_has_auth: false,
+            created_at: now,
+            updated_at: now,
+        };
+        Ok((row, reach.into_secrets()))
     }
 }
 

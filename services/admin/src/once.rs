@@ -10,7 +10,7 @@ use axum::{
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ccm_auth::Bearer;
-use ccm_db::{AccessDb, Begun, DbError, Once};
+use ccm_db::{AccessDb, Begun, DbError, OnceRequest};
 use ccm_model::TenantId;
 use ccm_web::{Caller, Problem};
 use serde::{Deserialize, Serialize};
@@ -117,8 +117,8 @@ impl Asked {
             .await
     }
 
-    fn once<'a>(&'a self, sender: &'a str) -> Once<'a> {
-        Once {
+    fn once<'a>(&'a self, sender: &'a str) -> OnceRequest<'a> {
+        OnceRequest {
             actor: sender,
             key: &self.key,
             fingerprint: &self.fingerprint,

@@ -16,6 +16,14 @@ pub struct TenantPath {
     tenant: TenantId,
 }
 
+/// A deletion's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct DeletionPath {
+    /// The deletion's id.
+    pub deletion: Uuid,
+}
+
 /// A conversation's path.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -40,6 +48,33 @@ pub struct LinkPath {
     /// The link's id.
     #[param(value_type = Uuid)]
     pub link: LinkId,
+}
+
+/// The path of an authority that a link trusts.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct TrustedCaPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The link's id.
+    #[param(value_type = Uuid)]
+    pub link: LinkId,
+    /// The certificate's fingerprint: SHA-256 in hex, with or without colons.
+    pub sha256: String,
+}
+
+/// The path of a link doctor's report.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct DoctorReportPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The report's id.
+    pub report: Uuid,
 }
 
 /// The path of a link's maintenance window.
@@ -108,6 +143,44 @@ pub struct WebhookSecretPath {
     pub secret: WebhookSecretId,
 }
 
+/// A skillset's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct SkillsetPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The skillset's id.
+    #[param(value_type = Uuid)]
+    pub skillset: SkillsetId,
+}
+
+/// A screen-pop key's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct AuthKeyPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The key's id.
+    #[param(value_type = Uuid)]
+    pub key: AuthKeyId,
+}
+
+/// A template's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct TemplatePath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The template's id.
+    pub template: Uuid,
+}
+
 /// An API key's path.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -150,44 +223,6 @@ pub struct PlatformUserPath {
     /// The user's id.
     #[param(value_type = Uuid)]
     pub user: UserId,
-}
-
-/// A skillset's path.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-pub struct SkillsetPath {
-    /// The tenant's id.
-    #[param(value_type = Uuid)]
-    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
-    tenant: TenantId,
-    /// The skillset's id.
-    #[param(value_type = Uuid)]
-    pub skillset: SkillsetId,
-}
-
-/// A screen-pop key's path.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-pub struct AuthKeyPath {
-    /// The tenant's id.
-    #[param(value_type = Uuid)]
-    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
-    tenant: TenantId,
-    /// The key's id.
-    #[param(value_type = Uuid)]
-    pub key: AuthKeyId,
-}
-
-/// A template's path.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Path)]
-pub struct TemplatePath {
-    /// The tenant's id.
-    #[param(value_type = Uuid)]
-    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
-    tenant: TenantId,
-    /// The template's id.
-    pub template: Uuid,
 }
 
 /// The path of a number's move.

@@ -54,6 +54,21 @@ impl<'a> Reach<'a> {
         })
     }
 
+    pub fn secondary(&self) -> Option<HostPort> {
+        self.secondary.clone()
+    }
+
+    pub fn proxy(&self) -> Option<HostPort> {
+        self.proxy.clone()
+    }
+
+    pub fn into_secrets(self) -> LinkSecrets {
+        LinkSecrets {
+            client_key_pem: self.client.map(|(_, key)| key),
+            proxy_auth: self.proxy_auth,
+        }
+    }
+
     pub fn to_store(&self) -> NewReach<'_> {
         NewReach {
             server_name: self.server_name,

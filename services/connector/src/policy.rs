@@ -53,6 +53,7 @@ pub(crate) enum Why {
     NumberMoved,
     /// The texts that the chat was for are gone: held too long.
     NothingWaits,
+    TenantDeleted,
 }
 
 impl Why {
@@ -74,6 +75,7 @@ impl Why {
             Self::OptedOut => "the customer has opted out",
             Self::NumberMoved => "the number has gone to another contact center",
             Self::NothingWaits => "no text waited for it any more",
+            Self::TenantDeleted => "the tenant is being deleted",
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use crate::{cli::Command, health, token};
 use anyhow::{Context, Result};
-use ccm_admin::{Oidc, OidcSettings, RequestRate, TrustedProxies};
+use ccm_admin::{DoctorDeps, Oidc, OidcSettings, RequestRate, TrustedProxies};
 use ccm_auth::{LookupKey, TokenVerifier};
 use ccm_bus::Bus;
-use ccm_connector::{Connector, LinkConfig, SessionConfig};
+use ccm_connector::{Connector, Guard, LinkConfig, SessionConfig};
 use ccm_db::{Db, DbConfig, KeyRing, LeaseTimes};
 use ccm_dispatch::{Dispatch, GIVE_UP_AFTER};
 use ccm_egress::{Allowed, Egress};
@@ -15,6 +15,9 @@ use ccm_runtime::{Config, Health, Lifecycle, Metrics, ops, serve_to_the_end};
 use secrecy::ExposeSecret;
 use std::{net::SocketAddr, num::NonZeroU32};
 use tokio::net::TcpListener;
+
+/// Links that the admin API examines at a time.
+const EXAMINATIONS: usize = 4;
 
 /// What all roles of a process share.
 struct Process<'a> {
@@ -92,6 +95,17 @@ async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener> {
 }
 
 impl Process<'_> {
+    /// Which of the addresses that tenants name may be dialled.
+    fn allowed(&self) -> Allowed {
+        Allowed::also(self.config.egress.private_networks.clone())
+    }
+
+    /// The same for links to AACCs.
+    fn guard(&self) -> Guard {
+        let allowed = self.allowed();
+        Guard::new(move |ip| allowed.allows(ip))
+    }
+
     /// Health pages and metrics, to the very end of the process.
     async fn pages(&self, key: &str, address: SocketAddr) -> Result<()> {
         let pages = ops::router(self.health.clone(), self.metrics.clone());
@@ -143,9 +157,8 @@ impl Process<'_> {
 
     async fn connector(&self) -> Result<()> {
         let config = &self.config.connector;
-        let networks = self.config.egress.private_networks.clone();
         let connector = Connector {
-            egress: Egress::new(Allowed::also(networks)).context("no HTTP client for webhooks")?,
+            egress: Egress::new(self.allowed()).context("no HTTP client for webhooks")?,
             db: self.db.clone(),
             bus: self.bus.clone(),
             ids: self.ids.clone(),
@@ -168,6 +181,7 @@ impl Process<'_> {
                     failback_probe: config.failback_probe,
                     ..LinkConfig::default()
                 },
+                guard: Some(self.guard()),
             },
         };
         self.life.spawn("connector", connector.run(self.life.clone()));
@@ -191,6 +205,12 @@ impl Process<'_> {
             },
             lookup_key: LookupKey::derive(master),
             webhook_base: self.config.ingest.public_base_url()?.to_owned(),
+            doctor: DoctorDeps::new(
+                ccm_connector::targets,
+                Some(self.guard()),
+                self.config.connector.ping,
+                EXAMINATIONS,
+            ),
             max_body_bytes: config.max_body_bytes,
         };
         self.life

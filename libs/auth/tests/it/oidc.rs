@@ -1,3 +1,4 @@
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ccm_auth::{Discovery, DiscoveryError, Identity, KeySet, OidcRules, TokenError, issuer_of};
 use jsonwebtoken::{
     Algorithm, EncodingKey, Header, encode,
@@ -19,32 +20,38 @@ struct Pair {
     id: &'static str,
     algorithm: Algorithm,
     secret: EncodingKey,
+    /// The library makes no JWK of an Ed25519 pair.
+    raw: Vec<u8>,
 }
 
 impl Pair {
     fn new(id: &'static str, algorithm: Algorithm) -> Self {
+        let kind = match algorithm {
+            Algorithm::ES256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+            Algorithm::EdDSA => &rcgen::PKCS_ED25519,
+            _ => &rcgen::PKCS_RSA_SHA256,
+        };
+        let pair = rcgen::KeyPair::generate_for(kind).unwrap();
+        let pem = pair.serialize_pem();
         let secret = match algorithm {
-            Algorithm::ES256 => {
-                let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-                EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes())
-            }
-            Algorithm::EdDSA => {
-                let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
-                EncodingKey::from_ed_pem(pair.serialize_pem().as_bytes())
-            }
-            _ => {
-                let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
-                EncodingKey::from_rsa_pem(pair.serialize_pem().as_bytes())
-            }
+            Algorithm::ES256 => EncodingKey::from_ec_pem(pem.as_bytes()),
+            Algorithm::EdDSA => EncodingKey::from_ed_pem(pem.as_bytes()),
+            _ => EncodingKey::from_rsa_pem(pem.as_bytes()),
         };
         Self {
             id,
             algorithm,
             secret: secret.unwrap(),
+            raw: rcgen::PublicKeyData::der_bytes(&pair).to_vec(),
         }
     }
 
     fn jwk(&self) -> Jwk {
+        if self.algorithm == Algorithm::EdDSA {
+            let x = BASE64_URL_SAFE_NO_PAD.encode(&self.raw);
+            let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": x, "kid": self.id});
+            return serde_json::from_value(jwk).unwrap();
+        }
         let mut jwk = Jwk::from_encoding_key(&self.secret, self.algorithm).unwrap();
         jwk.common.key_id = Some(self.id.to_owned());
         jwk

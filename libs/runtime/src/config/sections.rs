@@ -324,7 +324,7 @@ impl ConnectorConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EgressConfig {
-    /// Networks in which tenants' webhooks may be called beside the public ones.
+    /// Networks in which tenants' webhooks and AACCs may be beside the public ones.
     #[serde(deserialize_with = "networks")]
     pub private_networks: Vec<IpNet>,
 }
