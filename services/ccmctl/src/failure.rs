@@ -6,7 +6,7 @@ use std::{fmt, process::ExitCode};
 #[derive(Debug)]
 pub enum Failure {
     /// The command line, or a file that it names.
-    Usage { what: String, remedy: &'static str },
+    Usage { what: String, remedy: String },
     /// The API understood it and does not do it.
     Refused(Box<Problem>),
     /// The API cannot be reached, is too busy, or broke off: the same may go well later.
@@ -16,12 +16,15 @@ pub enum Failure {
     },
     /// Some of several things were not done; which ones has been printed.
     Partly { failed: usize },
+    /// What was asked for is not so; how it is has been printed.
+    Differs,
 }
 
 /// What the API says is wrong (RFC 9457).
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Problem {
+    status: u16,
     title: String,
     detail: Option<String>,
     field: Option<String>,
@@ -39,6 +42,14 @@ impl Problem {
         })
     }
 
+    /// Something that was named, and is not there.
+    pub fn not_found(title: impl Into<String>, remedy: impl Into<String>) -> Box<Self> {
+        Box::new(Self {
+            status: 404,
+            ..*Self::of(title, remedy)
+        })
+    }
+
     /// An answer that is no problem of ours: something else answers there.
     pub fn foreign(status: u16) -> Box<Self> {
         Self::of(
@@ -49,19 +60,26 @@ impl Problem {
 }
 
 impl Failure {
-    pub fn usage(what: impl Into<String>, remedy: &'static str) -> Self {
+    pub fn usage(what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::Usage {
             what: what.into(),
-            remedy,
+            remedy: remedy.into(),
         }
     }
 
     pub fn code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Refused(_) => 1,
+            Self::Refused(problem) => match problem.status {
+                401 | 403 => 5,
+                404 => 6,
+                409 | 412 => 7,
+                400 | 413 | 415 | 422 => 8,
+                _ => 1,
+            },
             Self::Usage { .. } => 2,
             Self::TryAgain { .. } => 3,
             Self::Partly { .. } => 4,
+            Self::Differs => 9,
         })
     }
 }
@@ -79,6 +97,7 @@ impl fmt::Display for Failure {
                 write!(f, "ccmctl: {what}\n  do: try again in a few seconds")
             }
             Self::Partly { failed } => write!(f, "ccmctl: {failed} not done, see above"),
+            Self::Differs => write!(f, "ccmctl: it differs, see above"),
         }
     }
 }

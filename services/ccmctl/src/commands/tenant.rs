@@ -29,7 +29,7 @@ impl Command {
             Self::Suspend(change) => ("suspended", change),
             Self::Resume(change) => ("active", change),
         };
-        let tenant = api.tenant(&change.tenant).await?.to_string();
+        let tenant = api.tenant_named(&change.tenant).await?;
         let body = json!({"state": state, "reason": change.reason});
         let now = api.put(&["v1", "tenants", &tenant, "state"], &body).await?;
         let text = list(&[
