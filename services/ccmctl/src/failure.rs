@@ -50,6 +50,14 @@ impl Problem {
         })
     }
 
+    /// Something that is not any more what it was when somebody decided on it.
+    pub fn changed(title: impl Into<String>) -> Box<Self> {
+        Box::new(Self {
+            status: 412,
+            ..*Self::of(title, "run it again: it looks at what is there now")
+        })
+    }
+
     /// An answer that is no problem of ours: something else answers there.
     pub fn foreign(status: u16) -> Box<Self> {
         Self::of(

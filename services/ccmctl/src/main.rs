@@ -8,6 +8,7 @@ mod api;
 mod cli;
 mod commands;
 mod connection;
+mod document;
 mod failure;
 mod output;
 mod profile;
@@ -34,7 +35,7 @@ async fn run(asked: Asked, flags: Flags, spec: &Spec) -> Result<Said, Failure> {
         Asked::ByHand(ByHand::Profile(command)) => command.run(),
         Asked::ByHand(ByHand::DeadLetters(command)) => command.run(&api()?).await,
         Asked::ByHand(ByHand::OptOuts(command)) => command.run(&api()?).await,
-        Asked::ByHand(ByHand::Tenant(command)) => command.run(&api()?).await,
+        Asked::ByHand(ByHand::Tenant(command)) => command.run(spec, api).await,
         Asked::Generated(words, matches) => {
             commands::generated::run(spec, &words, &matches, &api()?, json).await
         }

@@ -12,8 +12,8 @@ pub struct Said {
     pub json: Value,
     /// For people.
     pub text: String,
-    /// So many of several things were not done.
-    pub failed: usize,
+    /// Why it is not all that was asked for: how far it came is said first.
+    pub failure: Option<Failure>,
 }
 
 impl Said {
@@ -21,8 +21,20 @@ impl Said {
         Self {
             json,
             text,
-            failed: 0,
+            failure: None,
         }
+    }
+
+    /// So many of several things were not done.
+    pub fn partly(mut self, failed: usize) -> Self {
+        self.failure = (failed > 0).then_some(Failure::Partly { failed });
+        self
+    }
+
+    /// What it says is a difference.
+    pub fn differs(mut self) -> Self {
+        self.failure = Some(Failure::Differs);
+        self
     }
 
     /// All is said already.
@@ -37,9 +49,9 @@ impl Said {
             false => self.text,
         };
         written(io::stdout().write_all(text.as_bytes()))?;
-        match self.failed {
-            0 => Ok(()),
-            failed => Err(Failure::Partly { failed }),
+        match self.failure {
+            None => Ok(()),
+            Some(failure) => Err(failure),
         }
     }
 }

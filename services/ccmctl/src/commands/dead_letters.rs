@@ -251,11 +251,7 @@ impl<'a> Letters<'a> {
             }
         }
         let text = format!("{} discarded\n{}", done.len(), not_done(&failed));
-        Ok(Said {
-            json: json!({"discarded": done, "failed": failed}),
-            text,
-            failed: failed.len(),
-        })
+        Ok(Said::new(json!({"discarded": done, "failed": failed}), text).partly(failed.len()))
     }
 }
 
@@ -316,11 +312,9 @@ impl Sum {
     }
 
     fn said(self) -> Said {
-        Said {
-            text: format!("{} replayed\n{}", self.replayed, not_done(&self.failed)),
-            failed: self.failed.len(),
-            json: json!({"replayed": self.replayed, "failed": self.failed}),
-        }
+        let text = format!("{} replayed\n{}", self.replayed, not_done(&self.failed));
+        let json = json!({"replayed": self.replayed, "failed": self.failed});
+        Said::new(json, text).partly(self.failed.len())
     }
 }
 

@@ -155,6 +155,10 @@ impl Schema {
         self.target["format"] == "uuid"
     }
 
+    pub fn is_time(&self) -> bool {
+        self.target["format"] == "date-time"
+    }
+
     /// Never shown, and nothing for a command line that others can read.
     pub fn is_secret(&self) -> bool {
         self.target["format"] == "password" || self.target["writeOnly"] == true

@@ -1,8 +1,8 @@
 //! A command for each operation of the API, made from what the document says of it.
 
 mod arguments;
-mod body;
-mod names;
+pub mod body;
+pub mod names;
 mod run;
 mod show;
 
