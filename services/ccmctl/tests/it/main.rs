@@ -1,4 +1,7 @@
 //! The command line against the real admin API on a real Postgres.
 
 mod commands;
+mod document;
+mod generated;
+mod profiles;
 mod rig;
