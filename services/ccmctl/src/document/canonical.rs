@@ -14,15 +14,14 @@ pub fn whole(value: &Value, schema: &Schema) -> Value {
         Value::Object(members) => {
             let mut whole = Map::new();
             for (name, member) in schema.properties() {
-                match members.get(name).or_else(|| absent(&member)) {
-                    Some(value) => whole.insert(name.to_owned(), whole_member(value, &member)),
-                    None if member.is_nullable() => whole.insert(name.to_owned(), Value::Null),
-                    // Its own members have defaults.
-                    None if has_defaults(&member) => {
-                        whole.insert(name.to_owned(), whole_member(&Value::Object(Map::new()), &member))
-                    }
-                    None => None,
+                let given = members.get(name).or_else(|| member.default());
+                let value = match given {
+                    Some(value) => whole_member(value, &member),
+                    None if member.is_nullable() => Value::Null,
+                    None if may_be_empty(&member) => empty(&member),
+                    None => continue,
                 };
+                whole.insert(name.to_owned(), value);
             }
             for (name, value) in members {
                 if !whole.contains_key(name) {
@@ -50,16 +49,17 @@ fn whole_member(value: &Value, schema: &Schema) -> Value {
     }
 }
 
-fn absent(member: &Schema) -> Option<&'static Value> {
-    member.default()
+/// What an object is that nothing is said of.
+pub fn empty(schema: &Schema) -> Value {
+    whole(&Value::Object(Map::new()), schema)
 }
 
-fn has_defaults(schema: &Schema) -> bool {
+/// Whether an object need not be there: its members have defaults, or it is a map.
+pub fn may_be_empty(schema: &Schema) -> bool {
+    let has_defaults = |(_, member): &(&str, Schema)| member.default().is_some() || may_be_empty(member);
     schema.required().is_empty()
-        && schema
-            .properties()
-            .iter()
-            .any(|(_, member)| member.default().is_some() || has_defaults(member))
+        && !schema.is_scalar()
+        && (schema.values().is_some() || schema.properties().iter().any(has_defaults))
 }
 
 /// The same without what is the default anyway.
@@ -81,7 +81,7 @@ pub fn short(value: &Value, schema: &Schema) -> Value {
             let filled = whole_member(value, &inner);
             inner.default().map(|default| whole_member(default, &inner)) == Some(filled.clone())
                 || (value.is_null() && inner.default().is_none())
-                || (has_defaults(&inner) && filled == whole(&Value::Object(Map::new()), &inner))
+                || (may_be_empty(&inner) && filled == empty(&inner))
         };
         if !is_default {
             kept.insert(name.clone(), short(value, &inner));

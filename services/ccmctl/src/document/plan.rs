@@ -2,7 +2,7 @@
 
 use super::{
     Member, Section, Settings, Shape, There, Thing, Wanted,
-    canonical::{Difference, as_answered, differences, patch, whole},
+    canonical::{Difference, as_answered, differences, empty, may_be_empty, patch, whole},
     secret::resolved,
 };
 use crate::failure::Failure;
@@ -356,7 +356,7 @@ impl<'p> Planner<'p, '_> {
         };
         let found = self.there.and_then(|there| there.settings.get(&settings.name));
         let schema = settings.put.body.as_ref().map(|body| body.schema);
-        let defaults = || schema.map_or(Value::Null, |schema| whole(&Value::Object(Map::new()), &schema));
+        let defaults = || schema.as_ref().map_or(Value::Null, empty);
         let from = found.map_or_else(defaults, |found| found.value.clone());
         let differences = differences(&from, to);
         if !differences.is_empty() {
@@ -401,22 +401,12 @@ fn left_out(member: &Member, is_nullable: bool) -> Option<Value> {
         .schema
         .default()
         .map(|default| whole(default, &member.schema));
-    default
-        .filter(|default| !default.is_null() || is_nullable)
-        .or_else(|| {
-            let empty = whole(&Value::Object(Map::new()), &member.schema);
-            match () {
-                () if is_nullable => Some(Value::Null),
-                () if member.schema.is("object")
-                    && empty != Value::Object(Map::new())
-                    && member.schema.required().is_empty()
-                    && !member.required =>
-                {
-                    Some(empty)
-                }
-                () => None,
-            }
-        })
+    match default.filter(|default| !default.is_null() || is_nullable) {
+        Some(default) => Some(default),
+        None if is_nullable => Some(Value::Null),
+        None if !member.required && may_be_empty(&member.schema) => Some(empty(&member.schema)),
+        None => None,
+    }
 }
 
 /// A window that has ended is neither made nor removed.

@@ -1,5 +1,22 @@
 use serde_json::Value;
 
+/// What people look for first.
+const FIRST: [&str; 13] = [
+    "apiVersion",
+    "id",
+    "slug",
+    "name",
+    "address",
+    "kind",
+    "link",
+    "account",
+    "skillset",
+    "url",
+    "accounts",
+    "links",
+    "skillsets",
+];
+
 /// As a block, with nothing quoted that need not be. Reading it gives the same value again.
 pub fn write(value: &Value) -> String {
     let mut text = String::new();
@@ -15,7 +32,14 @@ pub fn write(value: &Value) -> String {
 }
 
 fn map(value: &Value, depth: usize, to: &mut String) {
-    for (n, (name, value)) in value.as_object().into_iter().flatten().enumerate() {
+    let mut members: Vec<_> = value.as_object().into_iter().flatten().collect();
+    members.sort_by_key(|(name, _)| {
+        FIRST
+            .iter()
+            .position(|first| first == name)
+            .unwrap_or(FIRST.len())
+    });
+    for (n, (name, value)) in members.into_iter().enumerate() {
         if n > 0 {
             indent(depth, to);
         }
@@ -94,6 +118,10 @@ fn flat(value: &Value) -> String {
             let items: Vec<_> = items.iter().map(flat).collect();
             format!("[{}]", items.join(", "))
         }
+        Value::Number(number) => match number.as_f64() {
+            Some(n) if number.is_f64() && n.fract() == 0.0 && n.abs() < 1e15 => format!("{n:.0}"),
+            _ => number.to_string(),
+        },
         // An empty one: all others have lines of their own, or stand in a list that has.
         Value::Object(members) => {
             let members = members
