@@ -1,4 +1,4 @@
-use aws_lc_rs::hmac;
+use aws_lc_rs::{digest, hmac};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use secrecy::{
     ExposeSecret, SecretBox, SecretString,
@@ -17,6 +17,16 @@ const SHOWN: usize = 4;
 /// If the system has no randomness, which it tells at its start.
 pub fn secure_random(bytes: &mut [u8]) {
     aws_lc_rs::rand::fill(bytes).expect("the system gives random numbers");
+}
+
+/// SHA-256 of several parts, each of which counts with its length.
+pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut all = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        all.update(&(part.len() as u64).to_be_bytes());
+        all.update(part);
+    }
+    all.finish().as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
 /// A tenant's key for the screen-pop page: 16 characters, shown once when it is made, stored as [`AuthKey::lookup_hash`].
@@ -58,7 +68,7 @@ impl AuthKey {
 
     /// What is stored and looked up in place of the key: HMAC-SHA256 under a key that the database does not hold.
     pub fn lookup_hash(&self, key: &LookupKey) -> [u8; 32] {
-        digest(&key.0, self.0.expose_secret().as_bytes())
+        keyed(key, self.0.expose_secret().as_bytes())
     }
 
     /// The first characters, by which people tell keys apart; of no use to a guesser (72 bits are left).
@@ -78,15 +88,15 @@ impl fmt::Debug for AuthKey {
     }
 }
 
-/// What auth keys are hashed under; comes from a master key. `Debug` shows nothing of it.
+/// What keys are hashed under; comes from a master key. `Debug` shows nothing of it.
 #[derive(Clone)]
 pub struct LookupKey(hmac::Key);
 
 impl LookupKey {
     /// The master key's child for this purpose; what is sealed with the master key tells nothing of it.
     pub fn derive(master: &SecretBox<[u8; 32]>) -> Self {
-        let master = hmac::Key::new(hmac::HMAC_SHA256, master.expose_secret());
-        let mut child = digest(&master, b"ccm auth key lookup v1");
+        let master = Self(hmac::Key::new(hmac::HMAC_SHA256, master.expose_secret()));
+        let mut child = keyed(&master, b"ccm auth key lookup v1");
         let key = hmac::Key::new(hmac::HMAC_SHA256, &child);
         child.zeroize();
         Self(key)
@@ -99,8 +109,8 @@ impl fmt::Debug for LookupKey {
     }
 }
 
-fn digest(key: &hmac::Key, data: &[u8]) -> [u8; 32] {
-    let tag = hmac::sign(key, data);
+pub(crate) fn keyed(key: &LookupKey, data: &[u8]) -> [u8; 32] {
+    let tag = hmac::sign(&key.0, data);
     tag.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 

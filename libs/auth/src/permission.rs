@@ -1,7 +1,5 @@
-use crate::Claims;
-use ccm_model::TenantId;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 /// What somebody is to the platform. Names as tokens carry them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -47,12 +45,16 @@ impl Role {
 
     /// Whether the role brings the permission, for a tenant's role in its own tenant.
     pub fn may(self, permission: Permission) -> bool {
-        use Permission::{ListTenants, ReadSettings, ReadTexts, WriteSettings};
+        use Permission as P;
         match self {
-            Self::PlatformAdmin | Self::Engineer => true,
-            Self::Support => matches!(permission, ListTenants | ReadSettings),
-            Self::TenantAdmin => matches!(permission, ReadSettings | WriteSettings | ReadTexts),
-            Self::TenantViewer => matches!(permission, ReadSettings | ReadTexts),
+            Self::PlatformAdmin => true,
+            Self::Engineer => !matches!(permission, P::DeleteTenants | P::ManagePlatformAccess),
+            Self::Support => matches!(permission, P::ListTenants | P::ReadSettings | P::ReadAudit),
+            Self::TenantAdmin => matches!(
+                permission,
+                P::ReadSettings | P::WriteSettings | P::ReadTexts | P::ManageAccess | P::ReadAudit
+            ),
+            Self::TenantViewer => matches!(permission, P::ReadSettings | P::ReadTexts),
         }
     }
 }
@@ -63,7 +65,7 @@ impl fmt::Display for Role {
     }
 }
 
-impl std::str::FromStr for Role {
+impl FromStr for Role {
     type Err = String;
     fn from_str(name: &str) -> Result<Self, String> {
         Self::ALL
@@ -77,213 +79,87 @@ impl std::str::FromStr for Role {
     }
 }
 
-/// What a request wants to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Permission {
+macro_rules! permissions {
+    ($($(#[$doc:meta])* $name:ident = $text:literal),* $(,)?) => {
+        /// What a request wants to do. Names as an API key's scopes carry them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Permission {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Permission {
+            /// Every permission.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The name of the scope.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+permissions! {
     /// See which tenants there are.
-    ListTenants,
+    ListTenants = "list-tenants",
     /// Make a tenant.
-    CreateTenants,
+    CreateTenants = "create-tenants",
     /// Suspend a tenant and let it go on.
-    SuspendTenants,
+    SuspendTenants = "suspend-tenants",
+    /// Take a tenant away with all it has.
+    DeleteTenants = "delete-tenants",
     /// See a tenant's settings, the states of its links and the metadata of its conversations.
-    ReadSettings,
+    ReadSettings = "read-settings",
     /// Change a tenant's settings, keys and accounts.
-    WriteSettings,
+    WriteSettings = "write-settings",
     /// Read what people wrote, and their numbers.
-    ReadTexts,
+    ReadTexts = "read-texts",
+    /// Say who may use the API for a tenant: its users and API keys.
+    ManageAccess = "manage-access",
+    /// Say who may use the API for the whole platform.
+    ManagePlatformAccess = "manage-platform-access",
+    /// Read who changed what.
+    ReadAudit = "read-audit",
 }
 
-impl Permission {
-    /// Every permission.
-    pub const ALL: &'static [Self] = &[
-        Self::ListTenants,
-        Self::CreateTenants,
-        Self::SuspendTenants,
-        Self::ReadSettings,
-        Self::WriteSettings,
-        Self::ReadTexts,
-    ];
-}
-
-/// Why a request is refused although its token is good. The text says which role it would take.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Denied {
-    /// The role does not bring the permission.
-    #[error("the role {role} does not allow this; it takes {}", one_of(needed))]
-    Role {
-        /// The token's.
-        role: Role,
-        /// Those that would do.
-        needed: Vec<Role>,
-    },
-    /// The token is of another tenant.
-    #[error(
-        "the token is of another tenant; it takes one of this tenant, or the role {}",
-        one_of(needed)
-    )]
-    OtherTenant {
-        /// Those that would do in any tenant.
-        needed: Vec<Role>,
-    },
-}
-
-impl Denied {
-    /// The roles that would have been enough.
-    pub fn needed(&self) -> &[Role] {
-        match self {
-            Self::Role { needed, .. } | Self::OtherTenant { needed } => needed,
-        }
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
-fn one_of(roles: &[Role]) -> String {
-    let names: Vec<_> = roles.iter().map(|r| r.as_str()).collect();
-    names.join(" or ")
-}
-
-impl Claims {
-    /// Whether the bearer may do this to the platform as a whole.
-    pub fn permit(&self, permission: Permission) -> Result<(), Denied> {
-        if self.role.may(permission) && !self.role.is_of_tenant() {
-            return Ok(());
-        }
-        Err(Denied::Role {
-            role: self.role,
-            needed: roles_with(permission, |role| !role.is_of_tenant()),
-        })
+impl FromStr for Permission {
+    type Err = String;
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|p| p.as_str() == name)
+            .ok_or_else(|| {
+                let names: Vec<_> = Self::ALL.iter().map(|p| p.as_str()).collect();
+                format!("{name:?} is not a scope; it is one of {}", names.join(", "))
+            })
     }
-
-    /// Whether the bearer may do this to one tenant.
-    pub fn permit_on(&self, permission: Permission, tenant: TenantId) -> Result<(), Denied> {
-        if !self.role.may(permission) {
-            return Err(Denied::Role {
-                role: self.role,
-                needed: roles_with(permission, |_| true),
-            });
-        }
-        if self.role.is_of_tenant() && self.tenant != Some(tenant) {
-            return Err(Denied::OtherTenant {
-                needed: roles_with(permission, |role| !role.is_of_tenant()),
-            });
-        }
-        Ok(())
-    }
-
-    /// Whether the bearer runs the platform.
-    pub fn permit_platform_admin(&self) -> Result<(), Denied> {
-        match self.role {
-            Role::PlatformAdmin => Ok(()),
-            role => Err(Denied::Role {
-                role,
-                needed: vec![Role::PlatformAdmin],
-            }),
-        }
-    }
-}
-
-fn roles_with(permission: Permission, also: impl Fn(Role) -> bool) -> Vec<Role> {
-    let all = Role::ALL.iter().copied();
-    all.filter(|role| role.may(permission) && also(*role)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ccm_model::Id;
-
-    fn claims(role: Role, tenant: Option<TenantId>) -> Claims {
-        Claims {
-            iss: "ccm".to_owned(),
-            aud: "ccm-admin".to_owned(),
-            sub: "somebody".to_owned(),
-            exp: 2,
-            iat: 1,
-            role,
-            tenant,
-        }
-    }
-
-    fn tenant(n: u128) -> TenantId {
-        TenantId::from_uuid(uuid(n))
-    }
-
-    fn uuid(n: u128) -> uuid::Uuid {
-        uuid::Uuid::from_u128(n)
-    }
-
-    /// The whole table: own tenant, another tenant, the platform.
-    #[test]
-    fn who_may_do_what() {
-        const YES: [bool; 3] = [true, true, true];
-        const OWN: [bool; 3] = [true, false, false];
-        const NO: [bool; 3] = [false, false, false];
-        // ListTenants, CreateTenants, SuspendTenants, ReadSettings, WriteSettings, ReadTexts
-        let table = [
-            (Role::PlatformAdmin, [YES, YES, YES, YES, YES, YES]),
-            (Role::Engineer, [YES, YES, YES, YES, YES, YES]),
-            (Role::Support, [YES, NO, NO, YES, NO, NO]),
-            (Role::TenantAdmin, [NO, NO, NO, OWN, OWN, OWN]),
-            (Role::TenantViewer, [NO, NO, NO, OWN, NO, OWN]),
-        ];
-        assert_eq!(table.len(), Role::ALL.len());
-        for (role, row) in table {
-            let claims = claims(role, role.is_of_tenant().then(|| tenant(1)));
-            assert_eq!(row.len(), Permission::ALL.len());
-            for (permission, expected) in Permission::ALL.iter().zip(row) {
-                let found = [
-                    claims.permit_on(*permission, tenant(1)).is_ok(),
-                    claims.permit_on(*permission, tenant(2)).is_ok(),
-                    claims.permit(*permission).is_ok(),
-                ];
-                assert_eq!(found, expected, "{role} {permission:?}");
-            }
-        }
-    }
 
     #[test]
-    fn a_refusal_names_the_role_that_it_takes() {
-        let viewer = claims(Role::TenantViewer, Some(tenant(1)));
-        let denied = viewer
-            .permit_on(Permission::WriteSettings, tenant(1))
-            .unwrap_err();
-        assert_eq!(
-            denied.to_string(),
-            "the role tenant-viewer does not allow this; it takes platform-admin or engineer or tenant-admin"
-        );
-        let denied = viewer.permit_on(Permission::ReadTexts, tenant(2)).unwrap_err();
-        assert_eq!(denied.needed(), [Role::PlatformAdmin, Role::Engineer]);
-        let engineer = claims(Role::Engineer, None);
-        assert_eq!(
-            engineer.permit_platform_admin().unwrap_err().needed(),
-            [Role::PlatformAdmin]
-        );
-        assert!(claims(Role::PlatformAdmin, None).permit_platform_admin().is_ok());
-    }
-
-    #[test]
-    fn a_tenants_role_without_a_tenant_is_worth_nothing() {
-        for permission in Permission::ALL {
-            assert!(
-                claims(Role::TenantAdmin, None)
-                    .permit_on(*permission, tenant(1))
-                    .is_err()
-            );
-            assert!(claims(Role::TenantAdmin, None).permit(*permission).is_err());
-        }
-    }
-
-    #[test]
-    fn role_names_read_back() {
+    fn names_read_back() {
         for role in Role::ALL {
             assert_eq!(role.as_str().parse(), Ok(*role));
             assert_eq!(serde_json::to_value(role).unwrap(), role.as_str());
         }
-        assert!(
-            "root"
-                .parse::<Role>()
-                .unwrap_err()
-                .contains("platform-admin, engineer")
-        );
+        for permission in Permission::ALL {
+            assert_eq!(permission.as_str().parse(), Ok(*permission));
+        }
+        let error = "root".parse::<Role>().unwrap_err();
+        assert!(error.contains("platform-admin, engineer"));
+        let error = "everything".parse::<Permission>().unwrap_err();
+        assert!(error.contains("list-tenants, create-tenants"));
     }
 }

@@ -1,4 +1,4 @@
-use crate::Role;
+use crate::{Bearer, Role, Via};
 use ccm_model::{Clock, TenantId};
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode, errors::ErrorKind,
@@ -8,26 +8,19 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc, time::Duration};
 
 /// Far more than a token of ours has; longer ones are refused unread.
-const MAX_TOKEN_BYTES: usize = 4096;
+pub(crate) const MAX_TOKEN_BYTES: usize = 4096;
 
-/// What a token says of its bearer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claims {
-    /// Who issued it.
-    pub iss: String,
-    /// What it is for.
-    pub aud: String,
-    /// Whom it names; written to audit trails.
-    pub sub: String,
-    /// Until when it holds, in seconds since 1970.
-    pub exp: i64,
-    /// Since when, in seconds since 1970.
-    pub iat: i64,
-    /// What the bearer is.
-    pub role: Role,
-    /// Of which tenant, for a tenant's role; never for the others.
+/// What a token that is issued here says of its bearer. Times are in seconds since 1970.
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: String,
+    exp: i64,
+    iat: i64,
+    role: Role,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tenant: Option<TenantId>,
+    tenant: Option<TenantId>,
 }
 
 /// What tokens are verified and issued with.
@@ -94,6 +87,18 @@ pub enum TokenError {
     /// For something else.
     #[error("the token is for another audience; ask for one for this API")]
     Audience,
+    /// Signed with a key that its issuer does not have, or not any more.
+    #[error("the token's issuer has no key that the token could be signed with; ask for a new one")]
+    UnknownKey,
+    /// An API key that does not exist, has expired or was revoked.
+    #[error("the API key is not in use: it does not exist, has expired or was revoked; ask for a new one")]
+    ApiKey,
+    /// A good token of somebody who is nobody here.
+    #[error("the token is good, but its bearer is no user of this platform; ask to be added")]
+    NoUser,
+    /// Somebody who may not any more.
+    #[error("the token is good, but its bearer is disabled here; ask to be enabled")]
+    Disabled,
     /// A tenant's role without a tenant, or a platform's role with one.
     #[error("the token's role and tenant do not fit together; ask for a new one")]
     RoleAndTenant,
@@ -135,8 +140,8 @@ impl TokenVerifier {
         })))
     }
 
-    /// The claims of a good token.
-    pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {
+    /// Whom a good token names.
+    pub fn verify(&self, token: &str) -> Result<Bearer, TokenError> {
         let verifier = &*self.0;
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::Malformed);
@@ -154,7 +159,13 @@ impl TokenVerifier {
         if claims.role.is_of_tenant() != claims.tenant.is_some() {
             return Err(TokenError::RoleAndTenant);
         }
-        Ok(claims)
+        Ok(Bearer {
+            sub: claims.sub,
+            role: claims.role,
+            tenant: claims.tenant,
+            scopes: None,
+            via: Via::Token,
+        })
     }
 }
 
@@ -164,7 +175,7 @@ impl fmt::Debug for TokenVerifier {
     }
 }
 
-fn classify(kind: &ErrorKind) -> TokenError {
+pub(crate) fn classify(kind: &ErrorKind) -> TokenError {
     match kind {
         ErrorKind::InvalidSignature => TokenError::Signature,
         ErrorKind::InvalidIssuer => TokenError::Issuer,

@@ -208,7 +208,7 @@ impl TenantDb<'_> {
         // By the numbers, which are few: opt-outs have no index by customer.
         let rows = sqlx::query(
             "SELECT o.our_address, o.customer_address, o.source, o.since
-             FROM (SELECT DISTINCT address FROM number WHERE tenant_id = $1) n
+             FROM (SELECT DISTINCT address FROM number WHERE tenant_id = $1 AND released_at IS NULL) n
              JOIN opt_out o ON o.tenant_id = $1 AND o.our_address = n.address AND o.customer_address = $2
              ORDER BY o.our_address",
         )

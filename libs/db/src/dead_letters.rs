@@ -273,7 +273,7 @@ impl TenantDb<'_> {
             return Err(DbError::Corrupt("a dead letter without its text".into()));
         };
         let number = sqlx::query(
-            "SELECT id, account_id, address FROM number WHERE tenant_id = $1
+            "SELECT id, account_id, address FROM number WHERE tenant_id = $1 AND released_at IS NULL
                AND CASE WHEN $2::uuid IS NULL THEN address = $3 ELSE id = $2 END
              ORDER BY account_id = $4 DESC NULLS LAST, id LIMIT 1",
         )

@@ -11,10 +11,16 @@ pub enum Old {
     InboundIds,
     InboundWords,
     ProviderIds,
+    DoctorReports,
 }
 
 impl Old {
-    pub const ALL: [Self; 3] = [Self::InboundIds, Self::InboundWords, Self::ProviderIds];
+    pub const ALL: [Self; 4] = [
+        Self::InboundIds,
+        Self::InboundWords,
+        Self::ProviderIds,
+        Self::DoctorReports,
+    ];
 
     /// The table, which is a metric's label too.
     pub fn as_str(self) -> &'static str {
@@ -22,6 +28,7 @@ impl Old {
             Self::InboundIds => "inbound_dedup",
             Self::InboundWords => "inbound_content",
             Self::ProviderIds => "provider_message",
+            Self::DoctorReports => "doctor_report",
         }
     }
 
@@ -58,6 +65,10 @@ impl Old {
                 "provider_message_id",
                 "created_at < now() - interval '90 days'"
             ),
+            Self::DoctorReports => {
+                "DELETE FROM doctor_report WHERE id IN (
+                   SELECT id FROM doctor_report WHERE made_at < now() - interval '90 days' LIMIT $1)"
+            }
         }
     }
 }

@@ -3,69 +3,91 @@
 //! - [`Db::tenant`] is the only way to a tenant's rows. It opens transactions under that tenant; row-level security
 //!   holds the wall even when a query forgets its `WHERE`.
 //! - [`Db::batch`] writes texts of several tenants in one transaction (ingest).
+//! - [`Db::access`] is the way to who may use the admin API and to what they did, of a tenant or of the platform.
 //! - [`Db::operator`] is the loud exception: look-ups before a tenant is known, the tenants themselves, the queues'
 //!   claims and the leases. It connects as another role, with policies on named tables and columns.
 //!
 //! Postgres is the truth and the queue. Nothing here talks to Redis, to a provider or to AACC.
 
 mod accept;
+mod access;
 mod account_watch;
+mod accounts;
+mod api_keys;
+mod audit;
 mod auth_keys;
 mod chats;
 mod consent;
 mod conversations;
 mod dead_letters;
+mod doctor_reports;
 mod documents;
 mod error;
 mod forget;
+mod idempotency;
 mod inbox;
 mod leases;
+mod link_certificates;
 mod link_watch;
 mod links;
+mod listing;
 mod migrate;
 mod mt;
 mod number_lookups;
+mod numbers;
 mod outbox;
 mod parts;
 mod pool;
 mod receipts;
+mod removal;
 mod routing;
 mod seal;
-mod settings;
+mod skillsets;
 mod storable;
+mod templates;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod users;
 mod webhook_secrets;
 
 pub use accept::{Accepted, Batch, IncomingText, Refused, Route, TextKind};
+pub use access::AccessDb;
 pub use account_watch::AccountEventRow;
-pub use auth_keys::{AuthKeyRow, NewAuthKey};
+pub use accounts::{AccountChange, AccountRow, AccountRules, AccountSecret, NewAccount};
+pub use api_keys::{ApiKeyRow, NewApiKey};
+pub use audit::{AUDIT_BEGINS, AuditFilter, AuditRow};
+pub use auth_keys::{AuthKeyChange, AuthKeyOwner, AuthKeyRow, NewAuthKey, Successor};
 pub use chats::{
     ActorContext, ChatResume, CountedChat, Fence, LastWords, NewChat, PreviousChat, RoomState, ToServe,
 };
 pub use consent::{ConsentChange, ConsentEventRow, ConsentSource, OptOutRow};
 pub use conversations::{ConversationRow, MessageRow};
 pub use dead_letters::{DeadLetterFilter, DeadLetterRow, MOST_UNROUTED, Mend, Replay, Replayed, Unrouted};
+pub use doctor_reports::DoctorReportRow;
 pub use documents::Unless;
 pub use error::DbError;
 pub use forget::Old;
+pub use idempotency::{Begun, OnceRequest};
 pub use inbox::PendingText;
 pub use leases::{LeaseTimes, OwnedTenant, PodRow};
-pub use link_watch::{LinkEventRow, LinkStateRow, MaintenanceWindow};
+pub use link_certificates::ClientKeyRow;
+pub use link_watch::{LinkEventRow, LinkStateRow, MaintenanceWindow, Once};
 pub use links::{HostPort, LinkRow, LinkSecrets, NewLink, NewReach, Scheme};
+pub use listing::Part;
 pub use migrate::{check_migrated, migrate};
 pub use mt::{AgentText, Notice, Said};
 pub use number_lookups::NumberLookupRow;
+pub use numbers::{NewNumber, NumberChange, NumberFilter, NumberRow};
 pub use outbox::{AsSent, Claim, Doubt, Head, Knows, Outcome, Sender, Sending};
 pub use parts::{DueParts, IncomingPart, Parted, StoredPart};
 pub use pool::{Db, DbConfig, Operator, TenantDb};
 pub use receipts::{Receipt, Receipted, derived_id};
+pub use removal::{InTheWay, Removal};
 pub use routing::RoutingRow;
 pub use seal::{KeyRing, SealError};
-pub use settings::{
-    AccountChange, AccountRow, AccountRules, AccountSecret, NewAccount, NewNumber, NewSkillset, NumberChange,
-    NumberRow, SkillsetRow,
-};
-pub use tenants::{StateChange, TenantRow};
+pub use skillsets::{NewSkillset, SkillsetChange, SkillsetFilter, SkillsetRow};
+pub use templates::{Template, TemplateFilter, TemplateRow, TemplateScope};
+pub use tenants::{StateChange, TenantChange, TenantFilter, TenantRow};
+pub use users::{NewUser, UserChange, UserRow};
 pub use webhook_secrets::WebhookSecretRow;

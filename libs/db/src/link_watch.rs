@@ -24,6 +24,8 @@ pub struct LinkStateRow {
     pub waiting: i32,
     /// The end of the peer's certificate.
     pub certificate_until: Option<OffsetDateTime>,
+    /// What the peer's certificate says.
+    pub certificate: Option<Value>,
     pub updated_at: OffsetDateTime,
 }
 
@@ -32,11 +34,23 @@ pub struct LinkStateRow {
 pub struct LinkEventRow {
     pub id: Uuid,
     pub link: LinkId,
-    /// `link_down`, `link_up`, `failover`, `failback`, `certificate_expires`, `maintenance_began`, `maintenance_ended`.
+    /// `link_down`, `link_up`, `failover`, `failback`, `certificate_expires`, `certificate_expired`,
+    /// `maintenance_began`, `maintenance_ended`.
     pub kind: String,
     pub at: OffsetDateTime,
     pub muted: bool,
     pub detail: Value,
+}
+
+/// Which earlier event of the same kind makes a new one needless.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Once {
+    /// None.
+    EachTime,
+    /// One since then.
+    Since(OffsetDateTime),
+    /// One whose detail has these members.
+    About(Value),
 }
 
 /// A planned absence of an AACC.
@@ -72,6 +86,7 @@ fn state(row: &PgRow) -> Result<LinkStateRow, DbError> {
         chats: row.try_get("chats")?,
         waiting: row.try_get("waiting")?,
         certificate_until: row.try_get("certificate_until")?,
+        certificate: row.try_get("certificate")?,
         updated_at: row.try_get("updated_at")?,
     })
 }
@@ -105,12 +120,13 @@ impl TenantDb<'_> {
         let mut tx = self.fenced(fence).await?;
         sqlx::query(
             "INSERT INTO link_state (link_id, tenant_id, state, since, endpoint, error, remedy, chats, waiting,
-                                     certificate_until, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                                     certificate_until, updated_at, certificate)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
              ON CONFLICT (link_id) DO UPDATE SET state = excluded.state, since = excluded.since,
                endpoint = excluded.endpoint, error = excluded.error, remedy = excluded.remedy, chats = excluded.chats,
                waiting = excluded.waiting, updated_at = excluded.updated_at,
-               certificate_until = coalesce(excluded.certificate_until, link_state.certificate_until)",
+               certificate_until = coalesce(excluded.certificate_until, link_state.certificate_until),
+               certificate = coalesce(excluded.certificate, link_state.certificate)",
         )
         .bind(row.link.uuid())
         .bind(self.tenant.uuid())
@@ -123,6 +139,7 @@ impl TenantDb<'_> {
         .bind(row.waiting)
         .bind(row.certificate_until)
         .bind(row.updated_at)
+        .bind(&row.certificate)
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
@@ -132,26 +149,26 @@ impl TenantDb<'_> {
     /// How the tenant's links do.
     pub async fn link_states(&self) -> Result<Vec<LinkStateRow>, DbError> {
         self.list(
-            "SELECT link_id, state, since, endpoint, error, remedy, chats, waiting, certificate_until, updated_at
+            "SELECT link_id, state, since, endpoint, error, remedy, chats, waiting, certificate_until, updated_at, certificate
              FROM link_state WHERE tenant_id = $1 ORDER BY link_id",
             state,
         )
         .await
     }
 
-    /// Writes down what happened to a link. With `once_since`, nothing is written when the same kind was since then; returns
-    /// whether it was.
-    pub async fn link_event(
-        &self,
-        fence: &Fence,
-        event: &LinkEventRow,
-        once_since: Option<OffsetDateTime>,
-    ) -> Result<bool, DbError> {
+    /// Writes down what happened to a link, unless it was written before as `once` says; returns whether it was now.
+    pub async fn link_event(&self, fence: &Fence, event: &LinkEventRow, once: Once) -> Result<bool, DbError> {
+        let (since, about) = match once {
+            Once::EachTime => (None, None),
+            Once::Since(moment) => (Some(moment), None),
+            Once::About(detail) => (None, Some(detail)),
+        };
         let mut tx = self.fenced(fence).await?;
         let written = sqlx::query(
             "INSERT INTO link_event (id, tenant_id, link_id, kind, at, muted, detail)
              SELECT $1, $2, $3, $4, $5, $6, $7
-             WHERE NOT EXISTS (SELECT 1 FROM link_event WHERE tenant_id = $2 AND link_id = $3 AND kind = $4 AND at >= $8)
+             WHERE NOT EXISTS (SELECT 1 FROM link_event WHERE tenant_id = $2 AND link_id = $3 AND kind = $4
+                                 AND (at >= $8 OR detail @> $9))
              ON CONFLICT (id) DO NOTHING",
         )
         .bind(event.id)
@@ -161,7 +178,8 @@ impl TenantDb<'_> {
         .bind(event.at)
         .bind(event.muted)
         .bind(&event.detail)
-        .bind(once_since)
+        .bind(since)
+        .bind(about)
         .execute(&mut *tx)
         .await?
         .rows_affected();

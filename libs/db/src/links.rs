@@ -1,6 +1,8 @@
 //! Tenants' EWC links: how an AACC is reached and trusted.
 
-use crate::{DbError, TenantDb, seal::Place, storable::storable};
+use crate::{
+    DbError, InTheWay, Part, Removal, TenantDb, removal::referring, seal::Place, storable::storable,
+};
 use ccm_model::{Id, LinkId};
 use sqlx::{Row, postgres::PgRow};
 use std::net::IpAddr;
@@ -148,6 +150,19 @@ macro_rules! link_columns {
 }
 pub(crate) use link_columns;
 
+const WHAT: &str = "link";
+
+const REFERRING: &[(&str, &str)] = &[
+    (
+        "skillsets",
+        referring!("skillset WHERE tenant_id = $1 AND link_id = $2"),
+    ),
+    (
+        "open chats",
+        referring!("chat WHERE tenant_id = $1 AND state <> 'closed' AND link_id = $2"),
+    ),
+];
+
 pub(crate) fn link(row: &PgRow) -> Result<LinkRow, DbError> {
     let addresses: Vec<String> = row.try_get("addresses")?;
     let corrupt = |e: &dyn std::error::Error| DbError::Corrupt(e.to_string());
@@ -191,7 +206,7 @@ fn host_port(row: &PgRow, host: &str, number: &str) -> Result<Option<HostPort>, 
     Ok(Some(HostPort { host, port }))
 }
 
-fn place(column: &'static str, link: LinkId) -> Place<'static> {
+pub(crate) fn place(column: &'static str, link: LinkId) -> Place<'static> {
     Place {
         table: "ewc_link",
         column,
@@ -207,32 +222,45 @@ impl TenantDb<'_> {
                 "INSERT INTO ewc_link (tenant_id, id, name, scheme, host, port, path, ca_pem, swap_angle_brackets,
                                        connects_per_second, server_name, addresses, secondary_host, secondary_port,
                                        client_cert_pem, client_key_sealed, proxy_host, proxy_port, proxy_auth_sealed)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) RETURNING ",
+                 SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19
+                 WHERE $20::timestamptz IS NULL RETURNING ",
                 link_columns!()
             ),
             new,
+            None,
         )
-        .await
+        .await?
+        .ok_or(DbError::NotFound(WHAT))
     }
 
-    /// Replaces all of a link, secrets included. Chats that are up stay as they are; those that dial take it up. `NotFound`
-    /// when the tenant has no such link.
-    pub async fn replace_link(&self, new: NewLink<'_>) -> Result<LinkRow, DbError> {
+    /// Replaces all of a link, secrets included. Chats that are up stay as they are; those that dial take it up. With
+    /// `only_of`, only if it is still as it was at that moment; `None` when it is not, or when the tenant has no such link.
+    pub async fn replace_link(
+        &self,
+        new: NewLink<'_>,
+        only_of: Option<OffsetDateTime>,
+    ) -> Result<Option<LinkRow>, DbError> {
         self.write_link(
             concat!(
                 "UPDATE ewc_link SET name = $3, scheme = $4, host = $5, port = $6, path = $7, ca_pem = $8,
                         swap_angle_brackets = $9, connects_per_second = $10, server_name = $11, addresses = $12,
                         secondary_host = $13, secondary_port = $14, client_cert_pem = $15, client_key_sealed = $16,
                         proxy_host = $17, proxy_port = $18, proxy_auth_sealed = $19, updated_at = clock_timestamp()
-                 WHERE tenant_id = $1 AND id = $2 RETURNING ",
+                 WHERE tenant_id = $1 AND id = $2 AND updated_at = coalesce($20, updated_at) RETURNING ",
                 link_columns!()
             ),
             new,
+            only_of,
         )
         .await
     }
 
-    async fn write_link(&self, sql: &'static str, new: NewLink<'_>) -> Result<LinkRow, DbError> {
+    async fn write_link(
+        &self,
+        sql: &'static str,
+        new: NewLink<'_>,
+        only_of: Option<OffsetDateTime>,
+    ) -> Result<Option<LinkRow>, DbError> {
         let mut tx = self.begin().await?;
         let reach = &new.reach;
         let key = match reach.client {
@@ -270,11 +298,11 @@ impl TenantDb<'_> {
             .bind(reach.proxy.map(|p| p.host.as_str()))
             .bind(reach.proxy.map(|p| i32::from(p.port)))
             .bind(auth)
+            .bind(only_of)
             .fetch_optional(&mut *tx)
-            .await?
-            .ok_or(DbError::NotFound("link"))?;
+            .await?;
         tx.commit().await?;
-        link(&row)
+        row.as_ref().map(link).transpose()
     }
 
     /// The tenant's EWC links, by name.
@@ -290,6 +318,73 @@ impl TenantDb<'_> {
         .await
     }
 
+    /// A part of the tenant's EWC links, by name; those of one name, or all.
+    pub async fn links_part(&self, name: Option<&str>, part: &Part) -> Result<Vec<LinkRow>, DbError> {
+        self.part(
+            concat!(
+                "SELECT ",
+                link_columns!(),
+                " FROM ewc_link WHERE tenant_id = $1 AND ($2::text IS NULL OR (name, id) > ($2, $3))
+                   AND ($5::text IS NULL OR name = $5)
+                 ORDER BY name, id LIMIT $4"
+            ),
+            part,
+            |asked| asked.bind(name),
+            link,
+        )
+        .await
+    }
+
+    /// One of the tenant's EWC links.
+    pub async fn link(&self, id: LinkId) -> Result<LinkRow, DbError> {
+        let sql = concat!(
+            "SELECT ",
+            link_columns!(),
+            " FROM ewc_link WHERE tenant_id = $1 AND id = $2"
+        );
+        self.one(sql, id.uuid(), WHAT, link).await
+    }
+
+    /// Takes a link away, with its planned absences, if `allowed` and if nothing is in the way; returns what is. What happened to
+    /// it stays, and so do the chats that were.
+    pub async fn remove_link<E: From<DbError>>(
+        &self,
+        id: LinkId,
+        mut removal: Removal,
+        allowed: impl FnOnce(&LinkRow) -> Result<(), E>,
+    ) -> Result<Vec<InTheWay>, E> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            link_columns!(),
+            " FROM ewc_link WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+        ))
+        .bind(self.tenant.uuid())
+        .bind(id.uuid())
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(DbError::from)?
+        .ok_or(DbError::NotFound(WHAT))?;
+        allowed(&link(&row)?)?;
+        removal.look(&mut tx, self, id.uuid(), REFERRING).await?;
+        if removal.goes() {
+            for sql in [
+                "DELETE FROM link_state WHERE tenant_id = $1 AND link_id = $2",
+                "DELETE FROM maintenance_window WHERE tenant_id = $1 AND link_id = $2",
+                "DELETE FROM ewc_link WHERE tenant_id = $1 AND id = $2",
+            ] {
+                sqlx::query(sql)
+                    .bind(self.tenant.uuid())
+                    .bind(id.uuid())
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(DbError::from)?;
+            }
+        }
+        tx.commit().await.map_err(DbError::from)?;
+        Ok(removal.in_the_way)
+    }
+
     /// What a link is reached with, opened: for whoever dials.
     pub async fn link_secrets(&self, id: LinkId) -> Result<LinkSecrets, DbError> {
         let mut tx = self.begin().await?;
@@ -300,7 +395,7 @@ impl TenantDb<'_> {
         .bind(id.uuid())
         .fetch_optional(&mut *tx)
         .await?
-        .ok_or(DbError::NotFound("link"))?;
+        .ok_or(DbError::NotFound(WHAT))?;
         let mut open = async |column: &'static str| {
             let Some(sealed) = row.try_get::<Option<&[u8]>, _>(column)? else {
                 return Ok(None);

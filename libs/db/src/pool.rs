@@ -1,5 +1,5 @@
 use crate::{DbError, KeyRing};
-use ccm_model::TenantId;
+use ccm_model::{Actor, TenantId};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
@@ -31,12 +31,24 @@ pub struct Db {
 pub struct TenantDb<'a> {
     pub(crate) db: &'a Db,
     pub(crate) tenant: TenantId,
+    actor: Option<&'a Actor>,
 }
 
 /// What is not one tenant's: see the crate's documentation.
 #[derive(Clone, Copy)]
 pub struct Operator<'a> {
     pub(crate) db: &'a Db,
+    actor: Option<&'a Actor>,
+}
+
+/// Tells a transaction who works in it. Hex, so that nothing in it can end the literal.
+pub(crate) fn acting(actor: Option<&Actor>) -> String {
+    let Some(actor) = actor else {
+        return String::new();
+    };
+    let json = serde_json::to_vec(actor).unwrap_or_default();
+    let hex: String = json.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("; SET LOCAL app.actor = '{hex}'")
 }
 
 fn options(url: &SecretString, what: &str) -> Result<PgConnectOptions, DbError> {
@@ -71,12 +83,19 @@ impl Db {
 
     /// A tenant's rows.
     pub fn tenant(&self, tenant: TenantId) -> TenantDb<'_> {
-        TenantDb { db: self, tenant }
+        TenantDb {
+            db: self,
+            tenant,
+            actor: None,
+        }
     }
 
     /// The loud exception: rows of no tenant or of all. Every use is named in the crate's documentation.
     pub fn operator(&self) -> Operator<'_> {
-        Operator { db: self }
+        Operator {
+            db: self,
+            actor: None,
+        }
     }
 
     /// Whether both roles can be served now.
@@ -99,10 +118,10 @@ impl Db {
     }
 
     /// The same with further settings, each after a semicolon.
-    async fn begin_with(
+    pub(crate) async fn begin_with(
         &self,
         tenants: impl IntoIterator<Item = TenantId>,
-        settings: &'static str,
+        settings: &str,
     ) -> Result<Transaction<'static, Postgres>, DbError> {
         let tenants: Vec<String> = tenants.into_iter().map(|t| t.to_string()).collect();
         // Local to the transaction: a session-level setting would leak to the pool's next user. One round trip with BEGIN.
@@ -111,6 +130,25 @@ impl Db {
             tenants.join(",")
         );
         Ok(self.app.begin_with(AssertSqlSafe(begin)).await?)
+    }
+
+    /// A transaction of the system role with settings, each after a semicolon.
+    pub(crate) async fn begin_system(
+        &self,
+        settings: &str,
+    ) -> Result<Transaction<'static, Postgres>, DbError> {
+        let begin = format!("BEGIN{settings}");
+        Ok(self.system.begin_with(AssertSqlSafe(begin)).await?)
+    }
+}
+
+impl<'a> TenantDb<'a> {
+    /// The same rows, to be changed by somebody: the audit names them.
+    pub fn by(self, actor: &'a Actor) -> Self {
+        Self {
+            actor: Some(actor),
+            ..self
+        }
     }
 }
 
@@ -121,7 +159,8 @@ impl TenantDb<'_> {
     }
 
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, DbError> {
-        self.db.begin([self.tenant]).await
+        let settings = acting(self.actor);
+        self.db.begin_with([self.tenant], &settings).await
     }
 
     /// As [`Self::begin`], for statements that every text comes by. Those that touch `message` would be planned anew each time,
@@ -133,8 +172,24 @@ impl TenantDb<'_> {
     }
 }
 
+impl<'a> Operator<'a> {
+    /// As [`TenantDb::by`].
+    pub fn by(self, actor: &'a Actor) -> Self {
+        Self {
+            actor: Some(actor),
+            ..self
+        }
+    }
+}
+
 impl Operator<'_> {
     pub(crate) fn pool(&self) -> &PgPool {
         &self.db.system
+    }
+
+    /// A transaction that changes what is audited.
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, DbError> {
+        let setting = acting(self.actor);
+        self.db.begin_system(&setting).await
     }
 }

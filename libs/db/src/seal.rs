@@ -121,13 +121,32 @@ impl KeyRing {
         Ok(self.masters[0].seal(&data_key_aad(tenant), raw.as_ref()))
     }
 
+    /// Sealed with the master key itself: for what is short-lived, or no tenant's.
+    pub(crate) fn platform_seal(&self, owner: TenantId, place: &Place<'_>, plain: &[u8]) -> Vec<u8> {
+        self.masters[0].seal(&place.aad(owner), plain)
+    }
+
+    pub(crate) fn platform_open(
+        &self,
+        owner: TenantId,
+        place: &Place<'_>,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        self.master(key_id(sealed)?)?.open(&place.aad(owner), sealed)
+    }
+
+    /// As [`TenantDb::keyed_hash`], under the master key in use: for what is short-lived, since another master key hashes anew.
+    pub(crate) fn platform_hash(&self, purpose: &str, data: &[u8]) -> [u8; 32] {
+        self.masters[0].hash(purpose, data)
+    }
+
+    fn master(&self, id: [u8; KEY_ID_LEN]) -> Result<&Key, SealError> {
+        let unknown = || SealError::UnknownKey(id.iter().map(|b| format!("{b:02x}")).collect());
+        self.masters.iter().find(|key| key.id == id).ok_or_else(unknown)
+    }
+
     fn open_data_key(&self, tenant: TenantId, sealed: &[u8]) -> Result<Key, SealError> {
-        let id = key_id(sealed)?;
-        let master = self
-            .masters
-            .iter()
-            .find(|k| k.id == id)
-            .ok_or_else(|| SealError::UnknownKey(id.iter().map(|b| format!("{b:02x}")).collect()))?;
+        let master = self.master(key_id(sealed)?)?;
         Key::new(&master.open(&data_key_aad(tenant), sealed)?)
     }
 }

@@ -28,6 +28,22 @@ pub struct TenantRow {
     pub created_at: OffsetDateTime,
 }
 
+/// What a tenant is to be called.
+#[derive(Debug, Clone)]
+pub struct TenantChange {
+    pub slug: String,
+    pub name: String,
+}
+
+/// Which tenants; `None`: whichever.
+#[derive(Debug, Clone, Default)]
+pub struct TenantFilter {
+    pub state: Option<String>,
+    pub slug: Option<String>,
+    /// A part of the name or the slug, in any case.
+    pub part: Option<String>,
+}
+
 macro_rules! columns {
     () => {
         "id, slug, name, state, state_reason, state_since, state_by, created_at"
@@ -50,6 +66,7 @@ fn tenant(row: &PgRow) -> Result<TenantRow, sqlx::Error> {
 impl Operator<'_> {
     /// Makes a tenant. `Conflict` on `tenant_slug_key` when the slug is taken.
     pub async fn create_tenant(&self, id: TenantId, slug: &str, name: &str) -> Result<TenantRow, DbError> {
+        let mut tx = self.begin().await?;
         let row = sqlx::query(concat!(
             "INSERT INTO tenant (id, slug, name) VALUES ($1, $2, $3) RETURNING ",
             columns!()
@@ -57,15 +74,16 @@ impl Operator<'_> {
         .bind(id.uuid())
         .bind(slug)
         .bind(name)
-        .fetch_one(self.pool())
+        .fetch_one(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(tenant(&row)?)
     }
 
     /// Makes a tenant active or suspended. A suspended one loses its owner at once: whoever holds its chats can write nothing
     /// more, and nobody takes them until it is active again.
     pub async fn set_tenant_state(&self, id: TenantId, to: StateChange<'_>) -> Result<TenantRow, DbError> {
-        let mut tx = self.pool().begin().await?;
+        let mut tx = self.begin().await?;
         let row = sqlx::query(concat!(
             "UPDATE tenant SET state = $2, state_reason = $3, state_by = left($4, 300),
                     state_since = CASE WHEN state = $2 THEN coalesce(state_since, created_at) ELSE $5 END
@@ -90,15 +108,62 @@ impl Operator<'_> {
         Ok(tenant(&row)?)
     }
 
+    /// Changes what a tenant is called; nobody else changes it meanwhile. `Conflict` on `tenant_slug_key` when the slug is taken.
+    pub async fn change_tenant<E: From<DbError>>(
+        &self,
+        id: TenantId,
+        change: impl FnOnce(&TenantRow) -> Result<TenantChange, E>,
+    ) -> Result<TenantRow, E> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM tenant WHERE id = $1 FOR NO KEY UPDATE"
+        ))
+        .bind(id.uuid())
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(DbError::from)?
+        .ok_or(DbError::NotFound("tenant"))?;
+        let new = change(&tenant(&row).map_err(DbError::from)?)?;
+        let row = sqlx::query(concat!(
+            "UPDATE tenant SET slug = $2, name = $3, updated_at = clock_timestamp() WHERE id = $1 RETURNING ",
+            columns!()
+        ))
+        .bind(id.uuid())
+        .bind(&new.slug)
+        .bind(&new.name)
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(DbError::from)?;
+        tx.commit().await.map_err(DbError::from)?;
+        Ok(tenant(&row).map_err(DbError::from)?)
+    }
+
     /// Tenants after `after` in the order of their ids, `limit` at most.
     pub async fn tenants(&self, after: Option<TenantId>, limit: i64) -> Result<Vec<TenantRow>, DbError> {
+        self.tenants_of(&TenantFilter::default(), after, limit).await
+    }
+
+    /// As [`Self::tenants`], those that are meant.
+    pub async fn tenants_of(
+        &self,
+        filter: &TenantFilter,
+        after: Option<TenantId>,
+        limit: i64,
+    ) -> Result<Vec<TenantRow>, DbError> {
         let rows = sqlx::query(concat!(
             "SELECT ",
             columns!(),
-            " FROM tenant WHERE id > $1 ORDER BY id LIMIT $2"
+            " FROM tenant WHERE id > $1 AND ($3::text IS NULL OR state = $3) AND ($4::text IS NULL OR slug = $4)
+                AND ($5::text IS NULL OR strpos(lower(name), lower($5)) > 0 OR strpos(slug, lower($5)) > 0)
+              ORDER BY id LIMIT $2"
         ))
         .bind(after.map_or(uuid::Uuid::nil(), Id::uuid))
         .bind(limit)
+        .bind(&filter.state)
+        .bind(&filter.slug)
+        .bind(&filter.part)
         .fetch_all(self.pool())
         .await?;
         Ok(rows.iter().map(tenant).collect::<Result<_, _>>()?)

@@ -83,6 +83,10 @@ causes! {
 
     DnsUnknown "dns_unknown" Dns
         "Check the spelling of the host name, and that public DNS (or the DNS of this network) knows it.",
+    /// By the operator's rule about private networks.
+    AddressNotAllowed "address_not_allowed" OurSettings
+        "Give the public address of the session border controller, or have the operator of the platform allow the network that \
+         it is in (egress.private_networks).",
     DnsSilent "dns_silent" Dns "Check that this network's DNS servers are up and reachable.",
     PortClosed "port_closed" ReverseProxy
         "Session border controller: DMZ Services > Relay > Reverse Proxy must have a service that is enabled with this listen \
@@ -223,6 +227,10 @@ causes! {
 
     ForceIdleCheck "force_idle_check" Aacc
         "Raise Force Idle Customer Check Timeout or untick Force Idle Customer Check: CCMM Administration > Web Comms > Config.",
+    /// The examination itself.
+    OutOfTime "out_of_time" OurSettings
+        "Look at the steps that were taken: the slow ones are the first to mend. Then examine the link again, with fewer skillsets \
+         or a shorter wait.",
     NotEncrypted "not_encrypted" Aacc
         "Set Web Services Security Level to Security On (AACC Security Manager > Security Configuration) and use wss on 8445.",
 }

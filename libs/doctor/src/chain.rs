@@ -3,8 +3,6 @@
 use std::net::IpAddr;
 
 use ccm_ewc_client::{PeerCertificate, Target};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -240,14 +238,14 @@ fn soon(certificate: &PeerCertificate, now: OffsetDateTime, warn_days: u32) -> O
 }
 
 fn client_certificate(target: &Target) -> Option<PeerCertificate> {
-    read_pem(&target.client_identity.as_ref()?.chain_pem)
+    PeerCertificate::all_of_pem(&target.client_identity.as_ref()?.chain_pem)
         .into_iter()
         .next()
 }
 
 fn trusted(target: &Target) -> Vec<PeerCertificate> {
     match &target.ca_pem {
-        Some(pem) => read_pem(pem),
+        Some(pem) => PeerCertificate::all_of_pem(pem),
         None => {
             let system = rustls_native_certs::load_native_certs().certs;
             system
@@ -256,12 +254,6 @@ fn trusted(target: &Target) -> Vec<PeerCertificate> {
                 .collect()
         }
     }
-}
-
-fn read_pem(pem: &str) -> Vec<PeerCertificate> {
-    let all = CertificateDer::pem_slice_iter(pem.as_bytes());
-    all.filter_map(|der| PeerCertificate::from_der(&der.ok()?).ok())
-        .collect()
 }
 
 /// A part of a name as RFC 4514 writes it.
@@ -329,6 +321,10 @@ mod tests {
             not_before: datetime!(2026-01-01 0:00 UTC),
             not_after: datetime!(2027-01-01 0:00 UTC),
             sha256: "00".into(),
+            serial: "01".into(),
+            key: "EC 256".into(),
+            is_ca: false,
+            for_clients: false,
         }
     }
 

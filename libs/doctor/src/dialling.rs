@@ -95,7 +95,9 @@ pub(crate) async fn again(patient: &Patient<'_>) -> Result<Socket, Seen> {
         Ok(socket) => Ok(socket),
         Err(error) => {
             let (finding, besides) = match &error {
-                DialError::Dns { .. } | DialError::BadHost(_) => (patient.dns(&error), Vec::new()),
+                DialError::Dns { .. } | DialError::NotAllowed { .. } | DialError::BadHost(_) => {
+                    (patient.dns(&error), Vec::new())
+                }
                 DialError::Tcp(_) | DialError::Proxy(_) => (patient.tcp(&error).await, Vec::new()),
                 _ => patient.upgrade(&error).await,
             };

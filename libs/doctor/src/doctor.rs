@@ -1,17 +1,20 @@
 //! The examination, from the settings to the advice.
 
+use std::time::Duration;
+
 use ccm_ewc_client::{Socket, Target};
 use ccm_model::Clock;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
+use crate::cause::Cause;
 use crate::chat;
 use crate::dialling;
 use crate::explain::Patient;
-use crate::log::{Log, Seen};
+use crate::log::{Log, Seen, shown};
 use crate::plan::Plan;
 use crate::queue;
-use crate::report::{Endpoint, Progress, Report, StepKind};
+use crate::report::{Endpoint, Finding, Progress, Report, StepKind};
 use crate::settings;
 use crate::socket;
 
@@ -38,12 +41,16 @@ impl Doctor {
     pub async fn run(&self, mut tell: impl FnMut(Progress<'_>) + Send) -> Report {
         let (started_at, began) = (self.clock.now(), Instant::now());
         let mut log = Log::new(&mut tell);
-        self.endpoint(&mut log, &self.plan.primary).await;
-        if let Some(secondary) = &self.plan.secondary {
-            log.endpoint = Endpoint::Secondary;
-            self.endpoint(&mut log, secondary).await;
-            log.endpoint = Endpoint::Primary;
+        let examined = self.endpoints(&mut log);
+        match self.plan.time_limit {
+            None => examined.await,
+            Some(limit) => {
+                if timeout(limit, examined).await.is_err() {
+                    log.note(StepKind::TimeLimit, None, out_of_time(limit));
+                }
+            }
         }
+        log.endpoint = Endpoint::Primary;
         for advice in settings::advice(&self.plan) {
             log.note(StepKind::Advice, None, advice);
         }
@@ -64,6 +71,14 @@ impl Doctor {
         self.tidying.close();
         self.tidying.wait().await;
         self.tidying.reopen();
+    }
+
+    async fn endpoints(&self, log: &mut Log<'_>) {
+        self.endpoint(log, &self.plan.primary).await;
+        if let Some(secondary) = &self.plan.secondary {
+            log.endpoint = Endpoint::Secondary;
+            self.endpoint(log, secondary).await;
+        }
     }
 
     async fn endpoint(&self, log: &mut Log<'_>, target: &Target) {
@@ -186,6 +201,14 @@ impl Doctor {
             chat::skip(log, &chat::STEPS, &because);
         }
     }
+}
+
+fn out_of_time(limit: Duration) -> Seen {
+    let explanation = format!(
+        "The examination was not through after {} and was cut short.",
+        shown(limit)
+    );
+    Seen::failed(Finding::new(Cause::OutOfTime, explanation))
 }
 
 impl std::fmt::Debug for Doctor {

@@ -72,6 +72,7 @@ impl Patient<'_> {
                 Cause::DnsUnknown,
                 format!("{host} could not be looked up: {source}."),
             ),
+            DialError::NotAllowed { .. } => Finding::new(Cause::AddressNotAllowed, sentence(error)),
             DialError::Proxy(problem) => self.proxy(problem),
             DialError::Timeout(_) if self.target.proxy.is_some() => Finding::new(
                 Cause::ProxyUnreachable,

@@ -21,8 +21,8 @@ mod settings;
 mod socket;
 
 pub use cause::{Cause, Place};
-// What a plan is made of: who uses the doctor need not know the driver.
-pub use ccm_ewc_client::{ClientIdentity, Proxy, Scheme, Target};
+// What a plan is made of, and what certificates say: who uses the doctor need not know the driver.
+pub use ccm_ewc_client::{ClientIdentity, Ending, Guard, PeerCertificate, Proxy, Scheme, Target};
 pub use doctor::Doctor;
 pub use plan::{Plan, SyntheticChat};
 pub use report::{Endpoint, Fact, Finding, Outcome, Progress, Report, Step, StepKind};

@@ -23,6 +23,8 @@ pub struct Plan {
     pub ping_every: Duration,
     /// How long AACC may take to answer a ping, on a fresh socket and in a chat. Default 5 s.
     pub ping_timeout: Duration,
+    /// An examination that takes longer is cut short. Default: none is.
+    pub time_limit: Option<Duration>,
     /// The largest frame that CCM sends, in bytes. Default 16 KiB: a text of 4,096 characters outside of ASCII.
     pub largest_frame: usize,
 }
@@ -38,6 +40,7 @@ impl Plan {
             idle_watch: None,
             ping_every: Duration::from_secs(5),
             ping_timeout: Duration::from_secs(5),
+            time_limit: None,
             largest_frame: 16 * 1024,
         }
     }

@@ -75,6 +75,8 @@ pub enum StepKind {
     ChatResume,
     ChatTranscript,
     ChatClose,
+    /// The examination took too long and was cut short.
+    TimeLimit,
     /// What cannot be measured from outside.
     Advice,
 }
@@ -98,6 +100,7 @@ impl StepKind {
             StepKind::ChatResume => "Test chat: socket cut, resume",
             StepKind::ChatTranscript => "Test chat: transcript",
             StepKind::ChatClose => "Test chat: close",
+            StepKind::TimeLimit => "Time limit",
             StepKind::Advice => "Advice",
         }
     }

@@ -177,8 +177,30 @@ impl Dialer {
     }
 
     /// First stage: where to connect to. The proxy's addresses if there is one (it looks the host up), else the pinned
-    /// ones, else what DNS says of the host. Never empty.
+    /// ones, else what DNS says of the host; of these, those that the target's guard lets through. Never empty.
     pub async fn resolve(&self, deadline: Instant) -> Result<Vec<SocketAddr>, DialError> {
+        let found = self.found(deadline).await?;
+        let target = &self.0.target;
+        let Some(guard) = &target.guard else {
+            return Ok(found);
+        };
+        let refused = |host: &str| {
+            let host = host.to_owned();
+            Err(DialError::NotAllowed { host })
+        };
+        // Nobody looks these up: the proxy is told them as they are.
+        let for_the_proxy = target.proxy.as_ref().and_then(|_| ends_by_address(target));
+        if for_the_proxy.is_some_and(|ends| !ends.iter().all(|ip| guard.allows(*ip))) {
+            return refused(&target.host);
+        }
+        let allowed: Vec<_> = found.into_iter().filter(|to| guard.allows(to.ip())).collect();
+        match allowed.as_slice() {
+            [] => refused(target.proxy.as_ref().map_or(&target.host, |proxy| &proxy.host)),
+            _ => Ok(allowed),
+        }
+    }
+
+    async fn found(&self, deadline: Instant) -> Result<Vec<SocketAddr>, DialError> {
         let target = &self.0.target;
         if let Some(proxy) = &target.proxy {
             let found = timeout_at(deadline, look_up(&proxy.host, proxy.port)).await;
@@ -403,6 +425,14 @@ fn tunnel_ends(target: &Target) -> Vec<String> {
     pinned
         .map(|ip| SocketAddr::new(*ip, target.port).to_string())
         .collect()
+}
+
+/// The addresses that a proxy is asked to connect to, where it is asked by address.
+fn ends_by_address(target: &Target) -> Option<Vec<IpAddr>> {
+    match target.addresses.as_slice() {
+        [] => target.host.parse().ok().map(|ip| vec![ip]),
+        pinned => Some(pinned.to_vec()),
+    }
 }
 
 fn check_host(host: &str) -> Result<(), DialError> {

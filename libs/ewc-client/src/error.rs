@@ -48,6 +48,9 @@ pub enum DialError {
     BadPath(String),
     #[error("{host} could not be looked up: {source}")]
     Dns { host: String, source: io::Error },
+    /// By the target's [`Guard`](crate::Guard). The address itself is not told: it may be one of a network of ours.
+    #[error("{host} has no address that may be dialled: it is a private one")]
+    NotAllowed { host: String },
     #[error("no way through the proxy: {0}")]
     Proxy(ProxyProblem),
     #[error("no connection: {0}")]
@@ -120,7 +123,7 @@ impl DialError {
     /// How far the dial came; `None` before it began.
     pub fn stage(&self) -> Option<Stage> {
         Some(match self {
-            DialError::Dns { .. } => Stage::Dns,
+            DialError::Dns { .. } | DialError::NotAllowed { .. } => Stage::Dns,
             DialError::Proxy(_) => Stage::Proxy,
             DialError::Tcp(_) => Stage::Tcp,
             DialError::Tls(_) => Stage::Tls,
@@ -147,6 +150,7 @@ impl DialError {
             | DialError::BadHost(_)
             | DialError::BadProxy(_)
             | DialError::BadPath(_)
+            | DialError::NotAllowed { .. }
             | DialError::NotWebSocket(_) => false,
         }
     }
@@ -163,6 +167,9 @@ impl DialError {
             DialError::BadHost(_) | DialError::BadPath(_) => "Correct the link's address.",
             DialError::BadProxy(_) => "Correct the proxy's address.",
             DialError::Dns { .. } => "Check the host name, and that this network's DNS knows it.",
+            DialError::NotAllowed { .. } => {
+                "Have the operator of the platform allow the network (egress.private_networks), or give a public address."
+            }
             DialError::Proxy(problem) => problem.remedy(),
             DialError::Tcp(_) => {
                 "Check port and firewall: AACC listens on 8445 (wss) or 8081 (ws), the reverse proxy must let our source \

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::guard::Guard;
+
 /// What the chat socket runs over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
@@ -33,6 +35,8 @@ pub struct Target {
     pub client_identity: Option<ClientIdentity>,
     /// The way out of our network, where there is but one.
     pub proxy: Option<Proxy>,
+    /// Which addresses may be dialled. `None`: every one.
+    pub guard: Option<Guard>,
     /// From the first look-up to the open WebSocket.
     pub connect_timeout: Duration,
 }
@@ -136,6 +140,7 @@ impl Target {
             ca_pem: None,
             client_identity: None,
             proxy: None,
+            guard: None,
             connect_timeout: Duration::from_secs(10),
         }
     }

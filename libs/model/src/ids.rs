@@ -69,6 +69,10 @@ ids! {
     SkillsetId,
     /// A tenant's key for the screen-pop page.
     AuthKeyId,
+    /// A key for programs that use the admin API.
+    ApiKeyId,
+    /// Somebody whom an OIDC issuer knows, and what they are here.
+    UserId,
     /// What a tenant's own programs know our calls by.
     WebhookSecretId,
     /// Tenant + our address + customer's address, while it is open.
@@ -79,4 +83,9 @@ ids! {
     MessageId,
     /// One running connector process.
     PodId,
+}
+
+impl TenantId {
+    /// In place of a tenant where something is the platform's own. No tenant has it.
+    pub const PLATFORM: Self = Self(Uuid::nil());
 }

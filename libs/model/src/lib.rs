@@ -3,6 +3,7 @@
 //! Everything here is plain data that any room may hold. What must never reach a log (phone numbers, bodies) has a
 //! `Debug` that does not show it.
 
+mod actor;
 mod address;
 mod body;
 pub mod chat_settings;
@@ -11,19 +12,22 @@ mod ids;
 pub mod settings;
 pub mod sms_settings;
 mod state;
+mod template;
 mod trace;
 
+pub use actor::Actor;
 pub use address::{Address, AddressError};
 pub use body::{Body, BodyError, MAX_BODY_CHARS};
 pub use chat_settings::ChatSettings;
 pub use clock::{Clock, IdSource};
 pub use ids::{
-    AccountId, AuthKeyId, ChatId, ConversationId, Id, LinkId, MessageId, NumberId, PodId, SkillsetId,
-    TenantId, WebhookSecretId,
+    AccountId, ApiKeyId, AuthKeyId, ChatId, ConversationId, Id, LinkId, MessageId, NumberId, PodId,
+    SkillsetId, TenantId, UserId, WebhookSecretId,
 };
 pub use sms_settings::SmsSettings;
 pub use state::{
     ChatState, ConversationState, Direction, LineType, MessageState, NumberKind, Origin, ProviderKind,
     Report, UnknownState,
 };
+pub use template::{TEMPLATE_FIELDS, template_fields};
 pub use trace::TraceParent;

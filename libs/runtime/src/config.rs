@@ -8,7 +8,8 @@ mod sections;
 pub use error::ConfigError;
 pub use sections::{
     AdminConfig, ConnectorConfig, DatabaseConfig, DispatchConfig, EgressConfig, IngestConfig, JwtKeyMaterial,
-    JwtKeysConfig, KeysConfig, LogFormat, RedisConfig, ScreenpopConfig, ShutdownConfig, TelemetryConfig,
+    JwtKeysConfig, KeysConfig, LogFormat, OidcConfig, RedisConfig, ScreenpopConfig, ShutdownConfig,
+    TelemetryConfig,
 };
 
 use config::{FileFormat, Map, Source, Value, ValueKind};
@@ -32,6 +33,7 @@ pub struct Config {
     pub redis: RedisConfig,
     pub keys: KeysConfig,
     pub jwt: JwtKeysConfig,
+    pub oidc: OidcConfig,
     pub telemetry: TelemetryConfig,
     pub ingest: IngestConfig,
     pub dispatch: DispatchConfig,
@@ -81,6 +83,11 @@ impl Config {
                 self.connector.pong_timeout.as_millis(),
             ),
             ("admin.max_body_bytes", self.admin.max_body_bytes as u128),
+            (
+                "admin.requests_per_minute",
+                u128::from(self.admin.requests_per_minute),
+            ),
+            ("admin.requests_at_once", u128::from(self.admin.requests_at_once)),
             ("screenpop.max_body_bytes", self.screenpop.max_body_bytes as u128),
             (
                 "screenpop.lookup_timeout_ms",
@@ -103,6 +110,25 @@ impl Config {
                     "give a number above 0, or remove the line",
                 ));
             }
+        }
+        if self
+            .oidc
+            .issuers
+            .iter()
+            .any(|issuer| !issuer.starts_with("https://"))
+        {
+            return Err(layers.invalid(
+                "oidc.issuers",
+                "names an issuer that is not an https address",
+                "write issuers as their tokens' `iss` has them, like https://login.example.com/realms/ccm",
+            ));
+        }
+        if !self.oidc.issuers.is_empty() && self.oidc.audience.is_empty() {
+            return Err(layers.invalid(
+                "oidc.audience",
+                "is empty, so tokens for other programs would be taken",
+                "name the `aud` that tokens for this API carry",
+            ));
         }
         if self.dispatch.claim <= self.dispatch.provider_timeout {
             return Err(layers.invalid(

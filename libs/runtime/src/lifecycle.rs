@@ -6,6 +6,7 @@ use std::{
     fmt,
     future::Future,
     io,
+    net::SocketAddr,
     process::ExitCode,
     sync::{Arc, Mutex},
     time::Duration,
@@ -292,7 +293,8 @@ fn remove(tasks: &mut Vec<Running>, name: &str) -> bool {
 /// requests under way. To be given to [`Lifecycle::spawn`].
 pub async fn serve(listener: TcpListener, router: Router, life: Lifecycle) -> io::Result<()> {
     let until = life.clone();
-    let served = axum::serve(listener, router).with_graceful_shutdown(async move {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service).with_graceful_shutdown(async move {
         until.draining().await;
         sleep(until.notice()).await;
     });

@@ -1,10 +1,10 @@
-use crate::Problem;
+use crate::{Problem, RequestId, identify::Caller};
 use axum::{
-    extract::{FromRef, FromRequestParts, RawPathParams},
-    http::{header, request::Parts},
+    extract::{FromRequestParts, RawPathParams},
+    http::request::Parts,
 };
-use ccm_auth::{Claims, Permission, TokenVerifier};
-use ccm_model::TenantId;
+use ccm_auth::{Bearer, Denied, Permission, Via};
+use ccm_model::{Actor, Id, TenantId};
 use std::marker::PhantomData;
 
 /// A permission as a type, so that it stands in a handler's signature. [`may`] has them all.
@@ -36,28 +36,37 @@ pub mod may {
         CreateTenants,
         /// [`Permission::SuspendTenants`]
         SuspendTenants,
+        /// [`Permission::DeleteTenants`]
+        DeleteTenants,
         /// [`Permission::ReadSettings`]
         ReadSettings,
         /// [`Permission::WriteSettings`]
         WriteSettings,
         /// [`Permission::ReadTexts`]
         ReadTexts,
+        /// [`Permission::ManageAccess`]
+        ManageAccess,
+        /// [`Permission::ManagePlatformAccess`]
+        ManagePlatformAccess,
+        /// [`Permission::ReadAudit`]
+        ReadAudit,
     }
 }
 
-/// Somebody with a good token, whatever the role.
+/// Somebody who is known, whatever the role. The router must be behind [`crate::identify`].
 #[derive(Debug, Clone)]
-pub struct Authenticated(pub Claims);
-
-/// Somebody who runs the platform.
-#[derive(Debug, Clone)]
-pub struct PlatformAdmin(pub Claims);
+pub struct Authenticated {
+    pub bearer: Bearer,
+    /// The same, for the audit.
+    pub actor: Actor,
+}
 
 /// Somebody who may do `P` to the platform as a whole.
 #[derive(Debug, Clone)]
 pub struct Platform<P> {
-    /// The bearer.
-    pub claims: Claims,
+    pub bearer: Bearer,
+    /// The same, for the audit.
+    pub actor: Actor,
     permission: PhantomData<P>,
 }
 
@@ -66,87 +75,67 @@ pub struct Platform<P> {
 pub struct TenantScope<P> {
     /// The tenant in the path. It need not exist.
     pub tenant: TenantId,
-    /// The bearer.
-    pub claims: Claims,
+    pub bearer: Bearer,
+    /// The same, for the audit.
+    pub actor: Actor,
     permission: PhantomData<P>,
 }
 
-impl<S> FromRequestParts<S> for Authenticated
-where
-    S: Send + Sync,
-    TokenVerifier: FromRef<S>,
-{
+impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let header = parts.headers.get(header::AUTHORIZATION);
-        let token = header
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .map(|(_, token)| token.trim())
-            .ok_or_else(|| Problem::unauthorised(None))?;
-        TokenVerifier::from_ref(state)
-            .verify(token)
-            .map(Self)
-            .map_err(|error| Problem::unauthorised(Some(error)))
+        let RequestId(request) = RequestId::from_request_parts(parts, state).await?;
+        let caller = parts.extensions.get::<Caller>();
+        let caller = caller.ok_or_else(|| Problem::internal("the router is not behind identify"))?;
+        let bearer = caller.bearer.clone()?;
+        let actor = Actor {
+            sub: bearer.sub.clone(),
+            role: bearer.role.as_str(),
+            via: bearer.via.as_str(),
+            key: match bearer.via {
+                Via::ApiKey(id) => Some(id.uuid()),
+                Via::Token | Via::Oidc => None,
+            },
+            from: caller.from,
+            request,
+        };
+        Ok(Self { bearer, actor })
     }
 }
 
-impl<S> FromRequestParts<S> for PlatformAdmin
-where
-    S: Send + Sync,
-    TokenVerifier: FromRef<S>,
-{
+impl<S: Send + Sync, P: Permit> FromRequestParts<S> for Platform<P> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Authenticated(claims) = Authenticated::from_request_parts(parts, state).await?;
-        claims
-            .permit_platform_admin()
-            .map_err(|d| Problem::forbidden(&d))?;
-        Ok(Self(claims))
-    }
-}
-
-impl<S, P> FromRequestParts<S> for Platform<P>
-where
-    S: Send + Sync,
-    TokenVerifier: FromRef<S>,
-    P: Permit,
-{
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Authenticated(claims) = Authenticated::from_request_parts(parts, state).await?;
-        claims.permit(P::PERMISSION).map_err(|d| Problem::forbidden(&d))?;
+        let Authenticated { bearer, actor } = Authenticated::from_request_parts(parts, state).await?;
+        allowed(bearer.permit(P::PERMISSION))?;
         Ok(Self {
-            claims,
+            bearer,
+            actor,
             permission: PhantomData,
         })
     }
 }
 
-impl<S, P> FromRequestParts<S> for TenantScope<P>
-where
-    S: Send + Sync,
-    TokenVerifier: FromRef<S>,
-    P: Permit,
-{
+impl<S: Send + Sync, P: Permit> FromRequestParts<S> for TenantScope<P> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Authenticated(claims) = Authenticated::from_request_parts(parts, state).await?;
+        let Authenticated { bearer, actor } = Authenticated::from_request_parts(parts, state).await?;
         let tenant = tenant_in_path(parts, state).await?;
-        claims
-            .permit_on(P::PERMISSION, tenant)
-            .map_err(|d| Problem::forbidden(&d))?;
+        allowed(bearer.permit_on(P::PERMISSION, tenant))?;
         Ok(Self {
             tenant,
-            claims,
+            bearer,
+            actor,
             permission: PhantomData,
         })
     }
+}
+
+fn allowed(permitted: Result<(), Denied>) -> Result<(), Problem> {
+    permitted.map_err(|denied| Problem::forbidden(&denied))
 }
 
 async fn tenant_in_path<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<TenantId, Problem> {
@@ -158,8 +147,11 @@ async fn tenant_in_path<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<
             "a route with a TenantScope has no {tenant} in its path",
         ));
     };
-    raw.parse().map_err(|_| {
-        Problem::invalid_field("tenant", "the path's tenant is not a UUID")
-            .remedy("use the tenant's id as the API gave it out")
-    })
+    raw.parse()
+        .ok()
+        .filter(|tenant| *tenant != TenantId::PLATFORM)
+        .ok_or_else(|| {
+            Problem::invalid_field("tenant", "the path's tenant is not a UUID")
+                .remedy("use the tenant's id as the API gave it out")
+        })
 }

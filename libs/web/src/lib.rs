@@ -2,19 +2,21 @@
 //! ids, metrics and traces.
 //!
 //! A handler takes [`Json`], [`Document`], [`Path`], [`Query`] and [`Bytes`] from here, never from axum, so that each refusal is a
-//! [`Problem`]; it says who may call it by taking [`Authenticated`], [`PlatformAdmin`], [`Platform`] or [`TenantScope`].
-//! [`wrap`] puts the rest around a router.
+//! [`Problem`]; it says who may call it by taking [`Authenticated`], [`Platform`] or [`TenantScope`], for which [`identify`]
+//! finds out who asks. [`wrap`] puts the rest around a router.
 
 mod authorise;
 mod document;
 mod extract;
+mod identify;
 mod page;
 mod problem;
 mod wrap;
 
-pub use authorise::{Authenticated, Permit, Platform, PlatformAdmin, TenantScope, may};
+pub use authorise::{Authenticated, Permit, Platform, TenantScope, may};
 pub use document::Document;
 pub use extract::{Bytes, Json, Path, Query, plus};
+pub use identify::{Caller, Gatekeeper, TrustedProxies, identify};
 pub use page::{Cursor, Page, PageQuery};
 pub use problem::{PROBLEM_JSON, Problem};
 pub use wrap::{RequestId, WebConfig, not_stored, wrap};

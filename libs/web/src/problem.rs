@@ -117,16 +117,15 @@ impl Problem {
         )
     }
 
-    /// 403, naming the role that it takes.
+    /// 403, naming what it takes.
     pub fn forbidden(denied: &Denied) -> Self {
-        let roles: Vec<_> = denied.needed().iter().map(|r| r.as_str()).collect();
         Self::new(
             StatusCode::FORBIDDEN,
             "forbidden",
             "The token does not allow this",
         )
         .detail(denied.to_string())
-        .remedy(format!("use a token with the role {}", roles.join(" or ")))
+        .remedy(denied.remedy())
     }
 
     /// 404. `what` as in "tenant", "link".

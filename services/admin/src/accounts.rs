@@ -7,23 +7,28 @@
 
 use crate::{
     Deps,
-    answer::{Always, Failure, InTenant, List, Made, Making, Taking},
+    answer::{Always, Failure, InTenant, Made, Making, Taking},
     patch::{self, given},
     path::{AccountPath, TenantPath},
     provider::{self, AccountSecret, AccountSettings},
+    query,
+    removal::{Asked, RemovalQuery, Removing},
     schema,
+    tagged::{Guarded, IfMatch, IfMatchHeader, Tagged, content_tag, with_tag},
     valid::{self, Refused},
 };
-use axum::extract::State;
+use axum::{extract::State, response::Response};
 use ccm_db::{AccountChange, AccountEventRow, AccountRow, DbError, TenantDb};
 use ccm_model::{AccountId, ProviderKind};
-use ccm_web::{Json, Page, PageQuery, Path, Query, TenantScope, may};
+use ccm_web::{Cursor, Json, Page, PageQuery, Path, Query, TenantScope, may};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
+
+const WHAT: &str = "provider account";
 
 /// An account to be used. Deliberately without `Debug`: it holds the secret as it came.
 #[derive(Deserialize, ToSchema)]
@@ -77,6 +82,24 @@ pub struct AccountPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = AccountRules, required = false)]
     rules: Option<Value>,
+}
+
+/// Which accounts, and which page of them.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct AccountQuery {
+    /// The one of this name.
+    name: Option<String>,
+    /// Those of this dialect.
+    #[param(schema_with = schema::provider_kind, required = false)]
+    kind: Option<ProviderKind>,
+    /// How many items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<usize>,
+    /// The `next_cursor` of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
 }
 
 /// How an account may be used. What is left out takes its default.
@@ -290,7 +313,7 @@ pub async fn create_account(
         Err(DbError::Conflict { .. }) => return Err(name_taken(&db, &new.name).await?),
         made => made?,
     };
-    deps.made(scope.tenant, "account", row.id, &scope.claims.sub);
+    deps.made(scope.tenant, "account", row.id, &scope.bearer.sub);
     Ok(Made(Account::read(row, &deps.webhook_base)))
 }
 
@@ -313,25 +336,76 @@ async fn name_taken(db: &TenantDb<'_>, name: &str) -> Result<Failure, DbError> {
 /// checks as when one is made. Its kind cannot change. For the roles platform-admin and engineer; tenant-admin in their own
 /// tenant.
 #[utoipa::path(patch, path = "/v1/tenants/{tenant}/accounts/{account}", tag = "accounts",
-    params(AccountPath),
-    responses((status = 200, description = "Changed.", body = Account), Always, InTenant, Making, Taking))]
+    params(AccountPath, IfMatchHeader),
+    responses((status = 200, description = "Changed.", body = Account,
+        headers(("ETag" = String, description = "Of what is stored now."))),
+        Always, InTenant, Making, Taking, Guarded))]
 pub async fn patch_account(
     State(deps): State<Deps>,
     scope: TenantScope<may::WriteSettings>,
     Path(path): Path<AccountPath>,
+    unless: IfMatch,
     Json(patch): Json<AccountPatch>,
-) -> Result<Json<Account>, Failure> {
+) -> Result<Tagged<Account>, Failure> {
     let db = deps.tenant(&scope).await?;
     let name = patch.name.clone().unwrap_or_default();
     let changed = db
-        .change_account(path.account, |was| patch.apply(was).map_err(Failure::from))
+        .change_account(path.account, |was| {
+            unless.check(WHAT, &tag(was))?;
+            patch.apply(was).map_err(Failure::from)
+        })
         .await;
     let row = match changed {
         Err(Failure::Db(DbError::Conflict { .. })) => return Err(name_taken(&db, &name).await?),
         changed => changed?,
     };
-    deps.changed(scope.tenant, "account", row.id, &scope.claims.sub);
-    Ok(Json(Account::read(row, &deps.webhook_base)))
+    deps.changed(scope.tenant, "account", row.id, &scope.bearer.sub);
+    Ok(answer(row, &deps))
+}
+
+fn answer(row: AccountRow, deps: &Deps) -> Tagged<Account> {
+    let tag = tag(&row);
+    with_tag(Account::read(row, &deps.webhook_base), tag)
+}
+
+/// Not of what is counted. The moment tells of its secret too.
+fn tag(row: &AccountRow) -> String {
+    let rules = AccountRules::from(row.rules.clone());
+    content_tag(&(
+        &row.name,
+        &row.settings,
+        rules,
+        row.updated_at.unix_timestamp_nanos(),
+    ))
+}
+
+/// Forget a provider account
+///
+/// With its secret; what happened to it stays among the tenant's events. Its webhook is answered with 404 from now on, so take it
+/// out of the provider's console first. Refused as long as numbers need it. For the roles platform-admin and engineer;
+/// tenant-admin in their own tenant.
+#[utoipa::path(delete, path = "/v1/tenants/{tenant}/accounts/{account}", tag = "accounts",
+    params(AccountPath, RemovalQuery, IfMatchHeader),
+    responses((status = 204, description = "It is gone."), Removing, Always, InTenant, Guarded))]
+pub async fn delete_account(
+    State(deps): State<Deps>,
+    scope: TenantScope<may::WriteSettings>,
+    Path(path): Path<AccountPath>,
+    Query(query): Query<RemovalQuery>,
+    unless: IfMatch,
+) -> Result<Response, Failure> {
+    let asked = Asked {
+        what: WHAT,
+        dry_run: query.dry_run,
+    };
+    let db = deps.tenant(&scope).await?;
+    let removal = asked.removal(Vec::new());
+    let in_the_way = db
+        .remove_account(path.account, removal, |was| unless.check(WHAT, &tag(was)))
+        .await?;
+    asked.answer(in_the_way, || {
+        deps.removed(scope.tenant, "account", path.account, &scope.bearer.sub);
+    })
 }
 
 /// List what happened to a provider account, the newest first
@@ -348,14 +422,7 @@ pub async fn list_account_events(
 ) -> Result<Json<Page<AccountEvent>>, Failure> {
     let (limit, before) = (page.limit()?, page.position()?);
     let db = deps.tenant(&scope).await?;
-    if db
-        .accounts()
-        .await?
-        .iter()
-        .all(|account| account.id != path.account)
-    {
-        return Err(DbError::NotFound("provider account").into());
-    }
+    db.account(path.account).await?;
     let rows = db.account_events(path.account, before, limit as i64 + 1).await?;
     let items = rows.into_iter().map(AccountEvent::from).collect();
     Ok(Json(Page::cut(items, limit, |event: &AccountEvent| event.id)))
@@ -365,12 +432,35 @@ pub async fn list_account_events(
 ///
 /// For the roles platform-admin, engineer and support; tenant-admin and tenant-viewer in their own tenant.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/accounts", tag = "accounts",
-    params(TenantPath),
-    responses((status = 200, description = "All of them.", body = List<Account>), Always, InTenant))]
+    params(TenantPath, AccountQuery),
+    responses((status = 200, description = "One page.", body = Page<Account>), Always, InTenant))]
 pub async fn list_accounts(
     State(deps): State<Deps>,
     scope: TenantScope<may::ReadSettings>,
-) -> Result<Json<List<Account>>, Failure> {
-    let rows = deps.tenant(&scope).await?.accounts().await?;
-    Ok(List::of(rows, |row| Account::read(row, &deps.webhook_base)))
+    Query(query): Query<AccountQuery>,
+) -> Result<Json<Page<Account>>, Failure> {
+    let (limit, part) = query::part(query.limit, query.cursor.as_ref())?;
+    let db = deps.tenant(&scope).await?;
+    let rows = db.accounts_part(query.kind, query.name.as_deref(), &part).await?;
+    let read = |row| Account::read(row, &deps.webhook_base);
+    let items = rows.into_iter().map(read).collect();
+    Ok(Json(Page::cut(items, limit, |one: &Account| {
+        (one.name.clone(), one.id)
+    })))
+}
+
+/// Read a provider account
+///
+/// For the roles platform-admin, engineer and support; tenant-admin and tenant-viewer in their own tenant.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/accounts/{account}", tag = "accounts",
+    params(AccountPath),
+    responses((status = 200, description = "The account.", body = Account,
+        headers(("ETag" = String, description = "To be given back as `If-Match`."))), Always, InTenant))]
+pub async fn get_account(
+    State(deps): State<Deps>,
+    scope: TenantScope<may::ReadSettings>,
+    Path(path): Path<AccountPath>,
+) -> Result<Tagged<Account>, Failure> {
+    let row = deps.tenant(&scope).await?.account(path.account).await?;
+    Ok(answer(row, &deps))
 }

@@ -59,7 +59,7 @@ pub enum Failure {
         id: Option<String>,
     },
     /// 412: it is not any more what the caller has read.
-    #[error("the {what} are not those of If-Match: somebody has changed them since")]
+    #[error("If-Match is of an earlier state of the {what}: somebody has made a change since")]
     Changed { what: &'static str },
     /// 404, 500 or 503.
     #[error(transparent)]
@@ -123,7 +123,7 @@ impl From<Failure> for Problem {
             )
             .detail(detail)
             .field("If-Match")
-            .remedy("read them again, put your change into what you get, and send that with its ETag"),
+            .remedy("read again, put your change into what you get, and send that with its ETag"),
             Failure::Db(DbError::NotFound(what)) => Self::not_found(what)
                 .remedy("take the id from the list of the API; what another tenant has is not found either"),
             Failure::Db(error) if error.is_retryable() => Self::unavailable(error),
@@ -152,6 +152,9 @@ pub enum Always {
     /// The token's role does not allow it, or the token is of another tenant.
     #[response(status = 403, content_type = "application/problem+json")]
     Forbidden(Problem),
+    /// This caller asks too much; `Retry-After` says when to ask again.
+    #[response(status = 429, content_type = "application/problem+json")]
+    TooMany(Problem),
     /// Something is broken here; `request_id` finds it in the logs.
     #[response(status = 500, content_type = "application/problem+json")]
     Broken(Problem),

@@ -1,11 +1,16 @@
 use crate::{
-    Deps, accounts, auth_keys, chat_settings, consent, conversations, dead_letters, link_watch, links,
-    maintenance, number_check, numbers, routing, skillsets, sms_settings, tenants, text_check,
+    Deps, accounts, api_keys, audit, auth_keys, certificates, chat_settings, client_key, consent,
+    conversations, dead_letters, doctor, identity::Gate, link_watch, links, maintenance, number_check,
+    numbers, once, pace, routing, skillsets, sms_settings, templates, tenants, text_check, users,
     webhook_secrets,
 };
-use axum::{Router, middleware::map_response};
+use axum::{
+    Router,
+    middleware::{from_fn_with_state, map_response},
+    routing::get,
+};
 use ccm_runtime::Lifecycle;
-use ccm_web::{Problem, WebConfig, not_stored};
+use ccm_web::{Problem, WebConfig, identify, not_stored};
 use std::{io, time::Duration};
 use tokio::net::TcpListener;
 use utoipa::{
@@ -38,10 +43,16 @@ const TIMEOUT: Duration = Duration::from_secs(30);
         (name = "sms-settings", description = "How a tenant's texts are treated."),
         (name = "routing", description = "Where a tenant's texts go: rules, business hours, automatic replies."),
         (name = "links", description = "A tenant's AACC, reached over EWC: how, how it does, and when it is meant to be away."),
+        (name = "certificates", description = "Whom a link trusts and what it shows; keys that are made here."),
+        (name = "doctor", description = "The link doctor: what is wrong with a link, where, and what to do about it."),
         (name = "skillsets", description = "Skillsets of a tenant's AACC."),
         (name = "accounts", description = "A tenant's accounts with SMS providers."),
         (name = "numbers", description = "What customers text, and which skillset answers."),
         (name = "auth-keys", description = "Keys for the screen-pop page."),
+        (name = "api-keys", description = "Keys for programs that use this API."),
+        (name = "users", description = "People who sign in with a token of an OIDC issuer, and what they are here."),
+        (name = "audit", description = "Who changed what, from what to what, when and from where."),
+        (name = "templates", description = "Texts that agents send again and again."),
         (name = "conversations", description = "What was texted, both ways."),
         (name = "dead-letters", description = "Texts that did not get through: seen, mended, replayed, discarded."),
         (name = "consent", description = "Who wants no texts, and what proves it."),
@@ -58,8 +69,10 @@ impl Modify for BearerJwt {
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("JWT")
             .description(Some(
-                "`Authorization: Bearer TOKEN`. Claims: `iss`, `aud`, `sub`, `exp`, `iat`, `role` (platform-admin, \
-                 engineer, support, tenant-admin, tenant-viewer) and, for the last two, `tenant`. `ccm token` issues one.",
+                "`Authorization: Bearer TOKEN`, with one of three. A token of an OIDC issuer that the platform knows: its bearer is \
+                 one of the API's users. An API key, `ccm_…`. A token that `ccm token` has issued, with the claims `iss`, `aud`, \
+                 `sub`, `exp`, `iat`, `role` (platform-admin, engineer, support, tenant-admin, tenant-viewer) and, for the last \
+                 two, `tenant`.",
             ))
             .build();
         let components = api.components.get_or_insert_default();
@@ -70,7 +83,7 @@ impl Modify for BearerJwt {
 fn routes() -> OpenApiRouter<Deps> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(tenants::create_tenant, tenants::list_tenants))
-        .routes(routes!(tenants::get_tenant))
+        .routes(routes!(tenants::get_tenant, tenants::patch_tenant))
         .routes(routes!(tenants::put_tenant_state))
         .routes(routes!(
             chat_settings::get_chat_settings,
@@ -88,21 +101,75 @@ fn routes() -> OpenApiRouter<Deps> {
         ))
         .routes(routes!(webhook_secrets::delete_webhook_secret))
         .routes(routes!(links::create_link, links::list_links))
-        .routes(routes!(links::replace_link))
+        .routes(routes!(
+            links::get_link,
+            links::replace_link,
+            links::patch_link,
+            links::delete_link
+        ))
         .routes(routes!(link_watch::get_link_state))
         .routes(routes!(link_watch::list_link_events))
+        .routes(routes!(certificates::get_certificates))
+        .routes(routes!(
+            certificates::add_trusted_cas,
+            certificates::list_trusted_cas
+        ))
+        .routes(routes!(certificates::delete_trusted_ca))
+        .routes(routes!(
+            client_key::create_client_key,
+            client_key::get_client_key,
+            client_key::delete_client_key
+        ))
+        .routes(routes!(
+            client_key::put_client_certificate,
+            client_key::delete_client_certificate
+        ))
+        .routes(routes!(doctor::examine_link))
+        .routes(routes!(doctor::examine_new_link_of_tenant))
+        .routes(routes!(doctor::examine_new_link))
+        .routes(routes!(doctor::list_doctor_reports))
+        .routes(routes!(doctor::get_doctor_report))
+        .routes(routes!(
+            doctor::share_doctor_report,
+            doctor::unshare_doctor_report
+        ))
         .routes(routes!(
             maintenance::create_maintenance_window,
             maintenance::list_maintenance_windows
         ))
         .routes(routes!(maintenance::delete_maintenance_window))
         .routes(routes!(skillsets::create_skillset, skillsets::list_skillsets))
+        .routes(routes!(
+            skillsets::get_skillset,
+            skillsets::patch_skillset,
+            skillsets::delete_skillset
+        ))
         .routes(routes!(accounts::create_account, accounts::list_accounts))
-        .routes(routes!(accounts::patch_account))
+        .routes(routes!(
+            accounts::get_account,
+            accounts::patch_account,
+            accounts::delete_account
+        ))
         .routes(routes!(accounts::list_account_events))
         .routes(routes!(numbers::create_number, numbers::list_numbers))
-        .routes(routes!(numbers::patch_number))
+        .routes(routes!(
+            numbers::get_number,
+            numbers::patch_number,
+            numbers::delete_number
+        ))
         .routes(routes!(auth_keys::create_auth_key, auth_keys::list_auth_keys))
+        .routes(routes!(
+            auth_keys::get_auth_key,
+            auth_keys::patch_auth_key,
+            auth_keys::revoke_auth_key
+        ))
+        .routes(routes!(auth_keys::rotate_auth_key))
+        .routes(routes!(templates::create_template, templates::list_templates))
+        .routes(routes!(
+            templates::get_template,
+            templates::patch_template,
+            templates::delete_template
+        ))
         .routes(routes!(conversations::list_conversations))
         .routes(routes!(conversations::get_conversation))
         .routes(routes!(conversations::list_messages))
@@ -117,6 +184,32 @@ fn routes() -> OpenApiRouter<Deps> {
             consent::delete_opt_out
         ))
         .routes(routes!(consent::list_consent_events))
+        .routes(routes!(
+            api_keys::create_platform_api_key,
+            api_keys::list_platform_api_keys
+        ))
+        .routes(routes!(
+            api_keys::get_platform_api_key,
+            api_keys::revoke_platform_api_key
+        ))
+        .routes(routes!(api_keys::rotate_platform_api_key))
+        .routes(routes!(api_keys::create_api_key, api_keys::list_api_keys))
+        .routes(routes!(api_keys::get_api_key, api_keys::revoke_api_key))
+        .routes(routes!(api_keys::rotate_api_key))
+        .routes(routes!(users::create_platform_user, users::list_platform_users))
+        .routes(routes!(
+            users::get_platform_user,
+            users::change_platform_user,
+            users::delete_platform_user
+        ))
+        .routes(routes!(users::create_user, users::list_users))
+        .routes(routes!(users::get_user, users::change_user, users::delete_user))
+        .routes(routes!(audit::list_platform_audit))
+        .routes(routes!(audit::export_platform_audit))
+        .routes(routes!(audit::verify_platform_audit))
+        .routes(routes!(audit::list_audit))
+        .routes(routes!(audit::export_audit))
+        .routes(routes!(audit::verify_audit))
         .routes(routes!(number_check::check_number))
         .routes(routes!(text_check::check_text))
 }
@@ -135,7 +228,16 @@ pub fn router(deps: Deps) -> Router {
     };
     let (api, document) = routes().split_for_parts();
     let ids = deps.ids.clone();
-    let router = api.with_state(deps).layer(map_response(not_stored)).merge(
+    let (gate, paced) = ((deps.gate(), deps.proxies.clone()), pace::Pace::new(deps.rate));
+    let api = api
+        // For people without a token, and no part of the API's document.
+        .route("/doctor/reports/{token}", get(doctor::page::shared_report))
+        .with_state(deps.clone())
+        .layer(from_fn_with_state(deps, once::once))
+        .layer(from_fn_with_state(paced, pace::pace))
+        .layer(from_fn_with_state(gate, identify::<Gate>))
+        .layer(map_response(not_stored));
+    let router = api.merge(
         SwaggerUi::new("/docs")
             .url("/openapi.json", document)
             .config(page()),
@@ -150,5 +252,15 @@ fn page() -> utoipa_swagger_ui::Config<'static> {
 
 /// Serves the API until the process drains. The health pages are the process' own (`ccm_runtime::ops`).
 pub async fn run(listener: TcpListener, deps: Deps, life: Lifecycle) -> io::Result<()> {
-    ccm_runtime::serve(listener, router(deps), life).await
+    let forgetting = once::forget(deps.clone());
+    let stop = deps.doctor.stop.clone();
+    let draining = life.clone();
+    tokio::spawn(async move {
+        draining.draining().await;
+        stop.cancel();
+    });
+    tokio::select! {
+        served = ccm_runtime::serve(listener, router(deps), life) => served,
+        () = forgetting => Ok(()),
+    }
 }

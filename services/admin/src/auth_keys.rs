@@ -1,20 +1,33 @@
 //! Keys for the screen-pop page.
 
+#![allow(
+    unused_qualifications,
+    reason = "utoipa's macro qualifies the types of paths and queries"
+)]
+
 use crate::{
     Deps,
-    answer::{Always, Failure, InTenant, List, Made, Making, Taking},
-    path::TenantPath,
+    answer::{Always, Failure, Gone, InTenant, Made, Making, Taking},
+    patch::given,
+    path::{AuthKeyPath, TenantPath},
+    query,
+    tagged::{Guarded, IfMatch, IfMatchHeader, Tagged, content_tag, with_tag},
     valid::{self, Refused},
 };
 use axum::extract::State;
 use ccm_auth::secure_random;
-use ccm_db::{AuthKeyRow, DbError, TenantDb};
+use ccm_db::{AuthKeyChange, AuthKeyRow, DbError, Successor, TenantDb};
 use ccm_model::AuthKeyId;
-use ccm_web::{Json, TenantScope, may};
+use ccm_web::{Cursor, Json, Page, Path, Problem, Query, TenantScope, may};
+use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
-use utoipa::ToSchema;
+use time::{Duration, OffsetDateTime};
+use utoipa::{IntoParams, ToSchema};
+
+const WHAT: &str = "key";
+const MOST_NETWORKS: usize = 50;
+const LONGEST_OVERLAP_S: i64 = 90 * 24 * 3600;
 
 /// A key to be made or imported.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -32,6 +45,65 @@ pub struct NewAuthKey {
     #[serde(default, with = "time::serde::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<OffsetDateTime>,
+    /// CIDR blocks from which it may be used, such as those of the agents' offices. Left out or empty: from anywhere.
+    #[serde(default)]
+    #[schema(max_items = 50, default = json!([]), example = json!(["192.0.2.0/24", "2001:db8::/32"]))]
+    networks: Vec<String>,
+}
+
+/// What is to change of a key; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"expires_at": null, "networks": ["192.0.2.0/24"]}))]
+pub struct AuthKeyPatch {
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = String, min_length = 1, max_length = 100, required = false)]
+    name: Option<String>,
+    /// `null`: never.
+    #[serde(default, deserialize_with = "moment")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Option<OffsetDateTime>>,
+    /// Replaces all of them; `null`: from anywhere.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Vec<String>>, max_items = 50)]
+    networks: Option<Option<Vec<String>>>,
+}
+
+/// How a key is to be replaced by a new one.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"overlap_s": 604_800, "expires_at": "2027-12-31T00:00:00Z"}))]
+pub struct Rotation {
+    /// For how many seconds the old key goes on beside the new one: 0 to 7776000 (90 days). It is not made to last longer than it
+    /// did.
+    #[schema(minimum = 0, maximum = 7_776_000)]
+    overlap_s: i64,
+    /// From when on the new key is refused. Left out: never.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<OffsetDateTime>,
+}
+
+/// Which keys, and which page of them.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct AuthKeyQuery {
+    /// Those of this name: the one in use and those before it.
+    name: Option<String>,
+    /// `true`: those that open something now; `false`: those that have expired or were revoked.
+    active: Option<bool>,
+    /// How many items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<usize>,
+    /// The `next_cursor` of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
+}
+
+/// As [`given`], for a moment or `null`.
+fn moment<'de, D: serde::Deserializer<'de>>(json: D) -> Result<Option<Option<OffsetDateTime>>, D::Error> {
+    time::serde::rfc3339::option::deserialize(json).map(Some)
 }
 
 /// A key for the screen-pop page, without the key itself: that is stored nowhere.
@@ -55,6 +127,16 @@ pub struct AuthKey {
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime, required)]
     revoked_at: Option<OffsetDateTime>,
+    /// CIDR blocks from which it may be used; none: from anywhere.
+    #[schema(example = json!(["192.0.2.0/24"]))]
+    networks: Vec<String>,
+    /// The key that takes its place, as long as both are good; `null`: none does.
+    #[schema(value_type = Option<Uuid>, required)]
+    replaced_by: Option<AuthKeyId>,
+    /// When it opened something last, to the minute; `null`: it never did.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    last_used_at: Option<OffsetDateTime>,
 }
 
 /// A key that was made: the only answer that ever shows it. Deliberately without `Debug`.
@@ -77,6 +159,9 @@ impl From<AuthKeyRow> for AuthKey {
             created_at: row.created_at,
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
+            networks: row.networks,
+            replaced_by: row.replaced_by,
+            last_used_at: row.last_used_at,
         }
     }
 }
@@ -85,13 +170,7 @@ impl NewAuthKey {
     /// The key to be stored: the one that came, or a new one.
     fn check(&self, now: OffsetDateTime) -> Result<ccm_auth::AuthKey, Refused> {
         valid::name("name", &self.name, 100)?;
-        if self.expires_at.is_some_and(|at| at <= now) {
-            return Err(Refused::new(
-                "expires_at",
-                "has passed",
-                "give a time to come, or leave it out",
-            ));
-        }
+        to_come(self.expires_at, now)?;
         match &self.key {
             None => Ok(ccm_auth::AuthKey::generate(secure_random)),
             Some(key) => ccm_auth::AuthKey::parse(key.expose_secret()).map_err(|error| {
@@ -103,6 +182,39 @@ impl NewAuthKey {
             }),
         }
     }
+}
+
+fn to_come(expires_at: Option<OffsetDateTime>, now: OffsetDateTime) -> Result<(), Refused> {
+    if expires_at.is_none_or(|at| at > now) {
+        return Ok(());
+    }
+    Err(Refused::new(
+        "expires_at",
+        "has passed",
+        "give a time to come, or leave it out",
+    ))
+}
+
+/// The blocks as they are kept: without what stands behind their prefix.
+fn blocks(networks: &[String]) -> Result<Vec<String>, Refused> {
+    if networks.len() > MOST_NETWORKS {
+        return Err(Refused::new(
+            "networks",
+            format!("has more than {MOST_NETWORKS} blocks"),
+            "join neighbours into larger blocks",
+        ));
+    }
+    let block = |(n, raw): (usize, &String)| {
+        let net: IpNet = raw.parse().map_err(|_| {
+            Refused::new(
+                format!("networks[{n}]"),
+                "is not a CIDR block",
+                "write it like 192.0.2.0/24, and a single address like 192.0.2.7/32",
+            )
+        })?;
+        Ok(net.trunc().to_string())
+    };
+    networks.iter().enumerate().map(block).collect()
 }
 
 /// Make or import a screen-pop key
@@ -118,6 +230,7 @@ pub async fn create_auth_key(
     Json(new): Json<NewAuthKey>,
 ) -> Result<Made<MadeAuthKey>, Failure> {
     let key = new.check(deps.ids.clock().now())?;
+    let networks = blocks(&new.networks)?;
     let db = deps.tenant(&scope).await?;
     let row = ccm_db::NewAuthKey {
         id: deps.ids.next(),
@@ -125,12 +238,13 @@ pub async fn create_auth_key(
         prefix: key.prefix(),
         lookup_hash: &key.lookup_hash(&deps.lookup_key),
         expires_at: new.expires_at,
+        networks: &networks,
     };
     let row = match db.create_auth_key(row).await {
-        Err(DbError::Conflict { constraint, .. }) => return Err(conflict(&db, &new, &constraint).await?),
+        Err(DbError::Conflict { constraint, .. }) => return Err(conflict(&db, &new.name, &constraint).await?),
         made => made?,
     };
-    deps.made(scope.tenant, "auth_key", row.id, &scope.claims.sub);
+    deps.made(scope.tenant, "auth_key", row.id, &scope.bearer.sub);
     let shown = new.key.is_none().then(|| key.expose().to_owned());
     Ok(Made(MadeAuthKey {
         about: row.into(),
@@ -138,27 +252,220 @@ pub async fn create_auth_key(
     }))
 }
 
-async fn conflict(db: &TenantDb<'_>, new: &NewAuthKey, constraint: &str) -> Result<Failure, DbError> {
+async fn conflict(db: &TenantDb<'_>, name: &str, constraint: &str) -> Result<Failure, DbError> {
     if constraint == "auth_key_lookup_hash_key" {
         // It may be another tenant's: which one has it is not for the caller to know.
-        return Ok(Failure::exists("key", "key", None::<AuthKeyId>));
+        return Ok(Failure::exists(WHAT, "key", None::<AuthKeyId>));
     }
-    let taken = db.auth_keys().await?.into_iter().find(|key| key.name == new.name);
-    Ok(Failure::exists("key", "name", taken.map(|key| key.id)))
+    let mut keys = db.auth_keys().await?.into_iter();
+    let taken = keys.find(|key| key.name == name && key.revoked_at.is_none() && key.replaced_by.is_none());
+    Ok(Failure::exists(WHAT, "name", taken.map(|key| key.id)))
+}
+
+fn answer(row: AuthKeyRow) -> Tagged<AuthKey> {
+    let tag = tag(&row);
+    with_tag(row.into(), tag)
+}
+
+/// Not of when it was used.
+fn tag(row: &AuthKeyRow) -> String {
+    let replaced_by = row.replaced_by;
+    let moments = [row.expires_at, row.revoked_at].map(|at| at.map(OffsetDateTime::unix_timestamp_nanos));
+    content_tag(&(&row.name, &row.networks, moments, replaced_by))
 }
 
 /// List the screen-pop keys, by name
 ///
 /// For the roles platform-admin, engineer and support; tenant-admin and tenant-viewer in their own tenant.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/auth-keys", tag = "auth-keys",
-    params(TenantPath),
-    responses((status = 200, description = "All of them.", body = List<AuthKey>), Always, InTenant))]
+    params(TenantPath, AuthKeyQuery),
+    responses((status = 200, description = "One page.", body = Page<AuthKey>), Always, InTenant))]
 pub async fn list_auth_keys(
     State(deps): State<Deps>,
     scope: TenantScope<may::ReadSettings>,
-) -> Result<Json<List<AuthKey>>, Failure> {
-    let rows = deps.tenant(&scope).await?.auth_keys().await?;
-    Ok(List::of(rows, AuthKey::from))
+    Query(query): Query<AuthKeyQuery>,
+) -> Result<Json<Page<AuthKey>>, Failure> {
+    let (limit, part) = query::part(query.limit, query.cursor.as_ref())?;
+    let now = deps.ids.clock().now();
+    let db = deps.tenant(&scope).await?;
+    let rows = db
+        .auth_keys_part(query.active, query.name.as_deref(), now, &part)
+        .await?;
+    let items = rows.into_iter().map(AuthKey::from).collect();
+    Ok(Json(Page::cut(items, limit, |one: &AuthKey| {
+        (one.name.clone(), one.id)
+    })))
+}
+
+/// Read what is known of a screen-pop key
+///
+/// For the roles platform-admin, engineer and support; tenant-admin and tenant-viewer in their own tenant.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/auth-keys/{key}", tag = "auth-keys",
+    params(AuthKeyPath),
+    responses((status = 200, description = "All but the key itself.", body = AuthKey,
+        headers(("ETag" = String, description = "To be given back as `If-Match`."))), Always, InTenant))]
+pub async fn get_auth_key(
+    State(deps): State<Deps>,
+    scope: TenantScope<may::ReadSettings>,
+    Path(path): Path<AuthKeyPath>,
+) -> Result<Tagged<AuthKey>, Failure> {
+    Ok(answer(deps.tenant(&scope).await?.auth_key(path.key).await?))
+}
+
+/// Change a screen-pop key
+///
+/// A merge patch (RFC 7396) of its name, its end and its networks; the key itself stays. In force on every pod at once. For the
+/// roles platform-admin and engineer; tenant-admin in their own tenant.
+#[utoipa::path(patch, path = "/v1/tenants/{tenant}/auth-keys/{key}", tag = "auth-keys",
+    params(AuthKeyPath, IfMatchHeader),
+    responses((status = 200, description = "Changed.", body = AuthKey,
+        headers(("ETag" = String, description = "Of what is stored now."))),
+        Always, InTenant, Making, Taking, Guarded))]
+pub async fn patch_auth_key(
+    State(deps): State<Deps>,
+    scope: TenantScope<may::WriteSettings>,
+    Path(path): Path<AuthKeyPath>,
+    unless: IfMatch,
+    Json(patch): Json<AuthKeyPatch>,
+) -> Result<Tagged<AuthKey>, Failure> {
+    let now = deps.ids.clock().now();
+    let db = deps.tenant(&scope).await?;
+    let changed = db
+        .change_auth_key(path.key, |was| {
+            unless.check(WHAT, &tag(was))?;
+            patch.apply(was, now)
+        })
+        .await;
+    let row = match changed {
+        Err(Failure::Db(DbError::Conflict { constraint, .. })) => {
+            return Err(conflict(&db, patch.name.as_deref().unwrap_or_default(), &constraint).await?);
+        }
+        changed => changed?,
+    };
+    deps.changed(scope.tenant, "auth_key", row.id, &scope.bearer.sub);
+    Ok(answer(row))
+}
+
+impl AuthKeyPatch {
+    fn apply(&self, was: &AuthKeyRow, now: OffsetDateTime) -> Result<AuthKeyChange, Failure> {
+        still_there(was)?;
+        if let Some(name) = &self.name {
+            valid::name("name", name, 100)?;
+        }
+        if let Some(at) = self.expires_at {
+            to_come(at, now)?;
+        }
+        Ok(AuthKeyChange {
+            name: self.name.clone().unwrap_or_else(|| was.name.clone()),
+            expires_at: self.expires_at.unwrap_or(was.expires_at),
+            networks: match &self.networks {
+                Some(networks) => blocks(networks.as_deref().unwrap_or_default())?,
+                None => was.networks.clone(),
+            },
+        })
+    }
+}
+
+/// What was revoked stays as it was.
+fn still_there(key: &AuthKeyRow) -> Result<(), Failure> {
+    match key.revoked_at {
+        None => Ok(()),
+        Some(_) => Err(Problem::conflict("the key was revoked")
+            .remedy("make a new one")
+            .into()),
+    }
+}
+
+impl Rotation {
+    fn check(&self, now: OffsetDateTime) -> Result<(), Refused> {
+        if !(0..=LONGEST_OVERLAP_S).contains(&self.overlap_s) {
+            return Err(Refused::new(
+                "overlap_s",
+                format!("is not from 0 to {LONGEST_OVERLAP_S} seconds"),
+                "give the time that it takes to configure the new key on AACC, such as 604800 (a week)",
+            ));
+        }
+        to_come(self.expires_at, now)
+    }
+}
+
+/// Replace a screen-pop key by a new one
+///
+/// The new key has its name and its networks, and is shown in this answer and never again. The old one goes on for the overlap; put
+/// the new one into AACC's configuration meanwhile. For the roles platform-admin and engineer; tenant-admin in their own tenant.
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/auth-keys/{key}/rotate", tag = "auth-keys",
+    params(AuthKeyPath, IfMatchHeader),
+    responses((status = 201, description = "The new key.", body = MadeAuthKey), Always, InTenant,
+        (status = 409, description = "It was revoked, has expired, or is being replaced already. Nothing was made.",
+            body = Problem, content_type = "application/problem+json"),
+        Taking, Guarded))]
+pub async fn rotate_auth_key(
+    State(deps): State<Deps>,
+    scope: TenantScope<may::WriteSettings>,
+    Path(path): Path<AuthKeyPath>,
+    unless: IfMatch,
+    Json(rotation): Json<Rotation>,
+) -> Result<Made<MadeAuthKey>, Failure> {
+    let now = deps.ids.clock().now();
+    rotation.check(now)?;
+    let key = ccm_auth::AuthKey::generate(secure_random);
+    let new = Successor {
+        id: deps.ids.next(),
+        prefix: key.prefix(),
+        lookup_hash: &key.lookup_hash(&deps.lookup_key),
+        expires_at: rotation.expires_at,
+        overlap_until: now + Duration::seconds(rotation.overlap_s),
+    };
+    let db = deps.tenant(&scope).await?;
+    let row = db
+        .rotate_auth_key(path.key, new, |was| {
+            unless.check(WHAT, &tag(was))?;
+            replaceable(was, now)
+        })
+        .await?;
+    deps.made(scope.tenant, "auth_key", row.id, &scope.bearer.sub);
+    Ok(Made(MadeAuthKey {
+        about: row.into(),
+        key: Some(key.expose().to_owned()),
+    }))
+}
+
+fn replaceable(key: &AuthKeyRow, now: OffsetDateTime) -> Result<(), Failure> {
+    still_there(key)?;
+    if let Some(by) = key.replaced_by {
+        return Err(
+            Problem::conflict(format!("the key is being replaced already, by {by}"))
+                .remedy("rotate that one")
+                .into(),
+        );
+    }
+    if !key.is_active(now) {
+        return Err(Problem::conflict("the key has expired: nothing would overlap")
+            .remedy("make a new one")
+            .into());
+    }
+    Ok(())
+}
+
+/// Revoke a screen-pop key
+///
+/// It opens nothing any more, on no pod, at once; pages that are open are refused at their next request. It stays in the list, and its
+/// name is free again. For the roles platform-admin and engineer; tenant-admin in their own tenant.
+#[utoipa::path(delete, path = "/v1/tenants/{tenant}/auth-keys/{key}", tag = "auth-keys",
+    params(AuthKeyPath, IfMatchHeader),
+    responses((status = 204, description = "Revoked."), Always, InTenant, Guarded))]
+pub async fn revoke_auth_key(
+    State(deps): State<Deps>,
+    scope: TenantScope<may::WriteSettings>,
+    Path(path): Path<AuthKeyPath>,
+    unless: IfMatch,
+) -> Result<Gone, Failure> {
+    let now = deps.ids.clock().now();
+    let db = deps.tenant(&scope).await?;
+    db.revoke_auth_key(path.key, now, |was| unless.check(WHAT, &tag(was)))
+        .await?;
+    deps.removed(scope.tenant, "auth_key", path.key, &scope.bearer.sub);
+    Ok(Gone)
 }
 
 #[cfg(test)]

@@ -54,6 +54,6 @@ pub async fn put_chat_settings(
     let unless = precondition(&headers, WHAT, stored).await?;
     let changed = db.put_chat_settings(&new, unless).await?;
     let changed = changed.ok_or(Failure::Changed { what: WHAT })?;
-    deps.changed(scope.tenant, WHAT, scope.tenant, &scope.claims.sub);
+    deps.changed(scope.tenant, WHAT, scope.tenant, &scope.bearer.sub);
     Ok(tagged(new, Some(changed)))
 }

@@ -4,8 +4,9 @@ use crate::{
 };
 use rustls::{Error, InconsistentKeys, crypto::aws_lc_rs::sign::any_supported_type, sign::CertifiedKey};
 use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
+use zeroize::Zeroizing;
 
-const CERTIFICATE: &str = "client_certificate_pem";
+pub const CERTIFICATE: &str = "client_certificate_pem";
 const KEY: &str = "client_key_pem";
 
 /// A chain or a key is not longer than this, in bytes.
@@ -55,6 +56,35 @@ pub fn check(chain_pem: &str, key_pem: &str) -> Result<(), Refused> {
             "put the client's own certificate first, an X.509 certificate of version 3",
         )),
     }
+}
+
+/// Which of the keys that are here the chain belongs to: the one that waits, which is said besides, or the one in use.
+pub fn key_of(
+    chain_pem: &str,
+    waiting: Option<Zeroizing<String>>,
+    in_use: Option<Zeroizing<String>>,
+) -> Result<(Zeroizing<String>, bool), Refused> {
+    let none_here = waiting.is_none() && in_use.is_none();
+    for (key, waits) in [(waiting, true), (in_use, false)] {
+        let Some(key) = key else { continue };
+        match check(chain_pem, &key) {
+            Ok(()) => return Ok((key, waits)),
+            Err(refused) if refused.field == CERTIFICATE => return Err(refused),
+            Err(_) => {}
+        }
+    }
+    if none_here {
+        return Err(Refused::new(
+            KEY,
+            "is missing, and the link has no key of its own",
+            "give the certificate's private key; or make one here with POST …/client-key and have its request signed",
+        ));
+    }
+    Err(Refused::new(
+        CERTIFICATE,
+        "belongs neither to the key that waits nor to the one in use",
+        "have the request of GET …/client-key signed, put the certificate of that first; or give its private key too",
+    ))
 }
 
 fn remedy(error: &CaError) -> &'static str {

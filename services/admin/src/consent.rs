@@ -200,7 +200,7 @@ pub async fn put_opt_out(
 ) -> Result<Json<OptOut>, Failure> {
     let ours = address("our_address", &new.our_address)?;
     let customer = address("customer_address", &new.customer_address)?;
-    let evidence = evidence(&scope.claims.sub, &new.evidence)?;
+    let evidence = evidence(&scope.bearer.sub, &new.evidence)?;
     let db = deps.tenant(&scope).await?;
     if db.numbers().await?.iter().all(|number| number.address != ours) {
         return Err(Refused::new(
@@ -226,7 +226,7 @@ pub async fn put_opt_out(
         "consent",
         change.event,
         "opted_out",
-        &scope.claims.sub,
+        &scope.bearer.sub,
     );
     let stored = db.opt_out(&ours, &customer).await?;
     // Somebody may have taken it back in the meantime; it was recorded all the same.
@@ -255,7 +255,7 @@ pub async fn delete_opt_out(
 ) -> Result<Gone, Failure> {
     let ours = query::address("our_address", &query.our_address)?;
     let customer = query::address("customer_address", &query.customer_address)?;
-    let evidence = evidence(&scope.claims.sub, &query.evidence)?;
+    let evidence = evidence(&scope.bearer.sub, &query.evidence)?;
     let db = deps.tenant(&scope).await?;
     if !db.has_opted_out(&ours, &customer).await? {
         return Err(DbError::NotFound("opt-out").into());
@@ -276,7 +276,7 @@ pub async fn delete_opt_out(
         "consent",
         change.event,
         "opted_in",
-        &scope.claims.sub,
+        &scope.bearer.sub,
     );
     Ok(Gone)
 }

@@ -167,7 +167,7 @@ impl Message {
 
 pub(crate) fn may_read_texts<P>(scope: &TenantScope<P>) -> bool {
     scope
-        .claims
+        .bearer
         .permit_on(Permission::ReadTexts, scope.tenant)
         .is_ok()
 }

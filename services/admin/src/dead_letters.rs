@@ -338,7 +338,7 @@ pub async fn replay_dead_letter(
 ) -> Result<Json<ReplayedLetter>, Failure> {
     let db = deps.tenant(&scope).await?;
     let mend = mend(&db, path.letter, mended.unwrap_or_default()).await?;
-    let replayed = replay(&deps, &db, scope.tenant, path.letter, mend, &scope.claims.sub).await?;
+    let replayed = replay(&deps, &db, scope.tenant, path.letter, mend, &scope.bearer.sub).await?;
     replayed.map(Json).map_err(|not| not.problem().into())
 }
 
@@ -430,7 +430,7 @@ pub async fn discard_dead_letter(
     scope: TenantScope<may::WriteSettings>,
     Path(path): Path<DeadLetterPath>,
 ) -> Result<Json<WholeDeadLetter>, Failure> {
-    let (db, by) = (deps.tenant(&scope).await?, &scope.claims.sub);
+    let (db, by) = (deps.tenant(&scope).await?, &scope.bearer.sub);
     if !db
         .discard_dead_letter(path.letter, by, deps.ids.clock().now())
         .await?
@@ -525,7 +525,7 @@ pub async fn replay_dead_letters(
             rest = true;
             break;
         }
-        match replay(&deps, &db, scope.tenant, id, Mend::default(), &scope.claims.sub).await? {
+        match replay(&deps, &db, scope.tenant, id, Mend::default(), &scope.bearer.sub).await? {
             Ok(_) => answer.replayed += 1,
             Err(not) => answer.failed.push(FailedLetter {
                 id,

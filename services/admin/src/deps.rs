@@ -1,9 +1,9 @@
-use axum::extract::FromRef;
+use crate::{doctor::DoctorDeps, identity::Gate, oidc::Oidc, pace::RequestRate};
 use ccm_auth::{LookupKey, TokenVerifier};
 use ccm_bus::{Bus, Wake};
 use ccm_db::{Db, DbError, TenantDb};
 use ccm_model::{IdSource, TenantId};
-use ccm_web::TenantScope;
+use ccm_web::{TenantScope, TrustedProxies};
 use std::fmt;
 
 /// What the API works with. Cheap to clone.
@@ -14,26 +14,43 @@ pub struct Deps {
     /// Ids, and the clock that expiry dates are held against.
     pub ids: IdSource,
     pub tokens: TokenVerifier,
-    /// Screen-pop keys are stored as hashes under it.
+    /// Whose tokens are taken beside ours.
+    pub oidc: Oidc,
+    /// Proxies that are believed when they say for whom they ask.
+    pub proxies: TrustedProxies,
+    /// How much one caller may ask.
+    pub rate: RequestRate,
+    /// Screen-pop keys and API keys are stored as hashes under it.
     pub lookup_key: LookupKey,
     /// How providers reach ingest, such as `https://sms.example.com`, without a slash at the end.
     pub webhook_base: String,
+    /// What examines links.
+    pub doctor: DoctorDeps,
     /// Larger request bodies are refused.
     pub max_body_bytes: usize,
 }
 
-impl FromRef<Deps> for TokenVerifier {
-    fn from_ref(deps: &Deps) -> Self {
-        deps.tokens.clone()
-    }
-}
-
 impl Deps {
-    /// The rows of the scope's tenant, if there is such a tenant.
-    pub(crate) async fn tenant<P>(&self, scope: &TenantScope<P>) -> Result<TenantDb<'_>, DbError> {
-        let db = self.db.tenant(scope.tenant);
+    /// The rows of the scope's tenant, to be changed by its bearer. There need be no such tenant.
+    pub(crate) fn rows<'a, P>(&'a self, scope: &'a TenantScope<P>) -> TenantDb<'a> {
+        self.db.tenant(scope.tenant).by(&scope.actor)
+    }
+
+    /// As [`Deps::rows`], if there is such a tenant.
+    pub(crate) async fn tenant<'a, P>(&'a self, scope: &'a TenantScope<P>) -> Result<TenantDb<'a>, DbError> {
+        let db = self.rows(scope);
         db.tenant().await?;
         Ok(db)
+    }
+
+    pub(crate) fn gate(&self) -> Gate {
+        Gate {
+            db: self.db.clone(),
+            tokens: self.tokens.clone(),
+            oidc: self.oidc.clone(),
+            lookup_key: self.lookup_key.clone(),
+            clock: self.ids.clock().clone(),
+        }
     }
 
     /// Something of a tenant was made: tells the other pods, and leaves a line for the audit.

@@ -8,7 +8,6 @@
 use crate::{
     Deps,
     answer::{Always, Failure, InTenant},
-    links,
     path::LinkPath,
 };
 use axum::extract::State;
@@ -128,7 +127,7 @@ pub async fn get_link_state(
     Path(path): Path<LinkPath>,
 ) -> Result<Json<LinkState>, Failure> {
     let db = deps.tenant(&scope).await?;
-    links::of_tenant(&db, path.link).await?;
+    db.link(path.link).await?;
     let mut states = db.link_states().await?.into_iter();
     Ok(Json(LinkState::read(states.find(|row| row.link == path.link))))
 }
@@ -147,7 +146,7 @@ pub async fn list_link_events(
 ) -> Result<Json<Page<LinkEvent>>, Failure> {
     let (limit, before) = (page.limit()?, page.position()?);
     let db = deps.tenant(&scope).await?;
-    links::of_tenant(&db, path.link).await?;
+    db.link(path.link).await?;
     let rows = db.link_events(path.link, before, limit as i64 + 1).await?;
     let items = rows.into_iter().map(LinkEvent::from).collect();
     Ok(Json(Page::cut(items, limit, |event: &LinkEvent| event.id)))

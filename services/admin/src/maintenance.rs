@@ -5,7 +5,6 @@
 use crate::{
     Deps,
     answer::{Always, Failure, Gone, InTenant, List, Made, Taking},
-    links,
     path::{LinkPath, WindowPath},
     valid::{self, Refused},
 };
@@ -102,7 +101,7 @@ pub async fn create_maintenance_window(
 ) -> Result<Made<MaintenanceWindow>, Failure> {
     new.check(deps.ids.clock().now())?;
     let db = deps.tenant(&scope).await?;
-    links::of_tenant(&db, path.link).await?;
+    db.link(path.link).await?;
     let row = ccm_db::MaintenanceWindow {
         id: deps.ids.next(),
         tenant: scope.tenant,
@@ -112,7 +111,7 @@ pub async fn create_maintenance_window(
         reason: new.reason,
     };
     db.create_maintenance_window(&row).await?;
-    deps.made(scope.tenant, "maintenance window", row.id, &scope.claims.sub);
+    deps.made(scope.tenant, "maintenance window", row.id, &scope.bearer.sub);
     Ok(Made(row.into()))
 }
 
@@ -128,7 +127,7 @@ pub async fn list_maintenance_windows(
     Path(path): Path<LinkPath>,
 ) -> Result<Json<List<MaintenanceWindow>>, Failure> {
     let db = deps.tenant(&scope).await?;
-    links::of_tenant(&db, path.link).await?;
+    db.link(path.link).await?;
     let rows = db.windows_of_link(path.link, deps.ids.clock().now()).await?;
     Ok(List::of(rows, MaintenanceWindow::from))
 }
@@ -149,7 +148,7 @@ pub async fn delete_maintenance_window(
     if !db.delete_maintenance_window(path.link, path.window).await? {
         return Err(DbError::NotFound("maintenance window").into());
     }
-    deps.removed(scope.tenant, "maintenance window", path.window, &scope.claims.sub);
+    deps.removed(scope.tenant, "maintenance window", path.window, &scope.bearer.sub);
     Ok(Gone)
 }
 

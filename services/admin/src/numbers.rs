@@ -7,20 +7,25 @@
 
 use crate::{
     Deps,
-    answer::{Always, Failure, InTenant, List, Made, Making, Taking},
+    answer::{Always, Failure, InTenant, Made, Making, Taking},
     patch::given,
     path::{NumberPath, TenantPath},
-    schema,
+    query,
+    removal::{Asked, RemovalQuery, Removing, places},
+    routing, schema,
+    tagged::{Guarded, IfMatch, IfMatchHeader, Tagged, content_tag, with_tag},
     valid::{self, Refused},
 };
-use axum::extract::State;
-use ccm_db::{DbError, NumberChange, NumberRow, TenantDb};
+use axum::{extract::State, response::Response};
+use ccm_db::{DbError, NumberChange, NumberFilter, NumberRow, TenantDb};
 use ccm_model::{AccountId, Address, NumberId, NumberKind, SkillsetId};
-use ccm_web::{Json, Path, TenantScope, may};
+use ccm_web::{Cursor, Json, Page, Path, Query, TenantScope, may};
 use phonenumber::{Type, metadata::DATABASE};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
+
+const WHAT: &str = "number";
 
 /// A number to be used.
 #[derive(Deserialize, ToSchema)]
@@ -80,6 +85,28 @@ pub struct NumberPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<f32>, minimum = 0.01, maximum = 1000)]
     per_second: Option<Option<f32>>,
+}
+
+/// Which numbers, and which page of them.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct NumberQuery {
+    /// Those with this address (`%2B` for `+`).
+    #[param(example = "+14155550123")]
+    address: Option<String>,
+    /// Those that this account takes texts in or sends for, as the first or the second.
+    #[param(value_type = Option<Uuid>)]
+    account: Option<AccountId>,
+    /// Those that this skillset answers.
+    #[param(value_type = Option<Uuid>)]
+    skillset: Option<SkillsetId>,
+    /// How many items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<usize>,
+    /// The `next_cursor` of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
 }
 
 /// One of a tenant's numbers.
@@ -214,7 +241,8 @@ impl NumberPatch {
 
 /// Make a number known
 ///
-/// The provider must have it on this account. For the roles platform-admin and engineer; tenant-admin in their own tenant.
+/// The provider must have it on this account. A number that the tenant released keeps its id when it comes back, and with it its
+/// conversations. For the roles platform-admin and engineer; tenant-admin in their own tenant.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/numbers", tag = "numbers",
     params(TenantPath),
     responses((status = 201, description = "Made.", body = Number), Always, InTenant, Making, Taking))]
@@ -240,7 +268,7 @@ pub async fn create_number(
         }
         made => made?,
     };
-    deps.made(scope.tenant, "number", row.id, &scope.claims.sub);
+    deps.made(scope.tenant, "number", row.id, &scope.bearer.sub);
     Ok(Made(row.into()))
 }
 
@@ -278,18 +306,22 @@ async fn conflict(
 /// What is left out stays. Its address cannot change. For the roles platform-admin and engineer; tenant-admin in their own
 /// tenant.
 #[utoipa::path(patch, path = "/v1/tenants/{tenant}/numbers/{number}", tag = "numbers",
-    params(NumberPath),
-    responses((status = 200, description = "Changed.", body = Number), Always, InTenant, Making, Taking))]
+    params(NumberPath, IfMatchHeader),
+    responses((status = 200, description = "Changed.", body = Number,
+        headers(("ETag" = String, description = "Of what is stored now."))),
+        Always, InTenant, Making, Taking, Guarded))]
 pub async fn patch_number(
     State(deps): State<Deps>,
     scope: TenantScope<may::WriteSettings>,
     Path(path): Path<NumberPath>,
+    unless: IfMatch,
     Json(patch): Json<NumberPatch>,
-) -> Result<Json<Number>, Failure> {
+) -> Result<Tagged<Number>, Failure> {
     let db = deps.tenant(&scope).await?;
     let mut wanted = None;
     let changed = db
         .change_number(path.number, |was| {
+            unless.check(WHAT, &tag(was))?;
             let change = patch.apply(was)?;
             wanted = Some((change.account, was.address.clone()));
             Ok::<_, Failure>(change)
@@ -301,22 +333,100 @@ pub async fn patch_number(
         }
         (changed, _) => changed?,
     };
-    deps.changed(scope.tenant, "number", row.id, &scope.claims.sub);
-    Ok(Json(row.into()))
+    deps.changed(scope.tenant, WHAT, row.id, &scope.bearer.sub);
+    Ok(answer(row))
+}
+
+fn answer(row: NumberRow) -> Tagged<Number> {
+    let tag = tag(&row);
+    with_tag(row.into(), tag)
+}
+
+fn tag(row: &NumberRow) -> String {
+    content_tag(&Number::from(row.clone()))
+}
+
+/// Release a number
+///
+/// The tenant has it no more: texts to it are kept as dead letters that nobody was meant to get, and none leave from it. Its
+/// conversations stay. Refused as long as a conversation on it is open, a text is on its way from it, or routing names it. For the
+/// roles platform-admin and engineer; tenant-admin in their own tenant.
+#[utoipa::path(delete, path = "/v1/tenants/{tenant}/numbers/{number}", tag = "numbers",
+    params(NumberPath, RemovalQuery, IfMatchHeader),
+    responses((status = 204, description = "It is gone."), Removing, Always, InTenant, Guarded))]
+pub async fn delete_number(
+    State(deps): State<Deps>,
+    scope: TenantScope<may::WriteSettings>,
+    Path(path): Path<NumberPath>,
+    Query(query): Query<RemovalQuery>,
+    unless: IfMatch,
+) -> Result<Response, Failure> {
+    let asked = Asked {
+        what: WHAT,
+        dry_run: query.dry_run,
+    };
+    let db = deps.tenant(&scope).await?;
+    let in_routing = places(routing::PLACES, in_routing(&db, path.number).await?);
+    let (removal, now) = (asked.removal(in_routing), deps.ids.clock().now());
+    let in_the_way = db
+        .release_number(path.number, removal, |was| unless.check(WHAT, &tag(was)), now)
+        .await?;
+    asked.answer(in_the_way, || {
+        deps.removed(scope.tenant, WHAT, path.number, &scope.bearer.sub);
+    })
+}
+
+/// Where routing needs the number: not as long as another account's has the same address.
+async fn in_routing(db: &TenantDb<'_>, number: NumberId) -> Result<Vec<String>, Failure> {
+    let address = db.number(number).await?.address;
+    let others = db.numbers().await?.into_iter();
+    if others
+        .filter(|one| one.id != number)
+        .any(|one| one.address == address)
+    {
+        return Ok(Vec::new());
+    }
+    Ok(routing::named_numbers(db).await?.places(address.as_str()))
 }
 
 /// List the numbers, by address
 ///
 /// For the roles platform-admin, engineer and support; tenant-admin and tenant-viewer in their own tenant.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/numbers", tag = "numbers",
-    params(TenantPath),
-    responses((status = 200, description = "All of them.", body = List<Number>), Always, InTenant))]
+    params(TenantPath, NumberQuery),
+    responses((status = 200, description = "One page.", body = Page<Number>), Always, InTenant))]
 pub async fn list_numbers(
     State(deps): State<Deps>,
     scope: TenantScope<may::ReadSettings>,
-) -> Result<Json<List<Number>>, Failure> {
-    let rows = deps.tenant(&scope).await?.numbers().await?;
-    Ok(List::of(rows, Number::from))
+    Query(query): Query<NumberQuery>,
+) -> Result<Json<Page<Number>>, Failure> {
+    let (limit, part) = query::part(query.limit, query.cursor.as_ref())?;
+    let address = query.address.as_deref();
+    let filter = NumberFilter {
+        address: address.map(|raw| query::address("address", raw)).transpose()?,
+        account: query.account,
+        skillset: query.skillset,
+    };
+    let rows = deps.tenant(&scope).await?.numbers_part(&filter, &part).await?;
+    let items = rows.into_iter().map(Number::from).collect();
+    Ok(Json(Page::cut(items, limit, |one: &Number| {
+        (one.address.as_str().to_owned(), one.id)
+    })))
+}
+
+/// Read a number
+///
+/// For the roles platform-admin, engineer and support; tenant-admin and tenant-viewer in their own tenant.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/numbers/{number}", tag = "numbers",
+    params(NumberPath),
+    responses((status = 200, description = "The number.", body = Number,
+        headers(("ETag" = String, description = "To be given back as `If-Match`."))), Always, InTenant))]
+pub async fn get_number(
+    State(deps): State<Deps>,
+    scope: TenantScope<may::ReadSettings>,
+    Path(path): Path<NumberPath>,
+) -> Result<Tagged<Number>, Failure> {
+    Ok(answer(deps.tenant(&scope).await?.number(path.number).await?))
 }
 
 #[cfg(test)]

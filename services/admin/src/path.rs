@@ -1,4 +1,7 @@
-use ccm_model::{AccountId, ConversationId, LinkId, NumberId, TenantId, WebhookSecretId};
+use ccm_model::{
+    AccountId, ApiKeyId, AuthKeyId, ConversationId, LinkId, NumberId, SkillsetId, TenantId, UserId,
+    WebhookSecretId,
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -37,6 +40,33 @@ pub struct LinkPath {
     /// The link's id.
     #[param(value_type = Uuid)]
     pub link: LinkId,
+}
+
+/// The path of an authority that a link trusts.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct TrustedCaPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The link's id.
+    #[param(value_type = Uuid)]
+    pub link: LinkId,
+    /// The certificate's fingerprint: SHA-256 in hex, with or without colons.
+    pub sha256: String,
+}
+
+/// The path of a link doctor's report.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct DoctorReportPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The report's id.
+    pub report: Uuid,
 }
 
 /// The path of a link's maintenance window.
@@ -103,4 +133,86 @@ pub struct WebhookSecretPath {
     /// The secret's id.
     #[param(value_type = Uuid)]
     pub secret: WebhookSecretId,
+}
+
+/// A skillset's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct SkillsetPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The skillset's id.
+    #[param(value_type = Uuid)]
+    pub skillset: SkillsetId,
+}
+
+/// A screen-pop key's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct AuthKeyPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The key's id.
+    #[param(value_type = Uuid)]
+    pub key: AuthKeyId,
+}
+
+/// A template's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct TemplatePath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The template's id.
+    pub template: Uuid,
+}
+
+/// An API key's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct ApiKeyPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The key's id.
+    #[param(value_type = Uuid)]
+    pub key: ApiKeyId,
+}
+
+/// The path of an API key of the platform.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct PlatformApiKeyPath {
+    /// The key's id.
+    #[param(value_type = Uuid)]
+    pub key: ApiKeyId,
+}
+
+/// A user's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct UserPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The user's id.
+    #[param(value_type = Uuid)]
+    pub user: UserId,
+}
+
+/// The path of a user of the platform.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct PlatformUserPath {
+    /// The user's id.
+    #[param(value_type = Uuid)]
+    pub user: UserId,
 }

@@ -4,8 +4,9 @@ use axum::{
     extract::{FromRequest, Request},
     http::header,
 };
+use ccm_db::Part;
 use ccm_model::Address;
-use ccm_web::{Json, Problem, plus};
+use ccm_web::{Cursor, Json, Problem, plus};
 use serde::de::DeserializeOwned;
 
 /// How many items a page has at most: 1 to 200, 50 when nothing was said.
@@ -15,6 +16,23 @@ pub fn limit(asked: Option<usize>) -> Result<usize, Problem> {
         _ => Err(Problem::invalid_field("limit", "limit is not between 1 and 200")
             .remedy("ask for 1 to 200 items")),
     }
+}
+
+/// The longest part that there is, from the beginning.
+pub const FIRST_PART: Part = Part {
+    after: None,
+    limit: 200,
+};
+
+/// A part of a list that is sorted by names or addresses, of one item more than the page: the surplus one says that there is a
+/// next page.
+pub fn part(asked: Option<usize>, cursor: Option<&Cursor>) -> Result<(usize, Part), Problem> {
+    let limit = limit(asked)?;
+    let part = Part {
+        after: cursor.map(Cursor::position).transpose()?,
+        limit: limit as i64 + 1,
+    };
+    Ok((limit, part))
 }
 
 /// An address in a query.

@@ -54,6 +54,21 @@ impl<'a> Reach<'a> {
         })
     }
 
+    pub fn secondary(&self) -> Option<HostPort> {
+        self.secondary.clone()
+    }
+
+    pub fn proxy(&self) -> Option<HostPort> {
+        self.proxy.clone()
+    }
+
+    pub fn into_secrets(self) -> LinkSecrets {
+        LinkSecrets {
+            client_key_pem: self.client.map(|(_, key)| key),
+            proxy_auth: self.proxy_auth,
+        }
+    }
+
     pub fn to_store(&self) -> NewReach<'_> {
         NewReach {
             server_name: self.server_name,
@@ -225,6 +240,12 @@ fn credentials(user: &str, password: &str) -> Option<Zeroizing<String>> {
     let (user, password) = (decoded(user)?, Zeroizing::new(decoded(password)?));
     let fits = !user.contains(':') && user.len() + password.len() <= 1000;
     fits.then(|| Zeroizing::new(format!("{user}:{}", *password)))
+}
+
+/// The secondary's address without its path.
+pub fn secondary_origin(row: &LinkRow) -> Option<String> {
+    let HostPort { host, port } = row.secondary.as_ref()?;
+    Some(format!("{}://{host}:{port}", row.scheme.as_str()))
 }
 
 /// The secondary's address in full.

@@ -3,6 +3,7 @@
 use crate::{
     Deps,
     answer::{Always, Failure, InTenant, Taking},
+    conversations::may_read_texts,
     path::TenantPath,
     routing_document::{DryRun as DryRunShape, DryRunResult, Routing as Shape},
     valid::Refused,
@@ -11,7 +12,6 @@ use axum::{
     extract::State,
     http::{HeaderMap, HeaderName, header},
 };
-use ccm_auth::Permission;
 use ccm_db::{DbError, NumberRow, SkillsetRow, TenantDb};
 use ccm_model::{Address, Body};
 use ccm_routing::{Facts, Router, RoutingSettings, SettingRefused};
@@ -122,6 +122,52 @@ impl Known {
     }
 }
 
+/// What a tenant's routing refers to, for those who would take it away: each name with its places.
+pub struct Named(Vec<(String, String)>);
+
+/// What the places are, in the plural.
+pub const PLACES: &str = "places in routing";
+
+impl Named {
+    /// Where this one is named.
+    pub fn places(&self, name: &str) -> Vec<String> {
+        let of_it = self.0.iter().filter(|(_, one)| one == name);
+        of_it.map(|(place, _)| place.clone()).collect()
+    }
+}
+
+async fn named(
+    db: &TenantDb<'_>,
+    all: impl FnOnce(&RoutingSettings) -> Vec<(String, String)>,
+) -> Result<Named, DbError> {
+    match db.routing().await? {
+        Some(row) => Ok(Named(all(&stored(row.settings)?))),
+        None => Ok(Named(Vec::new())),
+    }
+}
+
+/// The skillsets that the tenant's routing names.
+pub async fn named_skillsets(db: &TenantDb<'_>) -> Result<Named, DbError> {
+    named(db, |settings| {
+        settings
+            .skillsets()
+            .map(|(place, name)| (place, name.to_owned()))
+            .collect()
+    })
+    .await
+}
+
+/// The numbers that the tenant's routing names.
+pub async fn named_numbers(db: &TenantDb<'_>) -> Result<Named, DbError> {
+    named(db, |settings| {
+        settings
+            .numbers()
+            .map(|(place, address)| (place, address.as_str().to_owned()))
+            .collect()
+    })
+    .await
+}
+
 fn written(settings: &RoutingSettings) -> Result<Value, Failure> {
     Ok(serde_json::to_value(settings).map_err(Problem::internal)?)
 }
@@ -148,7 +194,7 @@ pub async fn get_routing(
         None => (RoutingSettings::default(), 0),
     };
     let mut document = written(&settings)?;
-    if !scope.claims.role.may(Permission::ReadTexts) {
+    if !may_read_texts(&scope) {
         let lists = document["lists"].as_object_mut().into_iter().flatten();
         lists.for_each(|(_, list)| *list = json!({"withheld": true}));
     }
@@ -183,7 +229,7 @@ pub async fn put_routing(
         .put_routing(&document, only_of.as_deref())
         .await?
         .ok_or(CHANGED)?;
-    deps.changed(scope.tenant, "routing", scope.tenant, &scope.claims.sub);
+    deps.changed(scope.tenant, "routing", scope.tenant, &scope.bearer.sub);
     Ok(tagged(document, revision))
 }
 

@@ -1,7 +1,8 @@
 //! Parts of the document that derive cannot make: the names of the model's states.
 
+use ccm_auth::{Permission, Role};
 use ccm_model::{ConversationState, Direction, MessageState, NumberKind, Origin, ProviderKind};
-use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, SchemaType, Type};
 
 /// One of these names.
 pub fn one_of(description: &str, names: impl Iterator<Item = &'static str>) -> Object {
@@ -58,9 +59,42 @@ pub fn replay_failure() -> Object {
     )
 }
 
+pub const TENANT_STATES: [&str; 2] = ["active", "suspended"];
+
 pub fn tenant_state() -> Object {
     one_of(
         "`suspended`: texts are taken and stored, and nobody is answered.",
-        ["active", "suspended"].into_iter(),
+        TENANT_STATES.into_iter(),
     )
+}
+
+pub fn role() -> Object {
+    one_of(
+        "`tenant-admin` and `tenant-viewer` are a tenant's; the others are the platform's.",
+        Role::ALL.iter().map(|role| role.as_str()),
+    )
+}
+
+fn scope() -> Object {
+    one_of(
+        "A permission.",
+        Permission::ALL.iter().map(|permission| permission.as_str()),
+    )
+}
+
+/// Scopes that can be left out.
+pub fn scopes() -> Array {
+    ArrayBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
+        .items(scope())
+        .min_items(Some(1))
+        .build()
+}
+
+/// Scopes as they were given.
+pub fn scopes_of() -> Array {
+    ArrayBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
+        .items(scope())
+        .build()
 }

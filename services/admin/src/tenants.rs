@@ -1,19 +1,26 @@
 //! Customers of the platform.
 
+#![allow(
+    unused_qualifications,
+    reason = "utoipa's macro qualifies the types of queries"
+)]
+
 use crate::{
     Deps,
     answer::{Always, Failure, InTenant, Made, Making, Taking},
+    patch::given,
     path::TenantPath,
-    schema,
+    query, schema,
+    tagged::{Guarded, IfMatch, IfMatchHeader, Tagged, content_tag, with_tag},
     valid::{self, Refused},
 };
 use axum::extract::State;
-use ccm_db::{DbError, TenantRow};
+use ccm_db::{DbError, TenantChange, TenantFilter, TenantRow};
 use ccm_model::TenantId;
-use ccm_web::{Json, Page, PageQuery, Platform, Query, TenantScope, may};
+use ccm_web::{Cursor, Json, Page, Platform, Problem, Query, TenantScope, may};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// A tenant to be made.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -26,6 +33,40 @@ pub struct NewTenant {
     /// For people.
     #[schema(min_length = 1, max_length = 200)]
     name: String,
+}
+
+/// What is to change of a tenant; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Acme Bank plc"}))]
+pub struct TenantPatch {
+    /// Whoever has the old one in an address or a script must be told; ids stay.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 63, pattern = "^[a-z0-9](-?[a-z0-9])*$")]
+    slug: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 200)]
+    name: Option<String>,
+}
+
+/// Which tenants, and which page of them.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct TenantQuery {
+    /// Those in this state.
+    #[param(schema_with = schema::tenant_state, required = false)]
+    state: Option<String>,
+    /// The one of this slug.
+    slug: Option<String>,
+    /// Those with this in their name or slug, in upper or lower case.
+    q: Option<String>,
+    /// How many items at most.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<usize>,
+    /// The `next_cursor` of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<Cursor>,
 }
 
 /// A customer of the platform: one contact center.
@@ -88,21 +129,23 @@ impl From<TenantRow> for Tenant {
     }
 }
 
-impl NewTenant {
-    fn check(&self) -> Result<(), Refused> {
-        valid::name("name", &self.name, 200)?;
-        let parts_fit = self.slug.split('-').all(|part| {
-            !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        });
-        if parts_fit && self.slug.len() <= 63 {
-            return Ok(());
-        }
-        Err(Refused::new(
-            "slug",
-            "is not 1 to 63 lower-case letters and digits with single dashes between them",
-            "write it like acme-bank",
-        ))
+fn check(slug: &str, name: &str) -> Result<(), Refused> {
+    valid::name("name", name, 200)?;
+    let parts_fit = slug
+        .split('-')
+        .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
+    if parts_fit && slug.len() <= 63 {
+        return Ok(());
     }
+    Err(Refused::new(
+        "slug",
+        "is not 1 to 63 lower-case letters and digits with single dashes between them",
+        "write it like acme-bank",
+    ))
+}
+
+fn slug_taken() -> Failure {
+    Failure::exists("tenant", "slug", None::<TenantId>)
 }
 
 /// Make a tenant
@@ -115,38 +158,61 @@ pub async fn create_tenant(
     by: Platform<may::CreateTenants>,
     Json(new): Json<NewTenant>,
 ) -> Result<Made<Tenant>, Failure> {
-    new.check()?;
+    check(&new.slug, &new.name)?;
     let row = match deps
         .db
         .operator()
+        .by(&by.actor)
         .create_tenant(deps.ids.next(), &new.slug, &new.name)
         .await
     {
-        Err(DbError::Conflict { .. }) => return Err(Failure::exists("tenant", "slug", None::<TenantId>)),
+        Err(DbError::Conflict { .. }) => return Err(slug_taken()),
         made => made?,
     };
-    deps.made(row.id, "tenant", row.id, &by.claims.sub);
+    deps.made(row.id, "tenant", row.id, &by.bearer.sub);
     Ok(Made(row.into()))
 }
 
 /// List tenants, the oldest first
 ///
 /// For the roles platform-admin, engineer and support.
-#[utoipa::path(get, path = "/v1/tenants", tag = "tenants", params(PageQuery),
+#[utoipa::path(get, path = "/v1/tenants", tag = "tenants", params(TenantQuery),
     responses((status = 200, description = "One page.", body = Page<Tenant>), Always))]
 pub async fn list_tenants(
     State(deps): State<Deps>,
     _: Platform<may::ListTenants>,
-    Query(page): Query<PageQuery>,
+    Query(query): Query<TenantQuery>,
 ) -> Result<Json<Page<Tenant>>, Failure> {
-    let limit = page.limit()?;
+    let limit = query::limit(query.limit)?;
+    let after = query.cursor.as_ref().map(Cursor::position).transpose()?;
+    if let Some(state) = &query.state
+        && !schema::TENANT_STATES.contains(&state.as_str())
+    {
+        return Err(Problem::invalid_field("state", "is not a state of a tenant")
+            .remedy(format!("give one of {}", schema::TENANT_STATES.join(", ")))
+            .into());
+    }
+    let filter = TenantFilter {
+        state: query.state,
+        slug: query.slug,
+        part: query.q,
+    };
     let rows = deps
         .db
         .operator()
-        .tenants(page.position()?, limit as i64 + 1)
+        .tenants_of(&filter, after, limit as i64 + 1)
         .await?;
     let items = rows.into_iter().map(Tenant::from).collect();
     Ok(Json(Page::cut(items, limit, |tenant: &Tenant| tenant.id)))
+}
+
+fn answer(row: TenantRow) -> Tagged<Tenant> {
+    let tag = tag(&row);
+    with_tag(row.into(), tag)
+}
+
+fn tag(row: &TenantRow) -> String {
+    content_tag(&Tenant::from(row.clone()))
 }
 
 /// Read a tenant
@@ -154,13 +220,49 @@ pub async fn list_tenants(
 /// For the roles platform-admin, engineer and support; tenant-admin and tenant-viewer in their own tenant.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}", tag = "tenants",
     params(TenantPath),
-    responses((status = 200, description = "The tenant.", body = Tenant), Always, InTenant))]
+    responses((status = 200, description = "The tenant.", body = Tenant,
+        headers(("ETag" = String, description = "To be given back as `If-Match`."))), Always, InTenant))]
 pub async fn get_tenant(
     State(deps): State<Deps>,
     scope: TenantScope<may::ReadSettings>,
-) -> Result<Json<Tenant>, Failure> {
-    let row = deps.db.tenant(scope.tenant).tenant().await?;
-    Ok(Json(row.into()))
+) -> Result<Tagged<Tenant>, Failure> {
+    Ok(answer(deps.rows(&scope).tenant().await?))
+}
+
+/// Change what a tenant is called
+///
+/// A merge patch (RFC 7396). For the roles platform-admin and engineer.
+#[utoipa::path(patch, path = "/v1/tenants/{tenant}", tag = "tenants",
+    params(TenantPath, IfMatchHeader),
+    responses((status = 200, description = "Changed.", body = Tenant,
+        headers(("ETag" = String, description = "Of what is stored now."))),
+        Always, InTenant, Making, Taking, Guarded))]
+pub async fn patch_tenant(
+    State(deps): State<Deps>,
+    scope: TenantScope<may::CreateTenants>,
+    unless: IfMatch,
+    Json(patch): Json<TenantPatch>,
+) -> Result<Tagged<Tenant>, Failure> {
+    let changed = deps
+        .db
+        .operator()
+        .by(&scope.actor)
+        .change_tenant(scope.tenant, |was| {
+            unless.check("tenant", &tag(was))?;
+            let new = TenantChange {
+                slug: patch.slug.clone().unwrap_or_else(|| was.slug.clone()),
+                name: patch.name.clone().unwrap_or_else(|| was.name.clone()),
+            };
+            check(&new.slug, &new.name)?;
+            Ok::<_, Failure>(new)
+        })
+        .await;
+    let row = match changed {
+        Err(Failure::Db(DbError::Conflict { .. })) => return Err(slug_taken()),
+        changed => changed?,
+    };
+    deps.changed(scope.tenant, "tenant", row.id, &scope.bearer.sub);
+    Ok(answer(row))
 }
 
 /// Suspend a tenant, or let it go on
@@ -177,14 +279,19 @@ pub async fn put_tenant_state(
     Json(new): Json<NewState>,
 ) -> Result<Json<Tenant>, Failure> {
     valid::reason("reason", &new.reason, 500)?;
-    let by = &scope.claims.sub;
+    let by = &scope.bearer.sub;
     let to = ccm_db::StateChange {
         active: new.state == TenantState::Active,
         reason: &new.reason,
         by,
         at: deps.ids.clock().now(),
     };
-    let row = deps.db.operator().set_tenant_state(scope.tenant, to).await?;
+    let row = deps
+        .db
+        .operator()
+        .by(&scope.actor)
+        .set_tenant_state(scope.tenant, to)
+        .await?;
     deps.changed(scope.tenant, "tenant state", &row.state, by);
     Ok(Json(row.into()))
 }
@@ -195,13 +302,7 @@ mod tests {
 
     #[test]
     fn slugs_are_what_the_schema_takes() {
-        let check = |slug: &str| {
-            NewTenant {
-                slug: slug.to_owned(),
-                name: "Acme".to_owned(),
-            }
-            .check()
-        };
+        let check = |slug: &str| check(slug, "Acme");
         for good in ["a", "7", "acme-bank", "a-1-b", &"a".repeat(63)] {
             assert_eq!(check(good), Ok(()), "{good}");
         }

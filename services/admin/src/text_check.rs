@@ -107,7 +107,7 @@ pub struct SentText {
 }
 
 impl TextCost {
-    fn of(text: &str) -> Self {
+    pub fn of(text: &str) -> Self {
         let cost = count(text);
         Self {
             encoding: match cost.encoding {

@@ -1,4 +1,5 @@
-use ccm_model::settings::SettingRefused;
+use ccm_auth::Role;
+use ccm_model::{TenantId, settings::SettingRefused};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -55,6 +56,24 @@ pub fn name(field: &'static str, text: &str, max: usize) -> Result<(), Refused> 
         problem,
         "give a short name on one line, without spaces around it",
     ))
+}
+
+/// A role of its owner's kind: a tenant's in a tenant, else one of the platform's.
+pub fn role_of(field: &'static str, role: Role, owner: TenantId) -> Result<(), Refused> {
+    let in_tenant = owner != TenantId::PLATFORM;
+    match (role.is_of_tenant() == in_tenant, in_tenant) {
+        (true, _) => Ok(()),
+        (false, true) => Err(Refused::new(
+            field,
+            "is a role of the platform",
+            "choose tenant-admin or tenant-viewer, or make it under /v1 without a tenant",
+        )),
+        (false, false) => Err(Refused::new(
+            field,
+            "is a role of a tenant",
+            "choose platform-admin, engineer or support, or make it under /v1/tenants/{tenant}",
+        )),
+    }
 }
 
 /// A rate: 0.01 to 1000 a second.

@@ -98,7 +98,7 @@ pub async fn create_webhook_secret(
         }
         Err(error) => return Err(error.into()),
     };
-    deps.made(scope.tenant, "webhook_secret", row.id, &scope.claims.sub);
+    deps.made(scope.tenant, "webhook_secret", row.id, &scope.bearer.sub);
     Ok(Made(MadeWebhookSecret {
         about: row.into(),
         secret,
@@ -135,7 +135,7 @@ pub async fn delete_webhook_secret(
         .await?
         .delete_webhook_secret(path.secret)
         .await?;
-    deps.removed(scope.tenant, "webhook secret", path.secret, &scope.claims.sub);
+    deps.removed(scope.tenant, "webhook secret", path.secret, &scope.bearer.sub);
     Ok(Gone)
 }
 

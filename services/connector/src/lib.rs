@@ -6,6 +6,7 @@
 
 mod actor;
 mod admission;
+mod certificates;
 mod customer;
 mod lease;
 mod links;
@@ -18,7 +19,7 @@ mod waits;
 mod watch;
 mod webhooks;
 
-pub use ccm_ewc_client::LinkConfig;
+pub use ccm_ewc_client::{Guard, LinkConfig};
 pub use ccm_ewc_proto::session::Config as SessionConfig;
 pub use links::targets;
 
@@ -44,6 +45,8 @@ pub struct Settings {
     pub session: SessionConfig,
     /// How links meet failures: circuit breaker, fail-over, fail-back.
     pub link: LinkConfig,
+    /// Which addresses links may lead to. `None`: any.
+    pub guard: Option<Guard>,
 }
 
 /// A connector pod.
@@ -74,7 +77,7 @@ impl Connector {
         let deps = Arc::new(actor::Deps {
             tenants: tenants::Tenants::new(
                 &self.settings.session,
-                links::Links::new(self.settings.link, self.ids.clone()),
+                links::Links::new(self.settings.link, self.settings.guard, self.ids.clone()),
             ),
             waits: Arc::default(),
             webhooks: webhooks::Webhooks::new(self.egress),

@@ -1,7 +1,7 @@
 //! Tenants' links, ready to dial: each is set up once, and all of its chats share its connect rate and circuit breaker.
 
 use ccm_db::{Db, DbError, LinkRow, LinkSecrets, Scheme};
-use ccm_ewc_client::{Chat, ClientIdentity, ConnectRate, Link, LinkConfig, LinkStatus, Proxy, Target};
+use ccm_ewc_client::{Chat, ClientIdentity, ConnectRate, Guard, Link, LinkConfig, LinkStatus, Proxy, Target};
 use ccm_ewc_proto::session::Session;
 use ccm_model::{IdSource, LinkId, TenantId};
 use std::{
@@ -57,6 +57,7 @@ impl Reach {
 /// All links that this pod has dialled.
 pub(crate) struct Links {
     config: LinkConfig,
+    guard: Option<Guard>,
     ids: IdSource,
     known: Mutex<Known>,
 }
@@ -77,9 +78,10 @@ pub(crate) struct Unusable {
 }
 
 impl Links {
-    pub fn new(config: LinkConfig, ids: IdSource) -> Self {
+    pub fn new(config: LinkConfig, guard: Option<Guard>, ids: IdSource) -> Self {
         Self {
             config,
+            guard,
             ids,
             known: Mutex::default(),
         }
@@ -100,7 +102,7 @@ impl Links {
             true => db.tenant(tenant).link_secrets(row.id).await?,
             false => LinkSecrets::default(),
         };
-        let (primary, secondary) = targets(&row, &secrets);
+        let (primary, secondary) = targets(&row, &secrets, self.guard.as_ref());
         let mut known = self.known();
         // Another of the tenant's chats may have been faster.
         if let Some(reach) = known.current(&row) {
@@ -187,7 +189,7 @@ impl Known {
 }
 
 /// Where a link's AACC is: the primary, and the other half of a high-availability pair where there is one.
-pub fn targets(row: &LinkRow, secrets: &LinkSecrets) -> (Target, Option<Target>) {
+pub fn targets(row: &LinkRow, secrets: &LinkSecrets, guard: Option<&Guard>) -> (Target, Option<Target>) {
     let at = |host: &str, port: u16| match row.scheme {
         Scheme::Wss => Target::wss(bare(host), port),
         Scheme::Ws => Target::ws(bare(host), port),
@@ -208,6 +210,7 @@ pub fn targets(row: &LinkRow, secrets: &LinkSecrets) -> (Target, Option<Target>)
         addresses: row.addresses.clone(),
         client_identity: identity,
         proxy,
+        guard: guard.cloned(),
         ..at(&row.host, row.port)
     };
     let secondary = row.secondary.as_ref().map(|other| Target {
@@ -264,7 +267,7 @@ mod tests {
             client_key_pem: Some(Zeroizing::new("KEY".into())),
             proxy_auth: Some(Zeroizing::new("ccm:a:b".into())),
         };
-        let (primary, secondary) = targets(&row, &secrets);
+        let (primary, secondary) = targets(&row, &secrets, None);
         assert_eq!((primary.host.as_str(), primary.port), ("2001:db8::1", 8445));
         assert_eq!(primary.client_identity, Some(ClientIdentity::new("CERT", "KEY")));
         assert_eq!(

@@ -3,12 +3,13 @@
 
 use crate::{
     actor::Deps,
+    certificates::{Certificates, Warning, Whose},
     lease::Ownership,
     links::{Reach, Unusable},
 };
-use ccm_db::{DbError, Fence, LinkEventRow, LinkStateRow, MaintenanceWindow, OwnedTenant};
+use ccm_db::{DbError, Fence, LinkEventRow, LinkStateRow, MaintenanceWindow, Once, OwnedTenant};
 use ccm_ewc_client::{LinkState, LinkStatus, Which};
-use ccm_model::{LinkId, PodId};
+use ccm_model::{LinkId, PodId, TenantId};
 use serde_json::{Value, json};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use time::OffsetDateTime;
@@ -34,6 +35,7 @@ pub(crate) struct Watcher {
     windows_at: Option<Instant>,
     reread_at: Option<Instant>,
     seen: HashMap<LinkId, Seen>,
+    certificates: Certificates,
 }
 
 /// A link as it was written down last.
@@ -56,6 +58,7 @@ impl Watcher {
             windows_at: None,
             reread_at: None,
             seen: HashMap::new(),
+            certificates: Certificates::default(),
         }
     }
 
@@ -87,7 +90,6 @@ impl Watcher {
         self.seen.retain(|link, _| {
             usable.iter().any(|(_, r)| r.row.id == *link) || unusable.iter().any(|u| u.link == *link)
         });
-        let mut soonest: Option<OffsetDateTime> = None;
         let reread = self.reread_at.is_none_or(|at| at.elapsed() >= REREAD);
         for (tenant, reach) in usable {
             let Some(fence) = fence(tenant) else { continue };
@@ -95,23 +97,17 @@ impl Watcher {
             if reread && status.health.state != LinkState::Up {
                 self.reread(&fence, &reach).await?;
             }
-            let until = status.health.certificate.as_ref().map(|c| c.not_after);
-            soonest = soonest.into_iter().chain(until).min();
             self.link(&fence, &reach, &status, now).await?;
         }
         if reread {
             self.reread_at = Some(Instant::now());
-        }
-        if let Some(until) = soonest {
-            metrics::gauge!("ccm_connector_certificate_days_left")
-                .set((until - now).as_seconds_f64() / 86_400.0);
         }
         for link in unusable {
             if let Some(fence) = fence(link.tenant) {
                 self.unusable(&fence, &link, now).await?;
             }
         }
-        Ok(())
+        self.certificates(fence, &epochs, now).await
     }
 
     /// A link that does not work may have been mended in the settings: then nobody waits for the old ones.
@@ -157,14 +153,22 @@ impl Watcher {
         if is_up(state) == Some(false) && was_up != Some(false) {
             tracing::warn!(link.id = %id, error, remedy, muted = held, "the link is down; texts are held");
             let detail = json!({"error": error, "remedy": remedy});
-            self.event(fence, id, "link_down", held, detail, None).await?;
+            self.event(fence, id, "link_down", held, detail, Once::EachTime)
+                .await?;
         }
         if let Some(before) = before {
             if (was_up, is_up(state)) == (Some(false), Some(true)) {
                 let down_s = (now - before.since).whole_seconds();
                 tracing::info!(link.id = %id, down_s, "the link works again");
-                self.event(fence, id, "link_up", held, json!({"down_s": down_s}), None)
-                    .await?;
+                self.event(
+                    fence,
+                    id,
+                    "link_up",
+                    held,
+                    json!({"down_s": down_s}),
+                    Once::EachTime,
+                )
+                .await?;
             }
             if before.endpoint != status.health.active {
                 let kind = match status.health.active {
@@ -172,7 +176,8 @@ impl Watcher {
                     Which::Secondary => "failover",
                 };
                 tracing::warn!(link.id = %id, kind, "the link goes over its other address");
-                self.event(fence, id, kind, held, json!({}), None).await?;
+                self.event(fence, id, kind, held, json!({}), Once::EachTime)
+                    .await?;
             }
         }
         if let Some(window) = &window
@@ -185,16 +190,21 @@ impl Watcher {
                 "maintenance_began",
                 true,
                 detail,
-                Some(window.begins_at),
+                Once::Since(window.begins_at),
             )
             .await?;
         }
         if !held && before.is_some_and(|s| s.held) {
-            self.event(fence, id, "maintenance_ended", true, json!({}), None)
+            self.event(fence, id, "maintenance_ended", true, json!({}), Once::EachTime)
                 .await?;
         }
         if let Some(certificate) = &status.health.certificate {
-            self.certificate(fence, id, certificate.not_after, now).await?;
+            let seen = self
+                .certificates
+                .see(fence.owned.tenant, id, Whose::Server, certificate, now);
+            if let Some((link, warning)) = seen {
+                self.warn(fence, link, &warning).await?;
+            }
         }
         let row = LinkStateRow {
             link: id,
@@ -209,6 +219,7 @@ impl Watcher {
             chats: i32::try_from(status.sockets).unwrap_or(i32::MAX),
             waiting: i32::try_from(status.waiting).unwrap_or(i32::MAX),
             certificate_until: status.health.certificate.as_ref().map(|c| c.not_after),
+            certificate: status.health.certificate.as_ref().map(|c| json!(**c)),
             updated_at: now,
         };
         self.deps
@@ -245,11 +256,12 @@ impl Watcher {
             chats: 0,
             waiting: 0,
             certificate_until: None,
+            certificate: None,
             updated_at: now,
         };
         if known.is_none_or(|s| s.state != "unusable") {
             let detail = json!({"error": row.error, "remedy": row.remedy});
-            self.event(fence, link.link, "link_down", false, detail, None)
+            self.event(fence, link.link, "link_down", false, detail, Once::EachTime)
                 .await?;
         }
         self.deps
@@ -271,32 +283,37 @@ impl Watcher {
         Ok(())
     }
 
-    /// A month before the end, then each week, in the last three days each day.
-    async fn certificate(
-        &self,
-        fence: &Fence,
-        link: LinkId,
-        until: OffsetDateTime,
+    /// The certificates of all links, used or not.
+    async fn certificates(
+        &mut self,
+        fence: impl Fn(TenantId) -> Option<Fence>,
+        epochs: &HashMap<TenantId, i64>,
         now: OffsetDateTime,
     ) -> Result<(), DbError> {
-        let days = (until - now).whole_days();
-        if days > 30 {
-            return Ok(());
+        for tenant in self.certificates.due(epochs.keys()) {
+            let Some(fence) = fence(tenant) else { continue };
+            let db = self.deps.db.tenant(tenant);
+            let (links, states) = (db.links().await?, db.link_states().await?);
+            for (link, warning) in self.certificates.look(tenant, &links, &states, now) {
+                self.warn(&fence, link, &warning).await?;
+            }
         }
-        let pause = time::Duration::days(if days <= 3 { 1 } else { 7 });
-        let detail = json!({"days_left": days, "until": until.unix_timestamp()});
+        for (whose, until) in self.certificates.first_ends() {
+            metrics::gauge!("ccm_connector_certificate_days_left", "whose" => whose.as_str())
+                .set((until - now).as_seconds_f64() / 86_400.0);
+        }
+        Ok(())
+    }
+
+    async fn warn(&mut self, fence: &Fence, link: LinkId, warning: &Warning) -> Result<(), DbError> {
+        let (kind, whose) = (warning.kind(), warning.whose.as_str());
         let new = self
-            .event(
-                fence,
-                link,
-                "certificate_expires",
-                false,
-                detail,
-                Some(now - pause),
-            )
+            .event(fence, link, kind, false, warning.detail(), warning.once())
             .await?;
+        self.certificates.told(link, warning);
         if new {
-            tracing::warn!(link.id = %link, days_left = days, "the certificate of AACC or its reverse proxy expires");
+            let (days_left, subject) = (warning.days_left, &warning.subject);
+            tracing::warn!(link.id = %link, kind, whose, days_left, certificate.subject = subject, "a certificate ends");
         }
         Ok(())
     }
@@ -308,7 +325,7 @@ impl Watcher {
         kind: &str,
         muted: bool,
         detail: Value,
-        once_since: Option<OffsetDateTime>,
+        once: Once,
     ) -> Result<bool, DbError> {
         let event = LinkEventRow {
             id: self.deps.ids.next(),
@@ -319,7 +336,7 @@ impl Watcher {
             detail,
         };
         let db = self.deps.db.tenant(fence.owned.tenant);
-        let new = db.link_event(fence, &event, once_since).await?;
+        let new = db.link_event(fence, &event, once).await?;
         if new {
             metrics::counter!("ccm_connector_link_events_total", "kind" => kind.to_owned(), "muted" => muted.to_string())
                 .increment(1);

@@ -28,11 +28,13 @@ impl FromRequestParts<Deps> for KeyHolder {
         let hash = key.lookup_hash(&deps.lookup_key);
         let now = deps.ids.clock().now();
         let owner = deps.db.operator().auth_key_owner(&hash, now).await?;
-        let (tenant, _) = owner.ok_or_else(unknown)?;
-        if deps.db.tenant(tenant).tenant().await?.state == "suspended" {
+        let owner = owner.ok_or_else(unknown)?;
+        let db = deps.db.tenant(owner.tenant);
+        if db.tenant().await?.state == "suspended" {
             return Err(suspended().into());
         }
-        Ok(Self { tenant })
+        db.auth_key_used(owner.key, now).await?;
+        Ok(Self { tenant: owner.tenant })
     }
 }
 

@@ -2,9 +2,11 @@
 
 use crate::{cli::Command, health, token};
 use anyhow::{Context, Result};
+use ccm_admin::{DoctorDeps, Places};
+use ccm_admin::{Oidc, OidcSettings, RequestRate, TrustedProxies};
 use ccm_auth::{LookupKey, TokenVerifier};
 use ccm_bus::Bus;
-use ccm_connector::{Connector, LinkConfig, SessionConfig};
+use ccm_connector::{Connector, Guard, LinkConfig, SessionConfig};
 use ccm_db::{Db, DbConfig, KeyRing, LeaseTimes};
 use ccm_dispatch::{Dispatch, GIVE_UP_AFTER};
 use ccm_egress::{Allowed, Egress};
@@ -12,8 +14,12 @@ use ccm_ingest::{Batching, Ingest};
 use ccm_model::{Clock, IdSource};
 use ccm_runtime::{Config, Health, Lifecycle, Metrics, ops, serve_to_the_end};
 use secrecy::ExposeSecret;
-use std::net::SocketAddr;
+use std::{net::SocketAddr, num::NonZeroU32};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Links that the admin API examines at a time.
+const EXAMINATIONS: usize = 4;
 
 /// What all roles of a process share.
 struct Process<'a> {
@@ -91,6 +97,17 @@ async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener> {
 }
 
 impl Process<'_> {
+    /// Which of the addresses that tenants name may be dialled.
+    fn allowed(&self) -> Allowed {
+        Allowed::also(self.config.egress.private_networks.clone())
+    }
+
+    /// The same for links to AACCs.
+    fn guard(&self) -> Guard {
+        let allowed = self.allowed();
+        Guard::new(move |ip| allowed.allows(ip))
+    }
+
     /// Health pages and metrics, to the very end of the process.
     async fn pages(&self, key: &str, address: SocketAddr) -> Result<()> {
         let pages = ops::router(self.health.clone(), self.metrics.clone());
@@ -142,9 +159,8 @@ impl Process<'_> {
 
     async fn connector(&self) -> Result<()> {
         let config = &self.config.connector;
-        let networks = self.config.egress.private_networks.clone();
         let connector = Connector {
-            egress: Egress::new(Allowed::also(networks)).context("no HTTP client for webhooks")?,
+            egress: Egress::new(self.allowed()).context("no HTTP client for webhooks")?,
             db: self.db.clone(),
             bus: self.bus.clone(),
             ids: self.ids.clone(),
@@ -167,6 +183,7 @@ impl Process<'_> {
                     failback_probe: config.failback_probe,
                     ..LinkConfig::default()
                 },
+                guard: Some(self.guard()),
             },
         };
         self.life.spawn("connector", connector.run(self.life.clone()));
@@ -182,13 +199,37 @@ impl Process<'_> {
             bus: self.bus.clone(),
             ids: self.ids.clone(),
             tokens: TokenVerifier::new(&token::jwt(&self.config)?, Clock::system())?,
+            oidc: self.oidc()?,
+            proxies: TrustedProxies::new(config.trusted_proxies.iter().copied()),
+            rate: RequestRate {
+                per_minute: NonZeroU32::new(config.requests_per_minute).unwrap_or(NonZeroU32::MIN),
+                at_once: NonZeroU32::new(config.requests_at_once).unwrap_or(NonZeroU32::MIN),
+            },
             lookup_key: LookupKey::derive(master),
             webhook_base: self.config.ingest.public_base_url()?.to_owned(),
+            doctor: DoctorDeps {
+                targets: ccm_connector::targets,
+                guard: Some(self.guard()),
+                ping_every: self.config.connector.ping,
+                places: Places::new(EXAMINATIONS),
+                stop: CancellationToken::new(),
+            },
             max_body_bytes: config.max_body_bytes,
         };
         self.life
             .spawn("admin", ccm_admin::run(listener, deps, self.life.clone()));
         self.pages("admin.ops_listen", config.ops_listen).await
+    }
+
+    fn oidc(&self) -> Result<Oidc> {
+        let config = &self.config.oidc;
+        let settings = OidcSettings {
+            issuers: config.issuers.clone(),
+            audience: config.audience.clone(),
+            cas: config.cas()?,
+            leeway: self.config.jwt.leeway,
+        };
+        Oidc::new(settings).context("oidc.ca_file holds no certificates that can be read")
     }
 
     async fn screenpop(&self) -> Result<()> {

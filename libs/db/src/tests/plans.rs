@@ -3,7 +3,7 @@
 //! Both ways of planning count: with the first calls' values, and once for all values, as Postgres does for a statement
 //! that is prepared for long.
 
-use crate::{accept, chats, conversations, inbox, outbox, settings};
+use crate::{accept, chats, conversations, inbox, numbers, outbox};
 use ccm_testkit::TestDb;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 
@@ -144,7 +144,7 @@ const CASES: &[Case] = &[
     )),
     system(case(
         "find_number",
-        settings::FIND_NUMBER,
+        numbers::FIND_NUMBER,
         "$account, '+14150000101'",
         &["number_account_id_address_key"],
     )),

@@ -90,16 +90,25 @@ async fn all_of_a_links_reach_is_kept_and_its_secrets_are_sealed() {
     };
     let before = db.links().await.unwrap().remove(0);
     let row = db
-        .replace_link(new(NewReach {
-            server_name: Some("aacc.internal"),
-            addresses: &addresses,
-            secondary: Some(&secondary),
-            client: Some(("CERT", "PRIVATE-CANARY")),
-            proxy: Some(&proxy),
-            proxy_auth: Some("ccm:PROXY-CANARY"),
-        }))
+        .replace_link(
+            new(NewReach {
+                server_name: Some("aacc.internal"),
+                addresses: &addresses,
+                secondary: Some(&secondary),
+                client: Some(("CERT", "PRIVATE-CANARY")),
+                proxy: Some(&proxy),
+                proxy_auth: Some("ccm:PROXY-CANARY"),
+            }),
+            Some(before.updated_at),
+        )
+        .await
+        .unwrap()
+        .unwrap();
+    let late = db
+        .replace_link(new(NewReach::default()), Some(before.updated_at))
         .await
         .unwrap();
+    assert_eq!(late, None, "somebody else was faster");
     assert!(
         row.updated_at > before.updated_at,
         "whoever caches it sees the change"
@@ -127,7 +136,11 @@ async fn all_of_a_links_reach_is_kept_and_its_secrets_are_sealed() {
             "{canary} is sealed"
         );
     }
-    let plain = db.replace_link(new(NewReach::default())).await.unwrap();
+    let plain = db
+        .replace_link(new(NewReach::default()), None)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(
         (plain.addresses.len(), plain.proxy_has_auth, plain.secondary),
         (0, false, None)

@@ -6,6 +6,7 @@
 )]
 
 mod accept;
+mod access;
 mod closing;
 mod errors;
 mod leases;

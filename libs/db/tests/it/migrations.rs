@@ -318,6 +318,7 @@ async fn use_everything(
         prefix: "abcd",
         lookup_hash: &[n as u8; 32],
         expires_at: None,
+        networks: &[],
     })
     .await
     .unwrap();

@@ -1,7 +1,7 @@
 //! What providers said about numbers, how often they are asked, and whose key it is that asks.
 
 use crate::rig::{IDS, Rig, Tenant, address, now};
-use ccm_db::{NewAuthKey, NumberLookupRow};
+use ccm_db::{AuthKeyOwner, NewAuthKey, NumberLookupRow};
 use ccm_model::LineType;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -130,14 +130,22 @@ async fn a_key_is_found_while_it_is_good() {
             prefix: "abcd",
             lookup_hash: &[n; 32],
             expires_at,
+            networks: &[],
         };
         let db = rig.db.tenant(tenant.id);
         db.create_auth_key(new).await.unwrap().id
     };
     let (of_a, of_b) = (make(a, 1, None).await, make(b, 2, Some(at + DAY)).await);
     let owner = async |n: u8, at| rig.db.operator().auth_key_owner(&[n; 32], at).await.unwrap();
-    assert_eq!(owner(1, at).await, Some((a.id, of_a)));
-    assert_eq!(owner(2, at).await, Some((b.id, of_b)));
+    let owned = |tenant: Tenant, key| {
+        Some(AuthKeyOwner {
+            tenant: tenant.id,
+            key,
+            networks: Vec::new(),
+        })
+    };
+    assert_eq!(owner(1, at).await, owned(a, of_a));
+    assert_eq!(owner(2, at).await, owned(b, of_b));
     assert_eq!(owner(2, at + 2 * DAY).await, None, "expired");
     assert_eq!(owner(3, at).await, None);
     rig.run("UPDATE auth_key SET revoked_at = now() WHERE name = '1'")

@@ -324,7 +324,7 @@ impl ConnectorConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EgressConfig {
-    /// Networks in which tenants' webhooks may be called beside the public ones.
+    /// Networks in which tenants' webhooks and AACCs may be beside the public ones.
     #[serde(deserialize_with = "networks")]
     pub private_networks: Vec<IpNet>,
 }
@@ -339,6 +339,39 @@ pub struct AdminConfig {
     pub ops_listen: SocketAddr,
     /// The largest body that is read.
     pub max_body_bytes: usize,
+    /// Networks of the proxies that are believed when they say for whom they ask.
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// How many requests a minute one token, key or, without either, address may send to one pod, over time.
+    pub requests_per_minute: u32,
+    /// How many of them at once.
+    pub requests_at_once: u32,
+}
+
+/// `[oidc]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OidcConfig {
+    /// Issuers whose tokens are taken; `https` addresses, as they name themselves.
+    #[serde(deserialize_with = "words")]
+    pub issuers: Vec<String>,
+    /// The `aud` that their tokens must carry.
+    pub audience: String,
+    /// A file of certificates in PEM that are trusted beside the public ones when an issuer is asked.
+    #[serde(deserialize_with = "path")]
+    pub ca_file: Option<PathBuf>,
+}
+
+impl OidcConfig {
+    /// The CAs, if any are set.
+    pub fn cas(&self) -> Result<Option<String>, ConfigError> {
+        let Some(file) = &self.ca_file else {
+            return Ok(None);
+        };
+        Ok(Some(
+            read_pem(file, "oidc.ca_file", "-----BEGIN CERTIFICATE-----")?.to_string(),
+        ))
+    }
 }
 
 /// `[screenpop]`
@@ -395,10 +428,15 @@ fn optional<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error>
     Ok(Some(text.trim().to_owned()).filter(|t| !t.is_empty()))
 }
 
-fn networks<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<IpNet>, D::Error> {
+fn words<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<String>, D::Error> {
     let text = String::deserialize(d)?;
     let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-    words
+    Ok(words.map(str::to_owned).collect())
+}
+
+fn networks<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<IpNet>, D::Error> {
+    words(d)?
+        .iter()
         .map(|word| {
             word.parse().map_err(|_| {
                 serde::de::Error::custom("is not a list of networks such as 10.7.0.0/16, fd00:1::/32")

@@ -29,6 +29,9 @@ const ROLES: [(&str, bool); 5] = [
     ("screenpop", true),
 ];
 
+/// Simulators of AACCs and of tenants' programs are on this machine.
+const EGRESS: &str = "[egress]\nprivate_networks = \"127.0.0.0/8, ::1/128\"\n\n";
+
 /// The loopback ports of one role in one process.
 #[derive(Debug, Clone)]
 pub(super) struct Ports {
@@ -96,7 +99,7 @@ impl Shared {
             None => roles += &format!("\n[ingest]\n{base}"),
         }
         format!(
-            "[database]\n{database}\n\n[redis]\n{redis}\n\n{}{roles}",
+            "[database]\n{database}\n\n[redis]\n{redis}\n\n{EGRESS}{}{roles}",
             self.keys()
         )
     }

@@ -7,15 +7,15 @@ mod watching;
 use axum::{
     Router,
     body::Body,
-    extract::FromRef,
     http::{Request, Response, StatusCode, header},
+    middleware::from_fn_with_state,
     routing::{get, post},
 };
-use ccm_auth::{JwtConfig, JwtKey, Role, TokenIssuer, TokenVerifier};
+use ccm_auth::{Bearer, JwtConfig, JwtKey, Role, TokenIssuer, TokenVerifier};
 use ccm_model::{Clock, IdSource, TenantId};
 use ccm_web::{
-    Authenticated, Bytes, Json, Page, PageQuery, Path, Platform, PlatformAdmin, Problem, Query, RequestId,
-    TenantScope, WebConfig, may, wrap,
+    Authenticated, Bytes, Gatekeeper, Json, Page, PageQuery, Path, Platform, Problem, Query, RequestId,
+    TenantScope, TrustedProxies, WebConfig, identify, may, wrap,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,13 +24,12 @@ use time::OffsetDateTime;
 use tower::ServiceExt;
 
 #[derive(Clone)]
-struct App {
-    verifier: TokenVerifier,
-}
+struct Gate(TokenVerifier);
 
-impl FromRef<App> for TokenVerifier {
-    fn from_ref(app: &App) -> Self {
-        app.verifier.clone()
+impl Gatekeeper for Gate {
+    async fn admit(&self, token: &str) -> Result<Bearer, Problem> {
+        let bearer = self.0.verify(token);
+        bearer.map_err(|error| Problem::unauthorised(Some(error)))
     }
 }
 
@@ -79,17 +78,14 @@ fn service() -> Router {
                 Ok::<_, Problem>(Json(Page::cut(found, limit, |n| *n)))
             }),
         )
-        .route(
-            "/me",
-            get(async |Authenticated(claims): Authenticated| claims.sub),
-        )
+        .route("/me", get(async |me: Authenticated| me.bearer.sub))
         .route(
             "/platform",
-            get(async |PlatformAdmin(claims): PlatformAdmin| claims.sub),
+            get(async |me: Platform<may::ManagePlatformAccess>| me.actor.sub),
         )
         .route(
             "/tenants",
-            post(async |platform: Platform<may::CreateTenants>| platform.claims.sub),
+            post(async |platform: Platform<may::CreateTenants>| platform.bearer.sub),
         )
         .route(
             "/tenants/{tenant}",
@@ -118,8 +114,12 @@ fn service() -> Router {
         max_body_bytes: 1000,
         timeout: Some(Duration::from_secs(10)),
     };
-    let verifier = TokenVerifier::new(&jwt(), clock()).unwrap();
-    wrap(router, config, IdSource::new(clock(), 1)).with_state(App { verifier })
+    let gate = Gate(TokenVerifier::new(&jwt(), clock()).unwrap());
+    let router = router.layer(from_fn_with_state(
+        (gate, TrustedProxies::default()),
+        identify::<Gate>,
+    ));
+    wrap(router, config, IdSource::new(clock(), 1))
 }
 
 async fn call(request: Request<Body>) -> Response<Body> {

@@ -3,15 +3,15 @@ use axum::{
     body::{Body, to_bytes},
     http::{Method, Request, StatusCode, header},
 };
-use ccm_admin::Deps;
+use ccm_admin::{Deps, Oidc, OidcSettings, RequestRate, TrustedProxies};
 use ccm_auth::{JwtConfig, JwtKey, LookupKey, Role, TokenIssuer, TokenVerifier};
 use ccm_bus::Bus;
-use ccm_db::{Accepted, Db, DbConfig, IncomingText, KeyRing, Route};
+use ccm_db::{Accepted, Db, DbConfig, DbError, IncomingText, KeyRing, Route};
 use ccm_model::{AccountId, Clock, ConversationId, IdSource, NumberId, TenantId};
 use ccm_testkit::TestDb;
 use secrecy::{SecretBox, SecretString};
 use serde_json::{Value, json};
-use std::{sync::Mutex, time::Duration};
+use std::{num::NonZeroU32, sync::Mutex, time::Duration};
 use tower::ServiceExt;
 
 pub const AUTH_TOKEN: &str = "SECRET-auth-token-of-twilio";
@@ -101,6 +101,12 @@ impl App {
             bus: Bus::in_process(),
             ids: IdSource::system(),
             tokens: TokenVerifier::new(&jwt, Clock::system()).unwrap(),
+            oidc: Oidc::new(OidcSettings::default()).unwrap(),
+            proxies: TrustedProxies::default(),
+            rate: RequestRate {
+                per_minute: NonZeroU32::MAX,
+                at_once: NonZeroU32::MAX,
+            },
             lookup_key: LookupKey::derive(&SecretBox::new(Box::new([7; 32]))),
             webhook_base: "https://sms.example.com".to_owned(),
             max_body_bytes: 1 << 20,
@@ -192,6 +198,18 @@ impl App {
             .await
     }
 
+    /// As an engineer, if it is still as it was when this tag was read.
+    pub async fn send_if(&self, method: Method, path: &str, etag: &str, body: Option<&Value>) -> Answer {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.engineer()))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::IF_MATCH, etag);
+        let body = body.map_or(Body::empty(), |json| Body::from(json.to_string()));
+        self.raw(request.body(body).unwrap()).await
+    }
+
     /// As an engineer, without a body.
     pub async fn post_nothing(&self, path: &str) -> Answer {
         self.send(Method::POST, path, Some(&self.engineer()), None).await
@@ -251,6 +269,11 @@ impl App {
 
     /// A customer texts the tenant; returns the conversation.
     pub async fn text(&self, to: &Tenant, from: &str, body: &str) -> ConversationId {
+        self.try_text(to, from, body).await.unwrap()
+    }
+
+    /// As [`App::text`], where it may be refused.
+    pub async fn try_text(&self, to: &Tenant, from: &str, body: &str) -> Result<ConversationId, DbError> {
         let ids = &self.deps.ids;
         let message = ids.next();
         let text = IncomingText {
@@ -273,8 +296,8 @@ impl App {
             written_at: None,
             trace: None,
         };
-        match self.deps.db.batch().accept(&[text]).await.unwrap()[..] {
-            [Accepted::New { conversation, .. }] => conversation,
+        match self.deps.db.batch().accept(&[text]).await?[..] {
+            [Accepted::New { conversation, .. }] => Ok(conversation),
             _ => panic!("stored before"),
         }
     }

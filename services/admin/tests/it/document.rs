@@ -1,6 +1,11 @@
 //! The API's document: fresh, sound, and true.
 
-use crate::{accounts, app::App, dead_letters, link_watch, roles::makes_nothing};
+use crate::{
+    accounts,
+    app::App,
+    dead_letters, link_watch,
+    roles::{self, can_be_tried, makes_nothing},
+};
 use axum::http::Method;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, path::Path};
@@ -120,7 +125,20 @@ fn the_document_is_sound() {
             let can_be_there = !never_there.iter().any(|end| path.ends_with(end));
             statuses.extend(can_be_there.then_some("409"));
         }
-        if method == "put" && (path.ends_with("-settings") || path.ends_with("/routing")) {
+        let whole = ["-settings", "/routing"].iter().any(|end| path.ends_with(end));
+        if method == "put" && whole {
+            statuses.push("412");
+        }
+        let one_of_many = method == "put" && path.ends_with("/links/{link}");
+        if method == "patch" || one_of_many || path.ends_with("/auth-keys/{key}/rotate") {
+            statuses.push("412");
+        }
+        let tried = method == "delete" && can_be_tried(&path);
+        if tried {
+            statuses.extend(["409", "412"]);
+        }
+        let guarded = ["/auth-keys/{key}", "/templates/{template}"];
+        if method == "delete" && guarded.iter().any(|end| path.ends_with(end)) {
             statuses.push("412");
         }
         if method == "delete" && path.ends_with("/opt-outs") {
@@ -133,7 +151,7 @@ fn the_document_is_sound() {
             _ => "200",
         };
         let responses = operation["responses"].as_object().unwrap();
-        assert_eq!(responses.len(), statuses.len() + 1, "{case}");
+        assert_eq!(responses.len(), statuses.len() + 1 + usize::from(tried), "{case}");
         let answer = &responses[success]["content"];
         match method {
             "delete" => assert!(answer.is_null(), "{case}"),
@@ -145,7 +163,30 @@ fn the_document_is_sound() {
         }
     }
     for (path, query) in [
-        ("/v1/tenants", vec!["limit", "cursor"]),
+        ("/v1/tenants", vec!["state", "slug", "q", "limit", "cursor"]),
+        ("/v1/tenants/{tenant}/links", vec!["name", "limit", "cursor"]),
+        (
+            "/v1/tenants/{tenant}/skillsets",
+            vec!["name", "link", "limit", "cursor"],
+        ),
+        (
+            "/v1/tenants/{tenant}/accounts",
+            vec!["name", "kind", "limit", "cursor"],
+        ),
+        (
+            "/v1/tenants/{tenant}/numbers",
+            vec!["address", "account", "skillset", "limit", "cursor"],
+        ),
+        (
+            "/v1/tenants/{tenant}/auth-keys",
+            vec!["name", "active", "limit", "cursor"],
+        ),
+        (
+            "/v1/tenants/{tenant}/templates",
+            vec![
+                "name", "scope", "skillset", "agent", "language", "limit", "cursor",
+            ],
+        ),
         (
             "/v1/tenants/{tenant}/links/{link}/events",
             vec!["limit", "cursor"],
@@ -189,6 +230,15 @@ async fn the_examples_can_be_sent() {
     let app = App::start().await;
     let tenant = app.tenant("a-tenant").await;
     let (letter, _) = dead_letters::refused(&app, &tenant, "hello").await;
+    let key = app
+        .post(
+            &format!("/v1/tenants/{}/auth-keys", tenant.id),
+            json!({"name": "x"}),
+        )
+        .await
+        .ok();
+    let key = key["id"].as_str().unwrap();
+    let template = roles::template(&app, &tenant).await;
     let document = document();
     for (path, method, operation) in operations(&document) {
         let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
@@ -211,6 +261,9 @@ async fn the_examples_can_be_sent() {
             .replace("{link}", &tenant.link)
             .replace("{account}", &tenant.account)
             .replace("{number}", &tenant.number)
+            .replace("{skillset}", &tenant.skillset)
+            .replace("{key}", key)
+            .replace("{template}", &template)
             .replace("{letter}", &letter);
         let answer = match method {
             "post" => app.post(&sent, example).await,
@@ -236,12 +289,15 @@ async fn the_examples_can_be_sent() {
 async fn answers_are_as_documented() {
     let app = App::start().await;
     let tenant = app.tenant("acme").await;
-    app.post(
-        &format!("/v1/tenants/{}/auth-keys", tenant.id),
-        json!({"name": "x"}),
-    )
-    .await
-    .ok();
+    let key = app
+        .post(
+            &format!("/v1/tenants/{}/auth-keys", tenant.id),
+            json!({"name": "x"}),
+        )
+        .await
+        .ok();
+    let key = key["id"].as_str().unwrap();
+    let template = roles::template(&app, &tenant).await;
     app.post(
         &format!("/v1/tenants/{}/webhook-secrets", tenant.id),
         json!({"name": "2026"}),
@@ -274,6 +330,13 @@ async fn answers_are_as_documented() {
     for (schema, path) in [
         ("Tenant", String::new()),
         ("Link", "/links".to_owned()),
+        ("Link", format!("/links/{}", tenant.link)),
+        ("Skillset", format!("/skillsets/{}", tenant.skillset)),
+        ("Account", format!("/accounts/{}", tenant.account)),
+        ("Number", format!("/numbers/{}", tenant.number)),
+        ("AuthKey", format!("/auth-keys/{key}")),
+        ("Template", "/templates".to_owned()),
+        ("Template", format!("/templates/{template}")),
         ("LinkState", format!("/links/{}/state", tenant.link)),
         ("LinkEvent", format!("/links/{}/events", tenant.link)),
         (

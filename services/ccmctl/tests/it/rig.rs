@@ -1,4 +1,4 @@
-use ccm_admin::Deps;
+use ccm_admin::{Deps, Oidc, OidcSettings, RequestRate, TrustedProxies};
 use ccm_auth::{JwtConfig, JwtKey, LookupKey, Role, TokenIssuer, TokenVerifier};
 use ccm_bus::Bus;
 use ccm_db::{
@@ -9,7 +9,7 @@ use ccm_model::{Body, Clock, ConversationId, IdSource, MessageId, NumberKind, Pr
 use ccm_testkit::TestDb;
 use secrecy::{SecretBox, SecretString};
 use serde_json::Value;
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{num::NonZeroU32, path::PathBuf, process::Stdio, time::Duration};
 use tokio::{io::AsyncWriteExt, net::TcpListener, process::Command};
 
 pub const OURS: &str = "+14155550123";
@@ -70,6 +70,12 @@ impl Rig {
             bus: Bus::in_process(),
             ids: ids.clone(),
             tokens: TokenVerifier::new(&jwt, Clock::system()).unwrap(),
+            oidc: Oidc::new(OidcSettings::default()).unwrap(),
+            proxies: TrustedProxies::default(),
+            rate: RequestRate {
+                per_minute: NonZeroU32::MAX,
+                at_once: NonZeroU32::MAX,
+            },
             lookup_key: LookupKey::derive(&SecretBox::new(Box::new([7; 32]))),
             webhook_base: "https://sms.example.com".to_owned(),
             max_body_bytes: 1 << 20,

@@ -49,7 +49,12 @@ impl Rig {
                 ..NewReach::default()
             },
         };
-        self.db.tenant(tenant.id).replace_link(new).await.unwrap();
+        self.db
+            .tenant(tenant.id)
+            .replace_link(new, None)
+            .await
+            .unwrap()
+            .unwrap();
     }
 }
 

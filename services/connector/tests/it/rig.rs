@@ -307,6 +307,7 @@ impl Pod {
                     open_cap: Duration::from_millis(1000),
                     ..LinkConfig::default()
                 },
+                guard: None,
             },
         };
         let task = tokio::spawn(pod.run(life.clone()));

@@ -174,6 +174,7 @@ impl Rig {
             prefix: key.prefix(),
             lookup_hash: &key.lookup_hash(&self.deps.lookup_key),
             expires_at,
+            networks: &[],
         };
         self.deps.db.tenant(tenant).create_auth_key(new).await.unwrap();
     }

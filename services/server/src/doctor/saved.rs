@@ -25,7 +25,7 @@ pub async fn plan(request: &DoctorRequest, tenant: &str, config: &Config) -> Res
         skillsets = of_link.map(|row| row.name).collect();
     }
     let secrets = rows.link_secrets(link.id).await?;
-    let (primary, secondary) = ccm_connector::targets(&link, &secrets);
+    let (primary, secondary) = ccm_connector::targets(&link, &secrets, None);
     Ok(Plan {
         ping_every: config.connector.ping,
         secondary,

@@ -1,0 +1,65 @@
+//! Taking away what a tenant is configured with: only what nothing else needs.
+
+use crate::{DbError, TenantDb};
+use ccm_model::Id;
+use sqlx::{Postgres, Row, Transaction};
+use uuid::Uuid;
+
+/// What keeps something from being taken away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InTheWay {
+    /// In the plural, as in "numbers".
+    pub what: &'static str,
+    pub count: i64,
+    /// The first of them: ids, or places in a document.
+    pub which: Vec<String>,
+}
+
+/// How something is to be taken away.
+#[derive(Debug, Clone, Default)]
+pub struct Removal {
+    /// Only say what would happen.
+    pub dry_run: bool,
+    /// What the caller has found in the way.
+    pub in_the_way: Vec<InTheWay>,
+}
+
+/// Rows that refer to `$2`, of the tenant `$1`: how many, and the first of them.
+macro_rules! referring {
+    ($rows:literal) => {
+        concat!(
+            "SELECT count(*), (array_agg(id::text ORDER BY id))[1:5] FROM ",
+            $rows
+        )
+    };
+}
+pub(crate) use referring;
+
+impl Removal {
+    pub(crate) async fn look(
+        &mut self,
+        tx: &mut Transaction<'_, Postgres>,
+        db: &TenantDb<'_>,
+        id: Uuid,
+        referring: &[(&'static str, &'static str)],
+    ) -> Result<(), DbError> {
+        for &(what, sql) in referring {
+            let row = sqlx::query(sql)
+                .bind(db.tenant.uuid())
+                .bind(id)
+                .fetch_one(&mut **tx)
+                .await?;
+            let count: i64 = row.try_get(0)?;
+            if count > 0 {
+                let which = row.try_get(1)?;
+                self.in_the_way.push(InTheWay { what, count, which });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it is to be done now.
+    pub(crate) fn goes(&self) -> bool {
+        !self.dry_run && self.in_the_way.is_empty()
+    }
+}

@@ -1,0 +1,2 @@
+SET LOCAL lock_timeout = '2s';
+SELECT audit_table('auth_key', 'auth_key', ARRAY['lookup_hash']::text[], ARRAY[]::text[]);
