@@ -21,6 +21,9 @@ const STREAM_TIMEOUT: Duration = Duration::from_secs(3600);
 /// Before the same is asked for again, which is safe.
 const AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(2)];
 
+/// More is not waited for where the API says when it may be asked again.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
 pub struct Api {
     http: reqwest::Client,
     base: Url,
@@ -210,18 +213,26 @@ impl Api {
         Ok(self.ask(&ask).await?.value)
     }
 
-    /// Asks, and asks again where the connection was lost and doing it twice is doing it once.
+    /// Asks, and asks again where the connection was lost and that does no harm, or the API asks for patience.
     pub async fn ask(&self, ask: &Ask<'_>) -> Result<Answered, Failure> {
         // The API does what it is asked under one key once.
         let key = (ask.method == Method::POST).then(|| self.ids.next::<Uuid>().to_string());
         let mut waits = AGAIN_AFTER.into_iter();
         loop {
-            match self.ask_once(ask, key.as_deref()).await {
-                Err(Failure::TryAgain { .. }) if ask.may_be_repeated() => match waits.next() {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => return self.ask_once(ask, key.as_deref()).await,
-                },
+            let failure = match self.ask_once(ask, key.as_deref()).await {
+                Err(failure @ Failure::TryAgain { .. }) => failure,
                 done => return done,
+            };
+            let wait = match &failure {
+                Failure::TryAgain {
+                    after: Some(after), ..
+                } if *after <= LONGEST_WAIT => waits.next().map(|_| *after),
+                Failure::TryAgain { after: None, .. } if ask.may_be_repeated() => waits.next(),
+                _ => None,
+            };
+            match wait {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Err(failure),
             }
         }
     }
@@ -286,17 +297,26 @@ impl Api {
                 reason(error)
             ),
             problem: None,
+            after: None,
         })?;
         let status = answer.status();
         if status.is_success() {
             return Ok(answer);
         }
+        let after = answer
+            .headers()
+            .get(header::RETRY_AFTER)
+            .and_then(|after| after.to_str().ok());
+        let after = after
+            .and_then(|seconds| seconds.parse().ok())
+            .map(Duration::from_secs);
         let body = answer.bytes().await.map_err(broken)?;
         let problem = serde_json::from_slice(&body).ok();
-        if status.is_server_error() {
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
             return Err(Failure::TryAgain {
                 what: format!("the admin API answered {}", status.as_u16()),
                 problem,
+                after: after.filter(|_| status == StatusCode::TOO_MANY_REQUESTS),
             });
         }
         Err(Failure::Refused(
@@ -306,8 +326,9 @@ impl Api {
 }
 
 impl Ask<'_> {
+    /// What has a key is done once, however often it is asked for.
     fn may_be_repeated(&self) -> bool {
-        self.method == Method::GET
+        self.method == Method::GET || self.method == Method::POST
     }
 }
 
@@ -325,6 +346,7 @@ fn broken(error: reqwest::Error) -> Failure {
     Failure::TryAgain {
         what: format!("the answer broke off: {}", reason(error)),
         problem: None,
+        after: None,
     }
 }
 

@@ -21,7 +21,7 @@ Ends with
   6  no such thing
   7  it exists already, is in use, or somebody has changed it since
   8  a value is not taken
-  9  it differs (tenant diff)
+  9  what was looked at is not as it should be (tenant diff, doctor)
 
 docs/ccmctl.md says more.";
 

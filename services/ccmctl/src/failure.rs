@@ -1,6 +1,6 @@
 use crate::output::printable;
 use serde::Deserialize;
-use std::{fmt, process::ExitCode};
+use std::{fmt, process::ExitCode, time::Duration};
 
 /// Why a command is not done. Shown to people.
 #[derive(Debug)]
@@ -13,11 +13,13 @@ pub enum Failure {
     TryAgain {
         what: String,
         problem: Option<Box<Problem>>,
+        /// The API has not done it, and says when it may be asked again.
+        after: Option<Duration>,
     },
     /// Some of several things were not done; which ones has been printed.
     Partly { failed: usize },
-    /// What was asked for is not so; how it is has been printed.
-    Differs,
+    /// What was looked at is not as it should be; how it is has been printed.
+    NotAsItShouldBe(&'static str),
 }
 
 /// What the API says is wrong (RFC 9457).
@@ -87,7 +89,7 @@ impl Failure {
             Self::Usage { .. } => 2,
             Self::TryAgain { .. } => 3,
             Self::Partly { .. } => 4,
-            Self::Differs => 9,
+            Self::NotAsItShouldBe(_) => 9,
         })
     }
 }
@@ -100,12 +102,15 @@ impl fmt::Display for Failure {
             Self::TryAgain {
                 what,
                 problem: Some(problem),
+                ..
             } => write!(f, "ccmctl: {what}: {problem}"),
-            Self::TryAgain { what, problem: None } => {
+            Self::TryAgain {
+                what, problem: None, ..
+            } => {
                 write!(f, "ccmctl: {what}\n  do: try again in a few seconds")
             }
             Self::Partly { failed } => write!(f, "ccmctl: {failed} not done, see above"),
-            Self::Differs => write!(f, "ccmctl: it differs, see above"),
+            Self::NotAsItShouldBe(what) => write!(f, "ccmctl: {what}, see above"),
         }
     }
 }

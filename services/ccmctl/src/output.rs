@@ -31,15 +31,10 @@ impl Said {
         self
     }
 
-    /// What it says is a difference.
-    pub fn differs(mut self) -> Self {
-        self.failure = Some(Failure::Differs);
+    /// What was looked at is not: `what` is wrong with it.
+    pub fn not_as_it_should_be(mut self, what: &'static str) -> Self {
+        self.failure = Some(Failure::NotAsItShouldBe(what));
         self
-    }
-
-    /// All is said already.
-    pub fn nothing() -> Self {
-        Self::new(Value::Null, String::new())
     }
 
     pub fn print(self, json: bool) -> Result<(), Failure> {

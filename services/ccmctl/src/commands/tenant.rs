@@ -121,7 +121,7 @@ impl Document {
         let said = Said::new(as_json(&plan, None), as_text(&plan));
         Ok(match plan.steps.is_empty() {
             true => said,
-            false => said.differs(),
+            false => said.not_as_it_should_be("it differs"),
         })
     }
 

@@ -3,5 +3,6 @@
 mod commands;
 mod document;
 mod generated;
+mod http_file;
 mod profiles;
 mod rig;

@@ -171,28 +171,36 @@ async fn pages(
 
 /// Lines as they come: of NDJSON, or the data of server-sent events.
 async fn live(mut pieces: Stream, json: bool) -> Result<Said, Failure> {
-    let mut waiting = Vec::new();
-    let say = |line: &[u8]| {
-        let line = String::from_utf8_lossy(line);
-        let line = line.trim();
-        let line = line.strip_prefix("data:").map_or(line, str::trim);
-        let Ok(value) = serde_json::from_str::<Value>(line) else {
-            return Ok(());
-        };
-        let text = if json {
-            format!("{value}\n")
-        } else {
-            show::line(&value)
-        };
-        written(io::stdout().write_all(text.as_bytes()))
-    };
+    let (mut waiting, mut done) = (Vec::new(), Said::nothing());
     while let Some(piece) = pieces.next().await? {
         waiting.extend_from_slice(piece.as_ref());
         while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = waiting.drain(..=end).collect();
-            say(&line)?;
+            done = tell(&line, json)?.unwrap_or(done);
         }
     }
-    say(&waiting)?;
-    Ok(Said::nothing())
+    Ok(tell(&waiting, json)?.unwrap_or(done))
+}
+
+/// Prints one line, and returns what it comes to if it says that.
+fn tell(line: &[u8], json: bool) -> Result<Option<Said>, Failure> {
+    let line = String::from_utf8_lossy(line);
+    let line = line.trim();
+    let line = line.strip_prefix("data:").map_or(line, str::trim);
+    let Ok(value) = serde_json::from_str::<Value>(line) else {
+        return Ok(None);
+    };
+    let text = if json {
+        format!("{value}\n")
+    } else {
+        show::line(&value)
+    };
+    written(io::stdout().write_all(text.as_bytes()))?;
+    Ok(match value["event"].as_str() {
+        Some("report") if value["report"]["outcome"] == "failed" => {
+            Some(Said::nothing().not_as_it_should_be("something is wrong"))
+        }
+        Some("stopped") => Some(Said::nothing().not_as_it_should_be("it was given up; try again")),
+        _ => None,
+    })
 }

@@ -68,29 +68,47 @@ fn is_deep(value: &Value) -> bool {
     }
 }
 
-/// A step of something long.
+/// A line of something that is told as it goes on.
 pub fn line(value: &Value) -> String {
-    let mark = match value["state"].as_str().or(value["outcome"].as_str()) {
-        Some("ok" | "passed") => "✓",
-        Some("warn" | "warning") => "!",
-        Some("failed" | "error") => "✗",
+    match value["event"].as_str() {
+        Some("began") => String::new(),
+        Some("step") => step(&value["step"]),
+        Some("report") => {
+            let (outcome, id) = (&value["report"]["outcome"], &value["report_id"]);
+            let kept = id.as_str().map(|id| format!("; the report is kept as {id}"));
+            format!("{}{}\n", said(outcome), kept.unwrap_or_default())
+        }
+        _ => one(value),
+    }
+}
+
+/// Of an examination.
+fn step(step: &Value) -> String {
+    let mark = match step["outcome"].as_str() {
+        Some("passed") => "✓",
+        Some("warned") => "!",
+        Some("failed") => "✗",
         _ => "·",
     };
-    let first = ["title", "step", "name", "event"]
-        .iter()
-        .find_map(|name| value[*name].as_str());
-    let Some(first) = first else {
-        return one(value);
-    };
-    let mut text = format!("{mark} {}", printable(first));
-    if let Some(detail) = value["detail"].as_str() {
-        text += &format!("  {}", printable(detail));
+    let text = |of: &Value| printable(of.as_str().unwrap_or_default());
+    let mut shown = format!("{mark} {}", text(&step["title"]));
+    if let Some(because) = step["because"].as_str() {
+        shown += &format!("  {}", printable(because));
     }
-    text.push('\n');
-    if let Some(remedy) = value["remedy"].as_str() {
-        text += &format!("  do: {}\n", printable(remedy));
+    shown.push('\n');
+    for fact in step["evidence"].as_array().into_iter().flatten() {
+        shown += &format!("    {}: {}\n", text(&fact["name"]), text(&fact["value"]));
     }
-    text
+    let finding = &step["finding"];
+    if finding.is_object() {
+        shown += &format!(
+            "    {}: {}\n",
+            text(&finding["cause"]),
+            text(&finding["explanation"])
+        );
+        shown += &format!("    do: {}\n", text(&finding["remedy"]));
+    }
+    shown
 }
 
 pub fn said(value: &Value) -> String {
