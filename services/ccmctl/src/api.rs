@@ -152,7 +152,8 @@ impl Api {
 
     /// The id of the tenant of this slug, if there is one.
     pub async fn find_tenant(&self, slug: &str) -> Result<Option<String>, Failure> {
-        let (all, _) = self.pages(&["v1", "tenants"], &[], usize::MAX).await?;
+        let filter = [("slug", slug.to_owned())];
+        let (all, _) = self.pages(&["v1", "tenants"], &filter, usize::MAX).await?;
         let found = all.iter().find(|tenant| tenant["slug"] == slug);
         Ok(found.and_then(|tenant| tenant["id"].as_str()).map(str::to_owned))
     }

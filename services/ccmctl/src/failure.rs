@@ -77,6 +77,11 @@ impl Failure {
         }
     }
 
+    /// Whether the token's role is not enough.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Refused(problem) if problem.status == 403)
+    }
+
     pub fn code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Refused(problem) => match problem.status {

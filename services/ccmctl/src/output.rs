@@ -37,6 +37,11 @@ impl Said {
         self
     }
 
+    /// All is said already.
+    pub fn nothing() -> Self {
+        Self::new(Value::Null, String::new())
+    }
+
     pub fn print(self, json: bool) -> Result<(), Failure> {
         let text = match json {
             _ if self.json.is_null() => self.text,
