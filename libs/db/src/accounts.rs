@@ -311,12 +311,16 @@ impl TenantDb<'_> {
 }
 
 impl Operator<'_> {
-    /// Whose account it is: a webhook's address names the account before a tenant is known.
+    /// Whose account it is: a webhook's address names the account before a tenant is known. Nobody's, once its tenant is being
+    /// deleted.
     pub async fn account_owner(&self, id: AccountId) -> Result<Option<TenantId>, DbError> {
-        let owner = sqlx::query_scalar("SELECT tenant_id FROM provider_account WHERE id = $1")
-            .bind(id.uuid())
-            .fetch_optional(self.pool())
-            .await?;
+        let owner = sqlx::query_scalar(
+            "SELECT a.tenant_id FROM provider_account a JOIN tenant t ON t.id = a.tenant_id
+             WHERE a.id = $1 AND t.closing_since IS NULL",
+        )
+        .bind(id.uuid())
+        .fetch_optional(self.pool())
+        .await?;
         Ok(owner.map(TenantId))
     }
 }

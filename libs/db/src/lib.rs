@@ -20,6 +20,7 @@ mod chats;
 mod consent;
 mod conversations;
 mod dead_letters;
+mod deletion;
 mod doctor_reports;
 mod documents;
 mod error;
@@ -64,6 +65,9 @@ pub use chats::{
 pub use consent::{ConsentChange, ConsentEventRow, ConsentSource, OptOutRow};
 pub use conversations::{ConversationRow, MessageRow};
 pub use dead_letters::{DeadLetterFilter, DeadLetterRow, MOST_UNROUTED, Mend, Replay, Replayed, Unrouted};
+pub use deletion::{
+    Closing, DeletionRow, DeletionState, KEPT, NewDeletion, Purge, PurgeBatch, TableRows, UnderWay,
+};
 pub use doctor_reports::DoctorReportRow;
 pub use documents::Unless;
 pub use error::DbError;

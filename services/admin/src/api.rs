@@ -1,8 +1,8 @@
 use crate::{
-    Deps, accounts, api_keys, audit, auth_keys, certificates, chat_settings, client_key, consent,
-    conversations, dead_letters, doctor, identity::Gate, link_watch, links, maintenance, number_check,
-    numbers, once, pace, routing, skillsets, sms_settings, templates, tenants, text_check, users,
-    webhook_secrets,
+    Deletions, Deps, accounts, api_keys, audit, auth_keys, certificates, chat_settings, client_key, consent,
+    conversations, dead_letters, deletions, doctor, identity::Gate, link_watch, links, maintenance,
+    number_check, numbers, once, pace, routing, skillsets, sms_settings, templates, tenants, text_check,
+    users, webhook_secrets,
 };
 use axum::{
     Router,
@@ -39,6 +39,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
     components(schemas(Problem)),
     tags(
         (name = "tenants", description = "Customers of the platform: one contact center each."),
+        (name = "deletions", description = "Tenants that go, in steps that can be taken back, and the proof that nothing is left."),
         (name = "chat-settings", description = "How a tenant's chats behave."),
         (name = "sms-settings", description = "How a tenant's texts are treated."),
         (name = "routing", description = "Where a tenant's texts go: rules, business hours, automatic replies."),
@@ -85,6 +86,14 @@ fn routes() -> OpenApiRouter<Deps> {
         .routes(routes!(tenants::create_tenant, tenants::list_tenants))
         .routes(routes!(tenants::get_tenant, tenants::patch_tenant))
         .routes(routes!(tenants::put_tenant_state))
+        .routes(routes!(
+            deletions::create_deletion,
+            deletions::get_deletion,
+            deletions::delete_deletion
+        ))
+        .routes(routes!(deletions::list_deletions))
+        .routes(routes!(deletions::get_deletion_by_id))
+        .routes(routes!(deletions::get_certificate))
         .routes(routes!(
             chat_settings::get_chat_settings,
             chat_settings::put_chat_settings
@@ -250,17 +259,25 @@ fn page() -> utoipa_swagger_ui::Config<'static> {
     utoipa_swagger_ui::Config::new(["/openapi.json"]).validator_url("none")
 }
 
-/// Serves the API until the process drains. The health pages are the process' own (`ccm_runtime::ops`).
+/// Serves the API, and carries tenants' deletions out, until the process drains. The health pages are the process' own (`ccm_runtime::ops`).
 pub async fn run(listener: TcpListener, deps: Deps, life: Lifecycle) -> io::Result<()> {
     let forgetting = once::forget(deps.clone());
-    let stop = deps.doctor.stop.clone();
-    let draining = life.clone();
+    let (doctor, draining) = (deps.doctor.clone(), life.clone());
     tokio::spawn(async move {
         draining.draining().await;
-        stop.cancel();
+        doctor.stop();
     });
+    let deletions = Deletions {
+        db: deps.db.clone(),
+        bus: deps.bus.clone(),
+        ids: deps.ids.clone(),
+    };
+    let served = async {
+        let served = ccm_runtime::serve(listener, router(deps), life.clone());
+        tokio::join!(served, deletions.run(life)).0
+    };
     tokio::select! {
-        served = ccm_runtime::serve(listener, router(deps), life) => served,
+        served = served => served,
         () = forgetting => Ok(()),
     }
 }

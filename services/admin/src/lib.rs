@@ -19,6 +19,8 @@ mod consent;
 mod consent_csv;
 mod conversations;
 mod dead_letters;
+mod deletion_work;
+mod deletions;
 mod deps;
 mod doctor;
 mod ewc_url;
@@ -53,7 +55,8 @@ mod webhook_secrets;
 
 pub use api::{openapi, router, run};
 pub use ccm_web::TrustedProxies;
+pub use deletion_work::Deletions;
 pub use deps::Deps;
-pub use doctor::{DoctorDeps, Places};
+pub use doctor::DoctorDeps;
 pub use oidc::{Oidc, OidcSettings};
 pub use pace::RequestRate;

@@ -16,6 +16,14 @@ pub struct TenantPath {
     tenant: TenantId,
 }
 
+/// A deletion's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct DeletionPath {
+    /// The deletion's id.
+    pub deletion: Uuid,
+}
+
 /// A conversation's path.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]

@@ -50,6 +50,7 @@ pub(crate) enum Why {
     OptedOut,
     /// The texts that the chat was for are gone: held too long.
     NothingWaits,
+    TenantDeleted,
 }
 
 impl Why {
@@ -61,6 +62,7 @@ impl Why {
             Self::Keyword => "ended by the customer's keyword",
             Self::OptedOut => "the customer has opted out",
             Self::NothingWaits => "no text waited for it any more",
+            Self::TenantDeleted => "the tenant is being deleted",
         }
     }
 }

@@ -2,8 +2,7 @@
 
 use crate::{cli::Command, health, token};
 use anyhow::{Context, Result};
-use ccm_admin::{DoctorDeps, Places};
-use ccm_admin::{Oidc, OidcSettings, RequestRate, TrustedProxies};
+use ccm_admin::{DoctorDeps, Oidc, OidcSettings, RequestRate, TrustedProxies};
 use ccm_auth::{LookupKey, TokenVerifier};
 use ccm_bus::Bus;
 use ccm_connector::{Connector, Guard, LinkConfig, SessionConfig};
@@ -16,7 +15,6 @@ use ccm_runtime::{Config, Health, Lifecycle, Metrics, ops, serve_to_the_end};
 use secrecy::ExposeSecret;
 use std::{net::SocketAddr, num::NonZeroU32};
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 /// Links that the admin API examines at a time.
 const EXAMINATIONS: usize = 4;
@@ -207,13 +205,12 @@ impl Process<'_> {
             },
             lookup_key: LookupKey::derive(master),
             webhook_base: self.config.ingest.public_base_url()?.to_owned(),
-            doctor: DoctorDeps {
-                targets: ccm_connector::targets,
-                guard: Some(self.guard()),
-                ping_every: self.config.connector.ping,
-                places: Places::new(EXAMINATIONS),
-                stop: CancellationToken::new(),
-            },
+            doctor: DoctorDeps::new(
+                ccm_connector::targets,
+                Some(self.guard()),
+                self.config.connector.ping,
+                EXAMINATIONS,
+            ),
             max_body_bytes: config.max_body_bytes,
         };
         self.life

@@ -3,7 +3,7 @@
 use crate::rig::{IDS, Rig, Tenant, now};
 use ccm_db::{
     Db, DbError, Fence, HostPort, LinkEventRow, LinkStateRow, MaintenanceWindow, NewLink, NewReach, Notice,
-    Said, Scheme,
+    Once, Said, Scheme,
 };
 use ccm_model::{Body, ChatSettings, Direction, LinkId};
 use time::Duration;
@@ -14,7 +14,7 @@ pub async fn watched(db: &Db, tenant: Tenant, fence: &Fence) -> LinkId {
     rows.put_link_state(fence, &state(tenant.link, "up"))
         .await
         .unwrap();
-    rows.link_event(fence, &event(tenant.link, "link_up"), None)
+    rows.link_event(fence, &event(tenant.link, "link_up"), Once::EachTime)
         .await
         .unwrap();
     rows.create_maintenance_window(&window(tenant, 0, 60))
@@ -34,6 +34,7 @@ fn state(link: LinkId, state: &str) -> LinkStateRow {
         chats: 1,
         waiting: 0,
         certificate_until: None,
+        certificate: None,
         updated_at: now(),
     }
 }
@@ -169,6 +170,7 @@ async fn only_the_owner_says_how_a_link_does() {
     let until = now() + Duration::days(10);
     let known = LinkStateRow {
         certificate_until: Some(until),
+        certificate: Some(serde_json::json!({"subject": "CN=aacc"})),
         ..state(tenant.link, "up")
     };
     db.put_link_state(&fence, &known).await.unwrap();
@@ -182,14 +184,16 @@ async fn only_the_owner_says_how_a_link_does() {
     assert_eq!(seen.state, "down");
     assert_eq!(seen.error.map(|e| e.chars().count()), Some(500));
     assert!(
-        seen.certificate_until.is_some(),
+        seen.certificate_until.is_some() && seen.certificate == known.certificate,
         "what is not known now was known before"
     );
     let mut old = fence;
     old.owned.epoch -= 1;
     let refused = db.put_link_state(&old, &known).await;
     assert!(matches!(refused, Err(DbError::Fenced)));
-    let refused = db.link_event(&old, &event(tenant.link, "link_up"), None).await;
+    let refused = db
+        .link_event(&old, &event(tenant.link, "link_up"), Once::EachTime)
+        .await;
     assert!(matches!(refused, Err(DbError::Fenced)));
 }
 
@@ -200,12 +204,21 @@ async fn events_come_newest_first_and_some_only_once() {
     let fence = rig.own(tenant.id).await;
     let db = rig.db.tenant(tenant.id);
     let hour = now() - Duration::hours(1);
+    let about = |why: &str| Once::About(serde_json::json!({"why": why}));
     for (kind, once, written) in [
-        ("link_down", None, true),
-        ("link_down", None, true),
-        ("certificate_expires", Some(hour), true),
-        ("certificate_expires", Some(hour), false),
-        ("certificate_expires", Some(now() + Duration::hours(1)), true),
+        ("link_down", Once::EachTime, true),
+        ("link_down", Once::EachTime, true),
+        ("certificate_expires", Once::Since(hour), true),
+        ("certificate_expires", Once::Since(hour), false),
+        (
+            "certificate_expires",
+            Once::Since(now() + Duration::hours(1)),
+            true,
+        ),
+        ("certificate_expires", about("test"), false),
+        ("link_up", about("test"), true),
+        ("link_up", about("test"), false),
+        ("link_up", about("something else"), true),
     ] {
         let was = db
             .link_event(&fence, &event(tenant.link, kind), once)
@@ -218,14 +231,16 @@ async fn events_come_newest_first_and_some_only_once() {
     assert_eq!(
         kinds,
         [
+            "link_up",
+            "link_up",
             "certificate_expires",
             "certificate_expires",
             "link_down",
             "link_down"
         ]
     );
-    let rest = db.link_events(tenant.link, Some(all[1].id), 10).await.unwrap();
-    assert_eq!(rest, all[2..]);
+    let rest = db.link_events(tenant.link, Some(all[3].id), 10).await.unwrap();
+    assert_eq!(rest, all[4..]);
 }
 
 #[tokio::test]

@@ -8,8 +8,11 @@
 mod accept;
 mod access;
 mod closing;
+mod deletion;
+mod doctor_reports;
 mod errors;
 mod leases;
+mod link_certificates;
 mod links;
 mod migrations;
 mod number_lookups;

@@ -137,13 +137,17 @@ async fn the_ledger_does_not_change() {
     let tenant = rig.tenant(1).await;
     fill(&rig, tenant, 1).await;
     let mut app = crate::rig::connect(rig.test.app_url()).await;
-    for statement in [
-        "DELETE FROM consent_event",
-        "UPDATE consent_event SET kind = 'opt_in'",
-    ] {
-        let denied = sqlx::query(statement).execute(&mut app).await.unwrap_err();
-        assert_eq!(denied.as_database_error().unwrap().code().unwrap(), "42501");
-    }
+    let statement = "UPDATE consent_event SET kind = 'opt_in'";
+    let denied = sqlx::query(statement).execute(&mut app).await.unwrap_err();
+    assert_eq!(denied.as_database_error().unwrap().code().unwrap(), "42501");
+    // It goes with its tenant, and not before.
+    let set = format!("SET app.tenant_ids = '{}'", tenant.id);
+    sqlx::query(AssertSqlSafe(set)).execute(&mut app).await.unwrap();
+    let deleted = sqlx::query("DELETE FROM consent_event")
+        .execute(&mut app)
+        .await
+        .unwrap();
+    assert_eq!(deleted.rows_affected(), 0);
 }
 
 #[tokio::test]
@@ -632,11 +636,13 @@ async fn what_is_needed_for_a_while_only_is_forgotten_and_nothing_younger() {
     let (a, b) = (rig.tenant(1).await, rig.tenant(2).await);
     for tenant in [a, b] {
         fill(&rig, tenant, 1).await;
+        crate::doctor_reports::fill(&rig.db, tenant).await;
     }
     for (what, age, days) in [
         (Old::InboundIds, "seen_at", 90),
         (Old::InboundWords, "seen_at", 2),
         (Old::ProviderIds, "created_at", 90),
+        (Old::DoctorReports, "made_at", 90),
     ] {
         let table = what.as_str();
         let rows = async || rig.count(&format!("SELECT count(*) FROM {table}")).await;

@@ -15,7 +15,7 @@ fn tenant_column(table: &str) -> &'static str {
     if table == "tenant" { "id" } else { "tenant_id" }
 }
 
-async fn tenant_tables(rig: &Rig) -> Vec<String> {
+pub async fn tenant_tables(rig: &Rig) -> Vec<String> {
     let tables = rig.tables().await;
     tables
         .into_iter()
@@ -24,7 +24,7 @@ async fn tenant_tables(rig: &Rig) -> Vec<String> {
 }
 
 /// At least one row in every table.
-async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
+pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
     let fence = rig.own(tenant.id).await;
     let (conversation, chat) = rig.chat(tenant, &fence, customer).await;
     rig.text(tenant, customer).await;
@@ -49,6 +49,8 @@ async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
         .await
         .unwrap();
     crate::number_lookups::fill(rig, tenant, customer).await;
+    crate::doctor_reports::fill(&rig.db, tenant).await;
+    crate::link_certificates::fill(&rig.db, tenant).await;
     let template = ccm_db::Template {
         name: "hello".to_owned(),
         body: "Hello from {agent}".to_owned(),
@@ -61,6 +63,19 @@ async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
     db.put_routing(&serde_json::json!({}), None).await.unwrap();
     let link = crate::links::watched(&rig.db, tenant, &fence).await;
     assert_eq!(link, tenant.link);
+    let operator = rig.db.operator();
+    let deletion = ccm_db::NewDeletion {
+        id: crate::rig::IDS.next(),
+        reason: "contract has ended",
+        by: "mary",
+        grace_days: 30,
+        at: crate::rig::now(),
+    };
+    operator.begin_deletion(tenant.id, deletion).await.unwrap();
+    operator
+        .restore_tenant(tenant.id, "mary", crate::rig::now())
+        .await
+        .unwrap();
     rig.run(&format!(
         "INSERT INTO timer (id, tenant_id, kind, due_at) VALUES (gen_random_uuid(), '{}', 'test', now())",
         tenant.id
@@ -118,6 +133,14 @@ async fn every_table_of_a_tenant_has_its_policy_forced() {
             if roles == ["ccm_system"] {
                 continue; // what it can see is held by `the_system_role_reads_these_columns_only`
             }
+            if policy.get::<&str, _>(0) == "purge_only" {
+                let purged = expected.replace("app_tenants", "app_purged_tenants");
+                assert_eq!(policy.get::<Option<&str>, _>(2), Some(purged.as_str()), "{table}");
+                assert_eq!(policy.get::<&str, _>(1), "d", "{table}");
+                assert!(!policy.get::<bool, _>(4), "{table}: it must restrict");
+                assert_eq!(roles, ["ccm_app"], "{table}");
+                continue;
+            }
             assert_eq!(roles, ["ccm_app"], "{table}.{name}");
             assert_eq!(
                 policy.get::<&str, _>(1),
@@ -138,6 +161,14 @@ async fn every_table_of_a_tenant_has_its_policy_forced() {
             of_app += 1;
         }
         assert_eq!(of_app, 1, "{table}: one policy for ccm_app");
+        if !ccm_db::KEPT.contains(&table.as_str()) {
+            let purged = format!("SELECT has_table_privilege('ccm_app', '{table}', 'DELETE')::int::bigint");
+            assert_eq!(
+                rig.count(&purged).await,
+                1,
+                "{table}: a tenant that is deleted cannot be taken out of it; call purge_table in the migration"
+            );
+        }
     }
 }
 
@@ -372,7 +403,7 @@ async fn the_system_role_reads_these_columns_only() {
             "SELECT c.relname::text || '.' || a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
              WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0
                AND NOT a.attisdropped AND has_column_privilege('ccm_system_login', c.oid, a.attnum, 'SELECT')
-               AND c.relname NOT IN ('tenant', 'pod', 'lease', 'outbox_line')
+               AND c.relname NOT IN ('tenant', 'tenant_deletion', 'pod', 'lease', 'outbox_line')
                -- Who may come in is looked up before a tenant is known.
                AND c.relname NOT IN ('api_key', 'app_user', 'audit_entry', 'idempotent_request')
              ORDER BY 1",
@@ -388,6 +419,11 @@ async fn the_system_role_reads_these_columns_only() {
             "auth_key.networks",
             "auth_key.revoked_at",
             "auth_key.tenant_id",
+            "doctor_report.id",
+            "doctor_report.made_at",
+            "doctor_report.share_hash",
+            "doctor_report.share_until",
+            "doctor_report.tenant_id",
             "inbound_content.account_id",
             "inbound_content.hash",
             "inbound_content.seen_at",
@@ -426,6 +462,8 @@ async fn the_system_role_reads_these_columns_only() {
         "SELECT sealed FROM tenant_key",
         "SELECT payload FROM timer",
         "SELECT host FROM ewc_link",
+        "SELECT report FROM doctor_report",
+        "SELECT key_sealed FROM link_client_key",
         "UPDATE outbox_line SET tenant_id = tenant_id",
         "DELETE FROM outbox_line",
         "DELETE FROM tenant",

@@ -287,10 +287,11 @@ async fn run(deps: Deps, plan: Plan, keep: Option<Keep>, place: Place, lines: Un
         None => Line::Stopped.write(),
     };
     let _ = lines.send(last);
-    drop(lines);
     // A test chat of an examination that was cut short is closed in the background; nobody may examine the link meanwhile.
     let _ = timeout(TIDY, doctor.tidied()).await;
+    // Whoever has seen the answer's end finds a place.
     drop(place);
+    drop(lines);
 }
 
 async fn store(deps: &Deps, keep: Keep, report: &Report) -> Option<Uuid> {

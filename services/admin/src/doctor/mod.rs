@@ -14,7 +14,6 @@ pub(crate) mod schema;
 mod share;
 
 pub use examine::{examine_link, examine_new_link, examine_new_link_of_tenant};
-pub use places::Places;
 pub use reports::{get_doctor_report, list_doctor_reports};
 pub use share::{share_doctor_report, unshare_doctor_report};
 
@@ -22,6 +21,8 @@ pub use share::{share_doctor_report, unshare_doctor_report};
 pub use examine::{__path_examine_link, __path_examine_new_link, __path_examine_new_link_of_tenant};
 pub use reports::{__path_get_doctor_report, __path_list_doctor_reports};
 pub use share::{__path_share_doctor_report, __path_unshare_doctor_report};
+
+use places::Places;
 
 use ccm_db::{LinkRow, LinkSecrets};
 use ccm_doctor::{Guard, Target};
@@ -34,14 +35,29 @@ pub type Targets = fn(&LinkRow, &LinkSecrets, Option<&Guard>) -> (Target, Option
 /// What the doctor works with.
 #[derive(Clone)]
 pub struct DoctorDeps {
-    /// The connector's own way, so that what the doctor sees is what a chat meets.
-    pub targets: Targets,
-    /// Which addresses may be dialled. `None`: any.
-    pub guard: Option<Guard>,
-    /// How often the connector pings its sockets.
-    pub ping_every: Duration,
-    /// Who may be examined now.
-    pub places: Places,
-    /// Examinations that are under way end when it is cancelled.
-    pub stop: CancellationToken,
+    targets: Targets,
+    guard: Option<Guard>,
+    ping_every: Duration,
+    places: Places,
+    stop: CancellationToken,
+}
+
+impl DoctorDeps {
+    /// `targets` is the connector's own way, so that what the doctor sees is what a chat meets; `guard` says which addresses may be
+    /// dialled (`None`: any), `ping_every` how often the connector pings its sockets, `at_once` how many links are examined at a
+    /// time.
+    pub fn new(targets: Targets, guard: Option<Guard>, ping_every: Duration, at_once: usize) -> Self {
+        Self {
+            targets,
+            guard,
+            ping_every,
+            places: Places::new(at_once),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// Ends examinations that are under way, and those that begin later.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
 }

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// At most so many in this process, and one of each saved link: an examination dials as often as dozens of chats do. Clones
 /// share their places.
 #[derive(Clone)]
-pub struct Places {
+pub(super) struct Places {
     free: Arc<Semaphore>,
     links: Arc<Mutex<HashSet<LinkId>>>,
 }
@@ -30,7 +30,7 @@ pub(super) struct Place {
 }
 
 impl Places {
-    pub fn new(at_once: usize) -> Self {
+    pub(super) fn new(at_once: usize) -> Self {
         Self {
             free: Arc::new(Semaphore::new(at_once)),
             links: Arc::default(),

@@ -3,9 +3,10 @@ use axum::{
     body::{Body, to_bytes},
     http::{Method, Request, StatusCode, header},
 };
-use ccm_admin::{Deps, Oidc, OidcSettings, RequestRate, TrustedProxies};
+use ccm_admin::{Deps, DoctorDeps, Oidc, OidcSettings, RequestRate, TrustedProxies};
 use ccm_auth::{JwtConfig, JwtKey, LookupKey, Role, TokenIssuer, TokenVerifier};
 use ccm_bus::Bus;
+use ccm_connector::Guard;
 use ccm_db::{Accepted, Db, DbConfig, DbError, IncomingText, KeyRing, Route};
 use ccm_model::{AccountId, Clock, ConversationId, IdSource, NumberId, TenantId};
 use ccm_testkit::TestDb;
@@ -109,6 +110,12 @@ impl App {
             },
             lookup_key: LookupKey::derive(&SecretBox::new(Box::new([7; 32]))),
             webhook_base: "https://sms.example.com".to_owned(),
+            doctor: DoctorDeps::new(
+                ccm_connector::targets,
+                Some(Guard::new(|ip| ip.is_loopback())),
+                Duration::from_secs(5),
+                2,
+            ),
             max_body_bytes: 1 << 20,
         };
         Self {

@@ -3,7 +3,7 @@
 use crate::{
     accounts,
     app::App,
-    dead_letters, link_watch,
+    certificates, dead_letters, deletions, doctor, link_watch,
     roles::{self, can_be_tried, makes_nothing},
 };
 use axum::http::Method;
@@ -102,10 +102,11 @@ fn the_document_is_sound() {
             );
         }
         let mut statuses = vec!["400", "401", "403", "500", "503"];
-        if path.contains("{tenant}") {
+        if path.contains("{tenant}") || path.contains("{deletion}") {
             statuses.push("404");
         }
-        let body_is_optional = path.ends_with("/{letter}/replay");
+        let body_is_optional = path.ends_with("/{letter}/replay") || path.ends_with("/{link}/doctor");
+        let is_stream = path.ends_with("/doctor");
         if path.ends_with("/discard") {
             statuses.push("409");
         } else if ["post", "put", "patch"].contains(&method) {
@@ -115,12 +116,14 @@ fn the_document_is_sound() {
             let never_there = [
                 "-settings",
                 "/maintenance-windows",
-                "/state",
                 "/opt-outs",
                 "/dead-letters/replay",
                 "/text-check",
                 "/routing",
                 "/dry-run",
+                "/doctor",
+                "/share",
+                "/client-certificate",
             ];
             let can_be_there = !never_there.iter().any(|end| path.ends_with(end));
             statuses.extend(can_be_there.then_some("409"));
@@ -141,9 +144,16 @@ fn the_document_is_sound() {
         if method == "delete" && guarded.iter().any(|end| path.ends_with(end)) {
             statuses.push("412");
         }
+        statuses.extend(is_stream.then_some("429"));
+        statuses.extend(path.ends_with("/{sha256}").then_some("409"));
         if method == "delete" && path.ends_with("/opt-outs") {
             statuses.push("422");
         }
+        if method == "delete" && path.ends_with("/deletion") {
+            statuses.push("409");
+        }
+        // What is dangerous says beforehand what it would do.
+        let dry_runs = usize::from(parameters.iter().any(|p| p["name"] == "dry_run"));
         let success = match method {
             "post" if makes_nothing(&path) => "200",
             "post" => "201",
@@ -151,10 +161,15 @@ fn the_document_is_sound() {
             _ => "200",
         };
         let responses = operation["responses"].as_object().unwrap();
-        assert_eq!(responses.len(), statuses.len() + 1 + usize::from(tried), "{case}");
+        assert_eq!(responses.len(), statuses.len() + 1 + dry_runs, "{case}");
         let answer = &responses[success]["content"];
         match method {
             "delete" => assert!(answer.is_null(), "{case}"),
+            _ if is_stream => {
+                for kind in ["application/x-ndjson", "text/event-stream"] {
+                    assert!(answer[kind]["schema"].is_object(), "{case}: {kind}");
+                }
+            }
             _ => assert!(answer["application/json"]["schema"].is_object(), "{case}"),
         }
         for status in statuses {
@@ -203,6 +218,11 @@ fn the_document_is_sound() {
             "/v1/tenants/{tenant}/dead-letters",
             vec!["all", "kind", "code", "limit", "cursor"],
         ),
+        ("/v1/deletions", vec!["limit", "cursor"]),
+        (
+            "/v1/tenants/{tenant}/doctor-reports",
+            vec!["link_id", "limit", "cursor"],
+        ),
         ("/v1/tenants/{tenant}/opt-outs", vec!["limit", "cursor"]),
         (
             "/v1/tenants/{tenant}/consent-events",
@@ -230,6 +250,7 @@ async fn the_examples_can_be_sent() {
     let app = App::start().await;
     let tenant = app.tenant("a-tenant").await;
     let (letter, _) = dead_letters::refused(&app, &tenant, "hello").await;
+    let report = doctor::kept(&app, &tenant).await;
     let key = app
         .post(
             &format!("/v1/tenants/{}/auth-keys", tenant.id),
@@ -261,11 +282,16 @@ async fn the_examples_can_be_sent() {
             .replace("{link}", &tenant.link)
             .replace("{account}", &tenant.account)
             .replace("{number}", &tenant.number)
+            .replace("{report}", &report)
             .replace("{skillset}", &tenant.skillset)
             .replace("{key}", key)
             .replace("{template}", &template)
             .replace("{letter}", &letter);
         let answer = match method {
+            // It would be gone for the others.
+            "post" if sent.ends_with("/deletion") => {
+                deletions::post(&app, &(sent + "?dry_run=true"), example).await
+            }
             "post" => app.post(&sent, example).await,
             "patch" => app.patch(&sent, example).await,
             _ => app.put(&sent, example).await,
@@ -276,7 +302,15 @@ async fn the_examples_can_be_sent() {
         } else if !answer.status.is_success() {
             let field = answer.problem(422);
             assert!(
-                ["ca_pem", "link_id", "account_id", "number_id", "to"].contains(&field),
+                [
+                    "ca_pem",
+                    "client_certificate_pem",
+                    "link_id",
+                    "account_id",
+                    "number_id",
+                    "to"
+                ]
+                .contains(&field),
                 "{path}: {}",
                 answer.json
             );
@@ -314,6 +348,9 @@ async fn answers_are_as_documented() {
     .await
     .ok();
     link_watch::happened(&app, &tenant, "link_down");
+    let report = doctor::kept(&app, &tenant).await;
+    certificates::trusted(&app, &tenant).await;
+    certificates::key_waits(&app, &tenant).await;
     accounts::happened(&app, &tenant, "failing").await;
     let (letter, conversation) = dead_letters::refused(&app, &tenant, "hello").await;
     let opt_out =
@@ -321,6 +358,8 @@ async fn answers_are_as_documented() {
     app.put(&format!("/v1/tenants/{}/opt-outs", tenant.id), opt_out)
         .await
         .ok();
+    deletions::begun(&app, &tenant).await;
+    deletions::taken_back(&app, &tenant).await;
     let document = document();
     let whole = app
         .get(&format!("/v1/tenants/{}/dead-letters/{letter}", tenant.id))
@@ -343,6 +382,11 @@ async fn answers_are_as_documented() {
             "MaintenanceWindow",
             format!("/links/{}/maintenance-windows", tenant.link),
         ),
+        ("LinkCertificates", format!("/links/{}/certificates", tenant.link)),
+        ("Certificate", format!("/links/{}/trusted-cas", tenant.link)),
+        ("ClientKey", format!("/links/{}/client-key", tenant.link)),
+        ("DoctorReportSummary", "/doctor-reports".to_owned()),
+        ("DoctorReport", format!("/doctor-reports/{report}")),
         ("Skillset", "/skillsets".to_owned()),
         ("Account", "/accounts".to_owned()),
         ("Number", "/numbers".to_owned()),
@@ -355,6 +399,7 @@ async fn answers_are_as_documented() {
         ("DeadLetter", "/dead-letters".to_owned()),
         ("OptOut", "/opt-outs".to_owned()),
         ("ConsentEvent", "/consent-events".to_owned()),
+        ("Deletion", "/deletion".to_owned()),
         ("NumberCheck", "/number-check?number=%2B353861234567".to_owned()),
     ] {
         let answer = app.get(&format!("/v1/tenants/{}{path}", tenant.id)).await.ok();

@@ -3,12 +3,15 @@
 mod accounts;
 mod app;
 mod auth_keys;
+mod certificates;
 mod changes;
 mod chat_settings;
 mod checks;
 mod consent;
 mod conversations;
 mod dead_letters;
+mod deletions;
+mod doctor;
 mod document;
 mod link_watch;
 mod links;

@@ -2,7 +2,7 @@
 
 use crate::{
     app::{AUTH_TOKEN, App, Tenant},
-    dead_letters,
+    certificates, dead_letters, deletions, doctor,
 };
 use axum::http::Method;
 use ccm_auth::Role::{self, Engineer, PlatformAdmin, Support, TenantAdmin, TenantViewer};
@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 
 const WRITERS: &[Role] = &[PlatformAdmin, Engineer, TenantAdmin];
 const READERS: &[Role] = &[PlatformAdmin, Engineer, Support, TenantAdmin, TenantViewer];
+const PLATFORM: &[Role] = &[PlatformAdmin, Engineer, Support];
 const TEXT_READERS: &[Role] = &[PlatformAdmin, Engineer, TenantAdmin, TenantViewer];
 
 /// Method, path, roles. A tenant's roles are allowed in their own tenant only.
@@ -52,6 +53,42 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     (
         "delete",
         "/v1/tenants/{tenant}/links/{link}/maintenance-windows/{window}",
+        WRITERS,
+    ),
+    ("get", "/v1/tenants/{tenant}/links/{link}/certificates", READERS),
+    ("post", "/v1/tenants/{tenant}/links/{link}/trusted-cas", WRITERS),
+    ("get", "/v1/tenants/{tenant}/links/{link}/trusted-cas", READERS),
+    (
+        "delete",
+        "/v1/tenants/{tenant}/links/{link}/trusted-cas/{sha256}",
+        WRITERS,
+    ),
+    ("post", "/v1/tenants/{tenant}/links/{link}/client-key", WRITERS),
+    ("get", "/v1/tenants/{tenant}/links/{link}/client-key", READERS),
+    ("delete", "/v1/tenants/{tenant}/links/{link}/client-key", WRITERS),
+    (
+        "put",
+        "/v1/tenants/{tenant}/links/{link}/client-certificate",
+        WRITERS,
+    ),
+    (
+        "delete",
+        "/v1/tenants/{tenant}/links/{link}/client-certificate",
+        WRITERS,
+    ),
+    ("post", "/v1/doctor", &[PlatformAdmin, Engineer]),
+    ("post", "/v1/tenants/{tenant}/doctor", WRITERS),
+    ("post", "/v1/tenants/{tenant}/links/{link}/doctor", WRITERS),
+    ("get", "/v1/tenants/{tenant}/doctor-reports", READERS),
+    ("get", "/v1/tenants/{tenant}/doctor-reports/{report}", READERS),
+    (
+        "post",
+        "/v1/tenants/{tenant}/doctor-reports/{report}/share",
+        WRITERS,
+    ),
+    (
+        "delete",
+        "/v1/tenants/{tenant}/doctor-reports/{report}/share",
         WRITERS,
     ),
     ("post", "/v1/tenants/{tenant}/skillsets", WRITERS),
@@ -111,6 +148,12 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     ("get", "/v1/tenants/{tenant}/consent-events", TEXT_READERS),
     ("get", "/v1/tenants/{tenant}/number-check", READERS),
     ("post", "/v1/tenants/{tenant}/text-check", READERS),
+    ("post", "/v1/tenants/{tenant}/deletion", &[PlatformAdmin]),
+    ("get", "/v1/tenants/{tenant}/deletion", READERS),
+    ("delete", "/v1/tenants/{tenant}/deletion", &[PlatformAdmin]),
+    ("get", "/v1/deletions", PLATFORM),
+    ("get", "/v1/deletions/{deletion}", PLATFORM),
+    ("get", "/v1/deletions/{deletion}/certificate", PLATFORM),
 ];
 
 /// A request that succeeds if the role is allowed.
@@ -132,6 +175,7 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
         "opt-outs" => {
             json!({"our_address": "+14155550123", "customer_address": "+353867654321", "evidence": name})
         }
+        "deletion" => json!({"reason": name}),
         "text-check" => json!({"text": "hello"}),
         "tenants" => json!({"slug": name, "name": name}),
         "{tenant}" => json!({"name": name}),
@@ -140,6 +184,12 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
         "dry-run" => json!({"to": "+14155550123", "from": "+353861234567", "text": "hello"}),
         "links" | "{link}" => json!({"name": name, "url": "wss://aacc"}),
         "maintenance-windows" => window(),
+        "trusted-cas" => json!({"ca_pem": certificates::new_ca().pem()}),
+        "client-key" => json!({"common_name": name}),
+        "client-certificate" => certificates::client_certificate(),
+        "doctor" if path.contains("{link}") => Value::Null,
+        "doctor" => json!({"link": {"name": name, "url": "ws://127.0.0.1:1"}}),
+        "share" => json!({"ttl_s": 60}),
         "skillsets" => json!({"name": name, "link_id": tenant.link}),
         "accounts" => json!({"name": name, "kind": "http", "settings": {"send_url": "https://x/"},
                              "secret": {"signing_secret": AUTH_TOKEN}}),
@@ -152,7 +202,7 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
 
 /// A `POST` that is an action.
 pub fn makes_nothing(path: &str) -> bool {
-    let ends = ["/replay", "/discard", "/text-check", "/dry-run"];
+    let ends = ["/replay", "/discard", "/text-check", "/dry-run", "/doctor"];
     ends.iter().any(|end| path.ends_with(end))
 }
 
@@ -224,6 +274,15 @@ async fn every_endpoint_and_every_role() {
                 .replace("{conversation}", &conversation.to_string());
             let send = async |token: Option<&str>, n: usize| {
                 let mut path = path.replace("{link}", &tenant.link);
+                if path.ends_with("/deletion") {
+                    deletions::begun(&app, tenant).await;
+                    if *method == "post" {
+                        deletions::taken_back(&app, tenant).await;
+                    }
+                }
+                if path.contains("{deletion}") {
+                    path = path.replace("{deletion}", &deletions::proved(&app).await.to_string());
+                }
                 if path.contains("{window}") {
                     path = path.replace("{window}", &planned(&app, tenant).await);
                 }
@@ -233,6 +292,29 @@ async fn every_endpoint_and_every_role() {
                 // Two at most.
                 if *method == "post" && path.ends_with("/webhook-secrets") {
                     without_webhook_secrets(&app, tenant).await;
+                }
+                if path.contains("{sha256}") {
+                    path = path.replace("{sha256}", &certificates::trusted(&app, tenant).await);
+                }
+                if path.ends_with("/client-key") {
+                    match *method {
+                        // One at most.
+                        "post" => _ = app.delete(&path).await,
+                        _ => certificates::key_waits(&app, tenant).await,
+                    }
+                }
+                if *method == "delete" && path.ends_with("/client-certificate") {
+                    app.put(&path, certificates::client_certificate()).await.ok();
+                }
+                if path.contains("/links/") && path.ends_with("/doctor") {
+                    doctor::to_nowhere(&app, tenant).await;
+                }
+                if path.contains("{report}") {
+                    let report = doctor::kept(&app, tenant).await;
+                    if *method == "delete" {
+                        doctor::shared(&app, tenant, &report).await;
+                    }
+                    path = path.replace("{report}", &report);
                 }
                 if path.contains("{letter}") {
                     let (letter, _) =
@@ -323,7 +405,7 @@ fn the_page_tells_the_same() {
     let page = include_str!("../../../../docs/api.md");
     let lines = page
         .lines()
-        .filter(|line| line.contains(" /v1/tenants") && line.starts_with("| `"));
+        .filter(|line| line.contains(" /v1/") && line.starts_with("| `"));
     assert_eq!(lines.count(), MATRIX.len());
     for (method, path, allowed) in MATRIX {
         let cells = Role::ALL.iter().map(|role| match role {

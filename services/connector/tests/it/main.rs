@@ -6,8 +6,10 @@
 #![allow(clippy::disallowed_methods)]
 
 mod agents;
+mod certificates;
 mod chats;
 mod consent;
+mod deletion;
 mod faults;
 mod links;
 mod ownership;
