@@ -86,10 +86,14 @@ impl TenantDb<'_> {
     /// The tenant's caps; `None`: nobody has ever set any.
     pub async fn caps(&self, at: OffsetDateTime) -> Result<Option<CapsRow>, DbError> {
         let mut tx = self.begin().await?;
-        let row = sqlx::query(concat!("SELECT ", columns!(), " FROM sms_cap WHERE tenant_id = $1"))
-            .bind(self.tenant.uuid())
-            .fetch_optional(&mut *tx)
-            .await?;
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM sms_cap WHERE tenant_id = $1"
+        ))
+        .bind(self.tenant.uuid())
+        .fetch_optional(&mut *tx)
+        .await?;
         tx.commit().await?;
         row.map(|row| caps(&row, at)).transpose()
     }
@@ -167,7 +171,8 @@ impl TenantDb<'_> {
     pub(crate) async fn cap_refused(&self, segments: u16, at: OffsetDateTime) -> Result<(), DbError> {
         let mut tx = self.begin().await?;
         if let Some(row) = self.take(&mut tx, 0, true, at).await? {
-            self.tell_of_shares(&mut tx, &row, i64::from(segments), at).await?;
+            self.tell_of_shares(&mut tx, &row, i64::from(segments), at)
+                .await?;
         }
         tx.commit().await?;
         Ok(())
@@ -233,13 +238,15 @@ impl TenantDb<'_> {
             .bind(share)
             .execute(&mut **tx)
             .await?;
-        sqlx::query("INSERT INTO tenant_event (id, tenant_id, kind, at, detail) VALUES (uuid_v7($3), $1, $2, $3, $4)")
-            .bind(self.tenant.uuid())
-            .bind(if share == 100 { "cap_reached" } else { "cap_near" })
-            .bind(at)
-            .bind(json!({ "period": period, "percent": share, "segments": sent, "cap": cap }))
-            .execute(&mut **tx)
-            .await?;
+        sqlx::query(
+            "INSERT INTO tenant_event (id, tenant_id, kind, at, detail) VALUES (uuid_v7($3), $1, $2, $3, $4)",
+        )
+        .bind(self.tenant.uuid())
+        .bind(if share == 100 { "cap_reached" } else { "cap_near" })
+        .bind(at)
+        .bind(json!({ "period": period, "percent": share, "segments": sent, "cap": cap }))
+        .execute(&mut **tx)
+        .await?;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 use crate::{
-    Deletions, Deps, accounts, api_keys, audit, auth_keys, caps, certificates, chat_settings, client_key, consent,
-    conversations, dead_letters, deletions, doctor, identity::Gate, link_watch, links, maintenance,
+    Deletions, Deps, accounts, api_keys, audit, auth_keys, caps, certificates, chat_settings, client_key,
+    consent, conversations, dead_letters, deletions, doctor, identity::Gate, link_watch, links, maintenance,
     number_check, numbers, once, pace, routing, skillsets, sms_settings, templates, tenants, text_check,
     usage, usage_work, users, webhook_secrets,
 };

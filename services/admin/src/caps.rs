@@ -48,9 +48,8 @@ pub struct Caps {
 
 impl From<Option<&CapsRow>> for Caps {
     fn from(row: Option<&CapsRow>) -> Self {
-        let counted = row.filter(|row| {
-            row.caps.daily_segments.is_some() || row.caps.monthly_segments.is_some()
-        });
+        let counted =
+            row.filter(|row| row.caps.daily_segments.is_some() || row.caps.monthly_segments.is_some());
         Self {
             daily_mt_segments: row.and_then(|row| row.caps.daily_segments),
             monthly_mt_segments: row.and_then(|row| row.caps.monthly_segments),

@@ -175,7 +175,8 @@ impl Worker {
         account: AccountId,
         kind: ProviderKind,
     ) -> Next {
-        metrics::counter!("ccm_dispatch_failed_total", "kind" => kind.as_str(), "class" => "capped").increment(1);
+        metrics::counter!("ccm_dispatch_failed_total", "kind" => kind.as_str(), "class" => "capped")
+            .increment(1);
         tracing::warn!(
             tenant.id = %claim.tenant,
             conversation.id = %claim.conversation,

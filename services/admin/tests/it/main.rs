@@ -27,4 +27,5 @@ mod sms_settings;
 mod suspension;
 mod templates;
 mod tenants;
+mod usage;
 mod validation;
