@@ -80,6 +80,11 @@ pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
         .await
         .unwrap();
     rig.run(&format!(
+        "INSERT INTO tenant_event (id, tenant_id, kind, at) VALUES (gen_random_uuid(), '{}', 'test', now())",
+        tenant.id
+    ))
+    .await;
+    rig.run(&format!(
         "INSERT INTO timer (id, tenant_id, kind, due_at) VALUES (gen_random_uuid(), '{}', 'test', now())",
         tenant.id
     ))

@@ -182,6 +182,10 @@ fn the_document_is_sound() {
     }
     for (path, query) in [
         ("/v1/tenants", vec!["state", "slug", "q", "limit", "cursor"]),
+        (
+            "/v1/tenants/{tenant}/events",
+            vec!["kind", "since", "until", "link", "account", "limit", "cursor"],
+        ),
         ("/v1/tenants/{tenant}/links", vec!["name", "limit", "cursor"]),
         (
             "/v1/tenants/{tenant}/skillsets",
@@ -381,6 +385,7 @@ async fn answers_are_as_documented() {
         ("AuthKey", format!("/auth-keys/{key}")),
         ("Template", "/templates".to_owned()),
         ("Template", format!("/templates/{template}")),
+        ("Event", "/events".to_owned()),
         ("LinkState", format!("/links/{}/state", tenant.link)),
         ("LinkEvent", format!("/links/{}/events", tenant.link)),
         (

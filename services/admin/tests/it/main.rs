@@ -1,5 +1,6 @@
 //! The admin API on a real Postgres.
 
+mod access;
 mod accounts;
 mod app;
 mod auth_keys;
@@ -13,6 +14,8 @@ mod dead_letters;
 mod deletions;
 mod doctor;
 mod document;
+mod events;
+mod issuer;
 mod link_watch;
 mod links;
 mod lists;
