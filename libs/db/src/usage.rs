@@ -33,6 +33,36 @@ pub struct TenantUsageRow {
     pub usage: UsageRow,
 }
 
+impl UsageRow {
+    /// A day without any.
+    pub fn nothing(tenant: TenantId, day: Date) -> Self {
+        Self {
+            tenant,
+            day,
+            mo_texts: 0,
+            mo_segments: 0,
+            mt_texts: 0,
+            mt_segments: 0,
+            mt_failed: 0,
+            chats_opened: 0,
+            peak_chats: 0,
+            deflections: 0,
+        }
+    }
+
+    /// Together with another day's: the highest peak, and of all else the sum.
+    pub fn add(&mut self, other: &Self) {
+        self.mo_texts += other.mo_texts;
+        self.mo_segments += other.mo_segments;
+        self.mt_texts += other.mt_texts;
+        self.mt_segments += other.mt_segments;
+        self.mt_failed += other.mt_failed;
+        self.chats_opened += other.chats_opened;
+        self.peak_chats = self.peak_chats.max(other.peak_chats);
+        self.deflections += other.deflections;
+    }
+}
+
 macro_rules! columns {
     () => {
         "u.tenant_id, u.day, u.mo_texts, u.mo_segments, u.mt_texts, u.mt_segments, u.mt_failed, u.chats_opened, u.peak_chats,

@@ -59,34 +59,72 @@ pub struct AllUsageQuery {
     cursor: Option<Cursor>,
 }
 
-/// What was used.
-#[derive(Debug, Default, Clone, Serialize, ToSchema)]
-pub struct Usage {
-    /// Texts of customers.
-    mo_texts: i64,
-    /// The SMS that they came in, as providers say; a text of which none says it counts as one.
-    mo_segments: i64,
-    /// Texts to phones that a provider took.
-    mt_texts: i64,
-    /// The SMS that those took.
-    mt_segments: i64,
-    /// Texts to phones that no provider took.
-    mt_failed: i64,
-    /// Chats with agents that were opened.
-    chats_opened: i64,
-    /// How many chats were open at the same time, at most.
-    peak_chats: i64,
-    /// Callers who took a chat instead of waiting.
-    deflections: i64,
+/// Figures that several answers have, after what each has of its own.
+macro_rules! figures {
+    ($(#[$doc:meta])* $name:ident { $($(#[$attr:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Serialize, ToSchema)]
+        pub struct $name {
+            $($(#[$attr])* $field: $type,)*
+            /// Texts of customers.
+            mo_texts: i64,
+            /// The SMS that they came in, as providers say; a text of which none says it counts as one.
+            mo_segments: i64,
+            /// Texts to phones that a provider took.
+            mt_texts: i64,
+            /// The SMS that those took.
+            mt_segments: i64,
+            /// Texts to phones that no provider took.
+            mt_failed: i64,
+            /// Chats with agents that were opened.
+            chats_opened: i64,
+            /// How many chats were open at the same time, at most.
+            peak_chats: i64,
+            /// Callers who took a chat instead of waiting.
+            deflections: i64,
+        }
+
+        impl $name {
+            fn of($($field: $type,)* row: &UsageRow) -> Self {
+                Self {
+                    $($field,)*
+                    mo_texts: row.mo_texts,
+                    mo_segments: row.mo_segments,
+                    mt_texts: row.mt_texts,
+                    mt_segments: row.mt_segments,
+                    mt_failed: row.mt_failed,
+                    chats_opened: row.chats_opened,
+                    peak_chats: row.peak_chats,
+                    deflections: row.deflections,
+                }
+            }
+        }
+    };
 }
 
-/// What a tenant used on a day (UTC).
-#[derive(Debug, Serialize, ToSchema)]
-pub struct UsageDay {
-    #[schema(value_type = String, format = Date, example = "2026-11-30")]
-    day: String,
-    #[serde(flatten)]
-    usage: Usage,
+figures! {
+    /// What a tenant used on a day (UTC).
+    UsageDay {
+        #[schema(value_type = String, format = Date, example = "2026-11-30")]
+        day: String,
+    }
+}
+
+figures! {
+    /// What a tenant used on all days together; `peak_chats` is the highest of them.
+    UsageTotal {}
+}
+
+figures! {
+    /// What one of the tenants used on the day.
+    TenantUsage {
+        #[schema(value_type = Uuid)]
+        tenant_id: TenantId,
+        #[schema(example = "acme-bank")]
+        slug: String,
+        #[schema(example = "Acme Bank")]
+        name: String,
+    }
 }
 
 /// What a tenant used, each day and together.
@@ -94,81 +132,46 @@ pub struct UsageDay {
 pub struct UsageReport {
     /// Each day from the first to the last.
     items: Vec<UsageDay>,
-    /// All days together; `peak_chats` is the highest of them.
-    total: Usage,
+    total: UsageTotal,
     /// When the last day was counted: while it is today's, texts of the last 5 minutes may be missing. `null`: it was not yet.
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime, required)]
     as_of: Option<OffsetDateTime>,
 }
 
-/// What one of the tenants used on the day.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct TenantUsage {
-    #[schema(value_type = Uuid)]
-    tenant_id: TenantId,
-    #[schema(example = "acme-bank")]
-    slug: String,
-    #[schema(example = "Acme Bank")]
-    name: String,
-    #[serde(flatten)]
-    usage: Usage,
-}
-
-impl From<&UsageRow> for Usage {
-    fn from(row: &UsageRow) -> Self {
-        Self {
-            mo_texts: row.mo_texts,
-            mo_segments: row.mo_segments,
-            mt_texts: row.mt_texts,
-            mt_segments: row.mt_segments,
-            mt_failed: row.mt_failed,
-            chats_opened: row.chats_opened,
-            peak_chats: row.peak_chats,
-            deflections: row.deflections,
-        }
-    }
-}
-
 impl From<TenantUsageRow> for TenantUsage {
     fn from(row: TenantUsageRow) -> Self {
-        Self {
-            tenant_id: row.usage.tenant,
-            slug: row.slug,
-            name: row.name,
-            usage: Usage::from(&row.usage),
-        }
+        Self::of(row.usage.tenant, row.slug, row.name, &row.usage)
     }
 }
 
-impl Usage {
-    const NAMES: &'static str =
-        "mo_texts,mo_segments,mt_texts,mt_segments,mt_failed,chats_opened,peak_chats,deflections";
+/// Names and values of a file's columns.
+const COLUMNS: &str =
+    "mo_texts,mo_segments,mt_texts,mt_segments,mt_failed,chats_opened,peak_chats,deflections";
 
-    fn add(&mut self, other: &Self) {
-        self.mo_texts += other.mo_texts;
-        self.mo_segments += other.mo_segments;
-        self.mt_texts += other.mt_texts;
-        self.mt_segments += other.mt_segments;
-        self.mt_failed += other.mt_failed;
-        self.chats_opened += other.chats_opened;
-        self.peak_chats = self.peak_chats.max(other.peak_chats);
-        self.deflections += other.deflections;
-    }
+fn cells(row: &UsageRow) -> String {
+    format!(
+        "{},{},{},{},{},{},{},{}",
+        row.mo_texts,
+        row.mo_segments,
+        row.mt_texts,
+        row.mt_segments,
+        row.mt_failed,
+        row.chats_opened,
+        row.peak_chats,
+        row.deflections
+    )
+}
 
-    fn cells(&self) -> String {
-        format!(
-            "{},{},{},{},{},{},{},{}",
-            self.mo_texts,
-            self.mo_segments,
-            self.mt_texts,
-            self.mt_segments,
-            self.mt_failed,
-            self.chats_opened,
-            self.peak_chats,
-            self.deflections
-        )
-    }
+/// The usage of each day, of those without any too.
+fn each_day(tenant: TenantId, from: Date, to: Date, rows: Vec<UsageRow>) -> Vec<UsageRow> {
+    let mut rows = rows.into_iter().peekable();
+    let days = std::iter::successors(Some(from), |day| day.next_day()).take_while(|day| *day <= to);
+    days.map(|day| {
+        rows.next_if(|row| row.day == day)
+            .unwrap_or_else(|| UsageRow::nothing(tenant, day))
+    })
+    .collect()
 }
 
 fn day(field: &'static str, asked: Option<&str>) -> Result<Option<Date>, Problem> {
@@ -239,30 +242,25 @@ pub async fn get_usage(
 ) -> Result<Response, Failure> {
     let (from, to) = asked.days(today(&deps))?;
     let (rows, as_of) = deps.tenant(&scope).await?.usage(from, to).await?;
-    let mut rows = rows.iter().peekable();
-    let mut total = Usage::default();
-    let mut items = Vec::new();
-    let mut next = Some(from);
-    while let Some(day) = next.filter(|day| *day <= to) {
-        let usage = rows
-            .next_if(|row| row.day == day)
-            .map(Usage::from)
-            .unwrap_or_default();
-        total.add(&usage);
-        items.push(UsageDay {
-            day: day.to_string(),
-            usage,
-        });
-        next = day.next_day();
-    }
+    let days = each_day(scope.tenant, from, to, rows);
     if wants_csv(&headers) {
-        let mut text = format!("day,{}\r\n", Usage::NAMES);
-        for item in &items {
-            let _ = write!(text, "{},{}\r\n", item.day, item.usage.cells());
+        let mut text = format!("day,{COLUMNS}\r\n");
+        for row in &days {
+            let _ = write!(text, "{},{}\r\n", row.day, cells(row));
         }
         return Ok(csv(&format!("usage-{from}-{to}"), text).into_response());
     }
-    Ok(Json(UsageReport { items, total, as_of }).into_response())
+    let mut total = UsageRow::nothing(scope.tenant, from);
+    for row in &days {
+        total.add(row);
+    }
+    let items = days.iter().map(|row| UsageDay::of(row.day.to_string(), row));
+    Ok(Json(UsageReport {
+        items: items.collect(),
+        total: UsageTotal::of(&total),
+        as_of,
+    })
+    .into_response())
 }
 
 /// Read what all tenants used on a day
@@ -283,16 +281,16 @@ pub async fn list_usage(
     let mut after = asked.cursor.as_ref().map(Cursor::position).transpose()?;
     let operator = deps.db.operator();
     if !wants_csv(&headers) {
-        let rows = operator.usage_of_all(day, after, limit as i64 + 1).await?;
+        let rows = operator.usage_of_all(day, after, limit as i64 + 1).await?.0;
         let items = rows.into_iter().map(TenantUsage::from).collect();
         return Ok(Json(Page::cut(items, limit, |item: &TenantUsage| item.tenant_id)).into_response());
     }
-    let mut text = format!("day,tenant_id,slug,{}\r\n", Usage::NAMES);
+    let mut text = format!("day,tenant_id,slug,{COLUMNS}\r\n");
     loop {
-        let rows = operator.usage_of_all(day, after, AT_ONCE).await?;
+        let rows = operator.usage_of_all(day, after, AT_ONCE).await?.0;
         for row in &rows {
             // A slug has nothing in it that a cell would have to quote.
-            let cells = Usage::from(&row.usage).cells();
+            let cells = cells(&row.usage);
             let _ = write!(text, "{day},{},{},{cells}\r\n", row.usage.tenant, row.slug);
         }
         match rows.last() {

@@ -31,4 +31,5 @@ mod sms_settings;
 mod suspension;
 mod templates;
 mod tenants;
+mod usage;
 mod validation;

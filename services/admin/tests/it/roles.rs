@@ -185,6 +185,10 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     ("get", "/v1/tenants/{tenant}/audit/verify", AUDITORS),
     ("get", "/v1/tenants/{tenant}/number-check", READERS),
     ("post", "/v1/tenants/{tenant}/text-check", READERS),
+    ("get", "/v1/tenants/{tenant}/usage", READERS),
+    ("get", "/v1/usage", PLATFORM),
+    ("get", "/v1/tenants/{tenant}/caps", READERS),
+    ("put", "/v1/tenants/{tenant}/caps", &[PlatformAdmin, Engineer]),
     ("post", "/v1/tenants/{tenant}/deletion", &[PlatformAdmin]),
     ("get", "/v1/tenants/{tenant}/deletion", READERS),
     ("delete", "/v1/tenants/{tenant}/deletion", &[PlatformAdmin]),
@@ -214,6 +218,7 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
             json!({"our_address": "+14155550123", "customer_address": "+353867654321", "evidence": name})
         }
         "deletion" => json!({"reason": name}),
+        "caps" => json!({"daily_mt_segments": n}),
         "text-check" => json!({"text": "hello"}),
         "tenants" => json!({"slug": name, "name": name}),
         "{tenant}" => json!({"name": name}),
