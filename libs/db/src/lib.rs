@@ -16,6 +16,7 @@ mod accounts;
 mod api_keys;
 mod audit;
 mod auth_keys;
+mod caps;
 mod chats;
 mod consent;
 mod conversations;
@@ -51,6 +52,7 @@ mod templates;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod users;
 mod webhook_secrets;
 
@@ -61,6 +63,7 @@ pub use accounts::{AccountChange, AccountRow, AccountRules, AccountSecret, NewAc
 pub use api_keys::{ApiKeyRow, NewApiKey};
 pub use audit::{AUDIT_BEGINS, AuditFilter, AuditRow};
 pub use auth_keys::{AuthKeyChange, AuthKeyOwner, AuthKeyRow, NewAuthKey, Successor};
+pub use caps::{Caps, CapsRow};
 pub use chats::{
     ActorContext, ChatResume, CountedChat, Fence, LastWords, NewChat, PreviousChat, RoomState, ToServe,
 };
@@ -97,5 +100,6 @@ pub use seal::{KeyRing, SealError};
 pub use skillsets::{NewSkillset, SkillsetChange, SkillsetFilter, SkillsetRow};
 pub use templates::{Template, TemplateFilter, TemplateRow, TemplateScope};
 pub use tenants::{StateChange, TenantChange, TenantFilter, TenantRow};
+pub use usage::{TenantUsageRow, UsageRow};
 pub use users::{NewUser, UserChange, UserRow};
 pub use webhook_secrets::WebhookSecretRow;

@@ -1,8 +1,8 @@
 use crate::{
-    Deletions, Deps, accounts, api_keys, audit, auth_keys, certificates, chat_settings, client_key, consent,
-    conversations, dead_letters, deletions, doctor, events, identity::Gate, link_watch, links, maintenance,
-    number_check, number_moves, numbers, once, pace, routing, skillsets, sms_settings, templates, tenants,
-    text_check, users, webhook_secrets,
+    Deletions, Deps, accounts, api_keys, audit, auth_keys, caps, certificates, chat_settings, client_key,
+    consent, conversations, dead_letters, deletions, doctor, events, identity::Gate, link_watch, links,
+    maintenance, number_check, number_moves, numbers, once, pace, routing, skillsets, sms_settings,
+    templates, tenants, text_check, usage, usage_work, users, webhook_secrets,
 };
 use axum::{
     Router,
@@ -39,6 +39,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
     components(schemas(Problem)),
     tags(
         (name = "tenants", description = "Customers of the platform: one contact center each."),
+        (name = "usage", description = "What tenants use, by day, and how much they may send."),
         (name = "deletions", description = "Tenants that go, in steps that can be taken back, and the proof that nothing is left."),
         (name = "chat-settings", description = "How a tenant's chats behave."),
         (name = "sms-settings", description = "How a tenant's texts are treated."),
@@ -92,6 +93,9 @@ fn routes() -> OpenApiRouter<Deps> {
             deletions::get_deletion,
             deletions::delete_deletion
         ))
+        .routes(routes!(usage::get_usage))
+        .routes(routes!(usage::list_usage))
+        .routes(routes!(caps::get_caps, caps::put_caps))
         .routes(routes!(deletions::list_deletions))
         .routes(routes!(deletions::get_deletion_by_id))
         .routes(routes!(deletions::get_certificate))
@@ -281,9 +285,10 @@ pub async fn run(listener: TcpListener, deps: Deps, life: Lifecycle) -> io::Resu
         bus: deps.bus.clone(),
         ids: deps.ids.clone(),
     };
+    let usage = usage_work::run(deps.db.clone(), deps.ids.clone(), life.clone());
     let served = async {
         let served = ccm_runtime::serve(listener, router(deps), life.clone());
-        tokio::join!(served, deletions.run(life)).0
+        tokio::join!(served, deletions.run(life), usage).0
     };
     tokio::select! {
         served = served => served,

@@ -116,6 +116,7 @@ fn the_document_is_sound() {
             let never_there = [
                 "-settings",
                 "/maintenance-windows",
+                "/caps",
                 "/opt-outs",
                 "/dead-letters/replay",
                 "/text-check",
@@ -128,7 +129,9 @@ fn the_document_is_sound() {
             let can_be_there = !never_there.iter().any(|end| path.ends_with(end));
             statuses.extend(can_be_there.then_some("409"));
         }
-        let whole = ["-settings", "/routing"].iter().any(|end| path.ends_with(end));
+        let whole = ["-settings", "/routing", "/caps"]
+            .iter()
+            .any(|end| path.ends_with(end));
         if method == "put" && whole {
             statuses.push("412");
         }
@@ -231,6 +234,8 @@ fn the_document_is_sound() {
             vec!["all", "kind", "code", "limit", "cursor"],
         ),
         ("/v1/deletions", vec!["limit", "cursor"]),
+        ("/v1/usage", vec!["day", "limit", "cursor"]),
+        ("/v1/tenants/{tenant}/usage", vec!["from", "to"]),
         (
             "/v1/tenants/{tenant}/doctor-reports",
             vec!["link_id", "limit", "cursor"],
@@ -416,6 +421,8 @@ async fn answers_are_as_documented() {
         ("OptOut", "/opt-outs".to_owned()),
         ("ConsentEvent", "/consent-events".to_owned()),
         ("Deletion", "/deletion".to_owned()),
+        ("UsageDay", "/usage".to_owned()),
+        ("Caps", "/caps".to_owned()),
         ("NumberCheck", "/number-check?number=%2B353861234567".to_owned()),
     ] {
         let answer = app.get(&format!("/v1/tenants/{}{path}", tenant.id)).await.ok();

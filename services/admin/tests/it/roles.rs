@@ -1,6 +1,7 @@
 //! Who may do what: every endpoint, every role, the own tenant and another one.
 
 use crate::{
+    access,
     app::{AUTH_TOKEN, App, Tenant},
     certificates, dead_letters, deletions, doctor,
 };
@@ -13,6 +14,8 @@ use std::collections::BTreeSet;
 const WRITERS: &[Role] = &[PlatformAdmin, Engineer, TenantAdmin];
 const READERS: &[Role] = &[PlatformAdmin, Engineer, Support, TenantAdmin, TenantViewer];
 const PLATFORM: &[Role] = &[PlatformAdmin, Engineer, Support];
+const PLATFORM: &[Role] = &[PlatformAdmin, Engineer, Support];
+const AUDITORS: &[Role] = &[PlatformAdmin, Engineer, Support, TenantAdmin];
 const TEXT_READERS: &[Role] = &[PlatformAdmin, Engineer, TenantAdmin, TenantViewer];
 
 /// Method, path, roles. A tenant's roles are allowed in their own tenant only.
@@ -154,8 +157,38 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     ("put", "/v1/tenants/{tenant}/opt-outs", WRITERS),
     ("delete", "/v1/tenants/{tenant}/opt-outs", WRITERS),
     ("get", "/v1/tenants/{tenant}/consent-events", TEXT_READERS),
+    ("post", "/v1/api-keys", &[PlatformAdmin]),
+    ("get", "/v1/api-keys", &[PlatformAdmin]),
+    ("get", "/v1/api-keys/{key}", &[PlatformAdmin]),
+    ("delete", "/v1/api-keys/{key}", &[PlatformAdmin]),
+    ("post", "/v1/api-keys/{key}/rotate", &[PlatformAdmin]),
+    ("post", "/v1/tenants/{tenant}/api-keys", WRITERS),
+    ("get", "/v1/tenants/{tenant}/api-keys", WRITERS),
+    ("get", "/v1/tenants/{tenant}/api-keys/{key}", WRITERS),
+    ("delete", "/v1/tenants/{tenant}/api-keys/{key}", WRITERS),
+    ("post", "/v1/tenants/{tenant}/api-keys/{key}/rotate", WRITERS),
+    ("post", "/v1/users", &[PlatformAdmin]),
+    ("get", "/v1/users", &[PlatformAdmin]),
+    ("get", "/v1/users/{user}", &[PlatformAdmin]),
+    ("patch", "/v1/users/{user}", &[PlatformAdmin]),
+    ("delete", "/v1/users/{user}", &[PlatformAdmin]),
+    ("post", "/v1/tenants/{tenant}/users", WRITERS),
+    ("get", "/v1/tenants/{tenant}/users", WRITERS),
+    ("get", "/v1/tenants/{tenant}/users/{user}", WRITERS),
+    ("patch", "/v1/tenants/{tenant}/users/{user}", WRITERS),
+    ("delete", "/v1/tenants/{tenant}/users/{user}", WRITERS),
+    ("get", "/v1/audit", PLATFORM),
+    ("get", "/v1/audit/export", PLATFORM),
+    ("get", "/v1/audit/verify", PLATFORM),
+    ("get", "/v1/tenants/{tenant}/audit", AUDITORS),
+    ("get", "/v1/tenants/{tenant}/audit/export", AUDITORS),
+    ("get", "/v1/tenants/{tenant}/audit/verify", AUDITORS),
     ("get", "/v1/tenants/{tenant}/number-check", READERS),
     ("post", "/v1/tenants/{tenant}/text-check", READERS),
+    ("get", "/v1/tenants/{tenant}/usage", READERS),
+    ("get", "/v1/usage", PLATFORM),
+    ("get", "/v1/tenants/{tenant}/caps", READERS),
+    ("put", "/v1/tenants/{tenant}/caps", &[PlatformAdmin, Engineer]),
     ("post", "/v1/tenants/{tenant}/deletion", &[PlatformAdmin]),
     ("get", "/v1/tenants/{tenant}/deletion", READERS),
     ("delete", "/v1/tenants/{tenant}/deletion", &[PlatformAdmin]),
@@ -185,6 +218,7 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
             json!({"our_address": "+14155550123", "customer_address": "+353867654321", "evidence": name})
         }
         "deletion" => json!({"reason": name}),
+        "caps" => json!({"daily_mt_segments": n}),
         "text-check" => json!({"text": "hello"}),
         "tenants" => json!({"slug": name, "name": name}),
         "{tenant}" => json!({"name": name}),
@@ -205,6 +239,11 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
         "numbers" => json!({"address": (10_000 + n).to_string(), "account_id": tenant.account,
                             "skillset_id": tenant.skillset}),
         "auth-keys" | "webhook-secrets" => json!({"name": name}),
+        "api-keys" if path.contains("{tenant}") => json!({"name": name, "role": "tenant-viewer"}),
+        "api-keys" => json!({"name": name, "role": "support"}),
+        "users" if path.contains("{tenant}") => access::new_user(&name, "tenant-viewer"),
+        "users" => access::new_user(&name, "support"),
+        "{user}" => json!({"name": name}),
         other => panic!("no body for {other}"),
     }
 }
@@ -370,6 +409,13 @@ async fn every_endpoint_and_every_role() {
                 }
                 if path.contains("{template}") {
                     path = path.replace("{template}", &template(&app, tenant).await);
+                }
+                let of_tenant = route.contains("{tenant}").then_some(tenant);
+                if path.contains("/api-keys/{key}") {
+                    path = path.replace("{key}", &access::api_key(&app, of_tenant).await);
+                }
+                if path.contains("{user}") {
+                    path = path.replace("{user}", &access::user(&app, of_tenant).await);
                 }
                 if path.contains("{key}") {
                     path = path.replace("{key}", &auth_key(&app, tenant).await);
