@@ -84,10 +84,18 @@ macro_rules! account_columns {
 
 const WHAT: &str = "provider account";
 
-const REFERRING: &[(&str, &str)] = &[(
-    "numbers",
-    referring!("number WHERE tenant_id = $1 AND $2 IN (account_id, second_account_id)"),
-)];
+const REFERRING: &[(&str, &str)] = &[
+    (
+        "numbers",
+        referring!("number WHERE tenant_id = $1 AND $2 IN (account_id, second_account_id)"),
+    ),
+    (
+        "planned moves of numbers",
+        referring!(
+            "number_move WHERE tenant_id = $1 AND to_account_id = $2 AND to_tenant_id IS NULL AND state = 'pending'"
+        ),
+    ),
+];
 
 fn account(row: &PgRow) -> Result<AccountRow, DbError> {
     Ok(AccountRow {
@@ -311,12 +319,16 @@ impl TenantDb<'_> {
 }
 
 impl Operator<'_> {
-    /// Whose account it is: a webhook's address names the account before a tenant is known.
+    /// Whose account it is: a webhook's address names the account before a tenant is known. Nobody's, once its tenant is being
+    /// deleted.
     pub async fn account_owner(&self, id: AccountId) -> Result<Option<TenantId>, DbError> {
-        let owner = sqlx::query_scalar("SELECT tenant_id FROM provider_account WHERE id = $1")
-            .bind(id.uuid())
-            .fetch_optional(self.pool())
-            .await?;
+        let owner = sqlx::query_scalar(
+            "SELECT a.tenant_id FROM provider_account a JOIN tenant t ON t.id = a.tenant_id
+             WHERE a.id = $1 AND t.closing_since IS NULL",
+        )
+        .bind(id.uuid())
+        .fetch_optional(self.pool())
+        .await?;
         Ok(owner.map(TenantId))
     }
 }

@@ -188,7 +188,8 @@ impl AccessDb<'_> {
 }
 
 impl Operator<'_> {
-    /// The key that has this hash, if it is neither expired nor revoked: whose it is comes with it.
+    /// The key that has this hash, if it is neither expired nor revoked and its tenant is not on its way out: whose it is comes with
+    /// it.
     pub async fn find_api_key(
         &self,
         lookup_hash: &[u8; 32],
@@ -197,7 +198,8 @@ impl Operator<'_> {
         let row = sqlx::query(concat!(
             "SELECT ",
             columns!(),
-            " FROM api_key WHERE lookup_hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)"
+            " FROM api_key k WHERE lookup_hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
+                AND NOT EXISTS (SELECT FROM tenant t WHERE t.id = k.tenant_id AND t.closing_since IS NOT NULL)"
         ))
         .bind(&lookup_hash[..])
         .bind(now)

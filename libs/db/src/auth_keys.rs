@@ -283,15 +283,17 @@ impl TenantDb<'_> {
 }
 
 impl Operator<'_> {
-    /// Whose key it is that has this hash, if it is one and neither expired nor revoked: a page's request names no tenant.
+    /// Whose key it is that has this hash, if it is one and neither expired nor revoked, and its tenant
+    /// is not being deleted: a page's request names no tenant.
     pub async fn auth_key_owner(
         &self,
         lookup_hash: &[u8; 32],
         now: OffsetDateTime,
     ) -> Result<Option<AuthKeyOwner>, DbError> {
         let row = sqlx::query(
-            "SELECT tenant_id, id, networks FROM auth_key
-             WHERE lookup_hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
+            "SELECT k.tenant_id, k.id, k.networks FROM auth_key k JOIN tenant t ON t.id = k.tenant_id
+             WHERE k.lookup_hash = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)
+               AND t.closing_since IS NULL",
         )
         .bind(&lookup_hash[..])
         .bind(now)

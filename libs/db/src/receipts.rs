@@ -1,8 +1,8 @@
 //! What became of texts to phones, as their providers tell later, and what agents are told of it.
 
-use crate::{DbError, TenantDb, documents, storable::storable};
+use crate::{DbError, Fence, TenantDb, documents, storable::storable};
 use aws_lc_rs::digest::{SHA256, digest};
-use ccm_model::{AccountId, ConversationId, Id, MessageId, Report, SmsSettings};
+use ccm_model::{AccountId, ChatId, ConversationId, Id, MessageId, Report, SmsSettings};
 use sqlx::{Postgres, Row, Transaction};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -195,6 +195,22 @@ impl TenantDb<'_> {
         let conversation = ConversationId(row.try_get("conversation_id")?);
         self.put_note(tx, derived_id(message, NOTE), conversation, &body, at)
             .await
+    }
+
+    /// Tells the agents of an open chat something, once.
+    pub async fn note_to_agents(
+        &self,
+        fence: &Fence,
+        conversation: ConversationId,
+        chat: ChatId,
+        body: &str,
+        at: OffsetDateTime,
+    ) -> Result<(), DbError> {
+        let mut tx = self.fenced(fence).await?;
+        let id = derived_id(MessageId(chat.uuid()), NOTE);
+        self.put_note(&mut tx, id, conversation, body, at).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     async fn put_note(

@@ -25,6 +25,8 @@ pub struct TenantRow {
     pub state_reason: Option<String>,
     pub state_since: Option<OffsetDateTime>,
     pub state_by: Option<String>,
+    /// Since when it is being deleted.
+    pub closing_since: Option<OffsetDateTime>,
     pub created_at: OffsetDateTime,
 }
 
@@ -46,7 +48,7 @@ pub struct TenantFilter {
 
 macro_rules! columns {
     () => {
-        "id, slug, name, state, state_reason, state_since, state_by, created_at"
+        "id, slug, name, state, state_reason, state_since, state_by, closing_since, created_at"
     };
 }
 
@@ -59,6 +61,7 @@ fn tenant(row: &PgRow) -> Result<TenantRow, sqlx::Error> {
         state_reason: row.try_get("state_reason")?,
         state_since: row.try_get("state_since")?,
         state_by: row.try_get("state_by")?,
+        closing_since: row.try_get("closing_since")?,
         created_at: row.try_get("created_at")?,
     })
 }
@@ -81,13 +84,13 @@ impl Operator<'_> {
     }
 
     /// Makes a tenant active or suspended. A suspended one loses its owner at once: whoever holds its chats can write nothing
-    /// more, and nobody takes them until it is active again.
+    /// more, and nobody takes them until it is active again. `NotFound` once it is being deleted, too.
     pub async fn set_tenant_state(&self, id: TenantId, to: StateChange<'_>) -> Result<TenantRow, DbError> {
         let mut tx = self.begin().await?;
         let row = sqlx::query(concat!(
             "UPDATE tenant SET state = $2, state_reason = $3, state_by = left($4, 300),
                     state_since = CASE WHEN state = $2 THEN coalesce(state_since, created_at) ELSE $5 END
-             WHERE id = $1 RETURNING ",
+             WHERE id = $1 AND closing_since IS NULL RETURNING ",
             columns!()
         ))
         .bind(id.uuid())

@@ -181,6 +181,15 @@ pub enum Making {
     Exists(Problem),
 }
 
+/// How a request can fail that changes whether a tenant is carried, besides [`Always`].
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "the document is made of it")]
+pub enum InDeletion {
+    /// The tenant's deletion is in the way, or there is none that could be taken back; `detail` says which.
+    #[response(status = 409, content_type = "application/problem+json")]
+    InTheWay(Problem),
+}
+
 /// How a request with a body can fail, besides [`Always`].
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "the document is made of it")]

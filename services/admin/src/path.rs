@@ -16,6 +16,14 @@ pub struct TenantPath {
     tenant: TenantId,
 }
 
+/// A deletion's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct DeletionPath {
+    /// The deletion's id.
+    pub deletion: Uuid,
+}
+
 /// A conversation's path.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -215,4 +223,19 @@ pub struct PlatformUserPath {
     /// The user's id.
     #[param(value_type = Uuid)]
     pub user: UserId,
+}
+
+/// The path of a number's move.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct NumberMovePath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The number's id.
+    #[param(value_type = Uuid)]
+    pub number: NumberId,
+    /// The move's id.
+    pub number_move: Uuid,
 }

@@ -59,6 +59,15 @@ pub fn replay_failure() -> Object {
     )
 }
 
+pub fn deletion_state() -> Object {
+    one_of(
+        "`closing`: texts and keys are refused, agents' chats are being ended; `grace`: nothing is carried, and it can be taken \
+         back until `grace_until`; `purging`: rows are being deleted; `purged`: nothing is left, the certificate is there; \
+         `restored`: it was taken back.",
+        ccm_db::DeletionState::ALL.iter().map(|state| state.as_str()),
+    )
+}
+
 pub const TENANT_STATES: [&str; 2] = ["active", "suspended"];
 
 pub fn tenant_state() -> Object {

@@ -7,7 +7,7 @@
 
 use crate::{
     Deps,
-    answer::{Always, Failure, InTenant, Made, Making, Taking},
+    answer::{Always, Failure, InDeletion, InTenant, Made, Making, Taking},
     patch::given,
     path::TenantPath,
     query, schema,
@@ -90,6 +90,10 @@ pub struct Tenant {
     /// Whose token said so.
     #[schema(required, example = "mary")]
     state_by: Option<String>,
+    /// Since when it is being deleted (`GET /v1/tenants/{tenant}/deletion` says how far that is); `null`: it is not.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    closing_since: Option<OffsetDateTime>,
     #[serde(with = "time::serde::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     created_at: OffsetDateTime,
@@ -124,6 +128,7 @@ impl From<TenantRow> for Tenant {
             state_reason: row.state_reason,
             state_since: row.state_since,
             state_by: row.state_by,
+            closing_since: row.closing_since,
             created_at: row.created_at,
         }
     }
@@ -272,7 +277,7 @@ pub async fn patch_tenant(
 /// again. For the roles platform-admin and engineer.
 #[utoipa::path(put, path = "/v1/tenants/{tenant}/state", tag = "tenants",
     params(TenantPath),
-    responses((status = 200, description = "The tenant.", body = Tenant), Always, InTenant, Taking))]
+    responses((status = 200, description = "The tenant.", body = Tenant), Always, InTenant, InDeletion, Taking))]
 pub async fn put_tenant_state(
     State(deps): State<Deps>,
     scope: TenantScope<may::SuspendTenants>,
@@ -286,6 +291,9 @@ pub async fn put_tenant_state(
         by,
         at: deps.ids.clock().now(),
     };
+    if deps.rows(&scope).tenant().await?.closing_since.is_some() {
+        return Err(in_deletion().into());
+    }
     let row = deps
         .db
         .operator()
@@ -294,6 +302,11 @@ pub async fn put_tenant_state(
         .await?;
     deps.changed(scope.tenant, "tenant state", &row.state, by);
     Ok(Json(row.into()))
+}
+
+fn in_deletion() -> Problem {
+    Problem::conflict("the tenant is being deleted")
+        .remedy("take the deletion back first: DELETE /v1/tenants/{tenant}/deletion")
 }
 
 #[cfg(test)]

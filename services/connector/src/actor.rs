@@ -1,6 +1,7 @@
 //! One conversation's chat with the agent, from its first waiting text to the end of its last EWC chat.
 
 mod ask;
+mod closing;
 mod consent;
 mod events;
 mod held;
@@ -141,6 +142,8 @@ pub(crate) struct Actor {
     waiting: crate::waits::Waiting,
     /// Whether a planned absence has been told of.
     told_of_maintenance: bool,
+    /// Whether agents have been told that the tenant is being deleted.
+    told_of_end: bool,
 }
 
 impl Actor {
@@ -177,6 +180,7 @@ impl Actor {
             logged_in: false,
             leaves: None,
             told_of_maintenance: false,
+            told_of_end: false,
         }
     }
 
@@ -364,9 +368,14 @@ impl Actor {
             chat.leave();
             return Ok(Some(why));
         }
+        if self.tenant_closes()
+            && let Some(why) = self.end_for_good(chat, start).await?
+        {
+            return Ok(Some(why));
+        }
         self.expire_held(&mut start.policy).await?;
         let present = chat.phase() == Phase::Live;
-        if let Some(why) = self.refused_before_anybody_came(present).await? {
+        if let Some(why) = self.over_before_anybody_came(present).await? {
             chat.leave();
             return Ok(Some(why));
         }

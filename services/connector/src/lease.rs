@@ -18,6 +18,8 @@ pub(crate) struct Ownership {
     pub epochs: Arc<HashMap<TenantId, i64>>,
     /// Owned tenants that another pod should have, now that pods have come or gone: to be handed over.
     pub surplus: Arc<HashSet<TenantId>>,
+    /// Owned tenants that are being deleted: their chats are to end.
+    pub closing: Arc<HashSet<TenantId>>,
 }
 
 impl Ownership {
@@ -41,6 +43,7 @@ impl LeaseKeeper {
             valid_until: Instant::now(),
             epochs: Arc::default(),
             surplus: Arc::default(),
+            closing: Arc::default(),
         };
         Self {
             db,
@@ -76,12 +79,14 @@ impl LeaseKeeper {
                     .filter(|t| rendezvous::preferred(*t, &settled) != Some(self.pod)),
             );
         }
+        let closing = operator.closing_tenants(self.pod).await?;
         let epochs: HashMap<TenantId, i64> = owned.into_iter().map(|o| (o.tenant, o.epoch)).collect();
         metrics::gauge!("ccm_connector_tenants_owned").set(epochs.len() as f64);
         self.current.send_replace(Ownership {
             valid_until: began + self.times.lease - self.times.margin,
             epochs: Arc::new(epochs),
             surplus: Arc::new(surplus),
+            closing: Arc::new(closing.into_iter().collect()),
         });
         Ok(())
     }

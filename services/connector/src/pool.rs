@@ -137,9 +137,13 @@ impl Pool {
     /// Stops actors whose tenant was lost, taken anew, or should be another pod's. Returns whether there are new tenants to
     /// look at.
     fn reconcile(&mut self) -> bool {
-        let (now, surplus) = {
+        let (now, surplus, closing) = {
             let current = self.ownership.borrow_and_update();
-            (current.epochs.clone(), current.surplus.clone())
+            (
+                current.epochs.clone(),
+                current.surplus.clone(),
+                current.closing.clone(),
+            )
         };
         let stays = self
             .leaving
@@ -164,6 +168,9 @@ impl Pool {
             let tenant = running.owned.tenant;
             if now.get(&tenant) != Some(&running.owned.epoch) || self.leaving.contains_key(&tenant) {
                 running.stop.cancel();
+            }
+            if closing.contains(&tenant) {
+                running.nudge.notify_one();
             }
         }
         let before = std::mem::replace(&mut self.owned, now);

@@ -8,6 +8,7 @@
 mod accept;
 mod access;
 mod closing;
+mod deletion;
 mod doctor_reports;
 mod errors;
 mod leases;
@@ -23,4 +24,5 @@ mod outbox_turns;
 mod rig;
 mod sealing;
 mod texts;
+mod usage;
 mod walls;

@@ -137,13 +137,17 @@ async fn the_ledger_does_not_change() {
     let tenant = rig.tenant(1).await;
     fill(&rig, tenant, 1).await;
     let mut app = crate::rig::connect(rig.test.app_url()).await;
-    for statement in [
-        "DELETE FROM consent_event",
-        "UPDATE consent_event SET kind = 'opt_in'",
-    ] {
-        let denied = sqlx::query(statement).execute(&mut app).await.unwrap_err();
-        assert_eq!(denied.as_database_error().unwrap().code().unwrap(), "42501");
-    }
+    let statement = "UPDATE consent_event SET kind = 'opt_in'";
+    let denied = sqlx::query(statement).execute(&mut app).await.unwrap_err();
+    assert_eq!(denied.as_database_error().unwrap().code().unwrap(), "42501");
+    // It goes with its tenant, and not before.
+    let set = format!("SET app.tenant_ids = '{}'", tenant.id);
+    sqlx::query(AssertSqlSafe(set)).execute(&mut app).await.unwrap();
+    let deleted = sqlx::query("DELETE FROM consent_event")
+        .execute(&mut app)
+        .await
+        .unwrap();
+    assert_eq!(deleted.rows_affected(), 0);
 }
 
 #[tokio::test]

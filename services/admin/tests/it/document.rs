@@ -3,7 +3,7 @@
 use crate::{
     accounts,
     app::App,
-    certificates, dead_letters, doctor, link_watch,
+    certificates, dead_letters, deletions, doctor, link_watch,
     roles::{self, can_be_tried, makes_nothing},
 };
 use axum::http::Method;
@@ -102,7 +102,7 @@ fn the_document_is_sound() {
             );
         }
         let mut statuses = vec!["400", "401", "403", "500", "503"];
-        if path.contains("{tenant}") {
+        if path.contains("{tenant}") || path.contains("{deletion}") {
             statuses.push("404");
         }
         let body_is_optional = path.ends_with("/{letter}/replay") || path.ends_with("/{link}/doctor");
@@ -116,7 +116,7 @@ fn the_document_is_sound() {
             let never_there = [
                 "-settings",
                 "/maintenance-windows",
-                "/state",
+                "/caps",
                 "/opt-outs",
                 "/dead-letters/replay",
                 "/text-check",
@@ -129,13 +129,19 @@ fn the_document_is_sound() {
             let can_be_there = !never_there.iter().any(|end| path.ends_with(end));
             statuses.extend(can_be_there.then_some("409"));
         }
-        let whole = ["-settings", "/routing"].iter().any(|end| path.ends_with(end));
+        let whole = ["-settings", "/routing", "/caps"]
+            .iter()
+            .any(|end| path.ends_with(end));
         if method == "put" && whole {
             statuses.push("412");
         }
         let one_of_many = method == "put" && path.ends_with("/links/{link}");
         if method == "patch" || one_of_many || path.ends_with("/auth-keys/{key}/rotate") {
             statuses.push("412");
+        }
+        let planned = method == "post" && path.ends_with("/moves");
+        if method == "delete" && path.ends_with("/{number_move}") {
+            statuses.push("409");
         }
         let tried = method == "delete" && can_be_tried(&path);
         if tried {
@@ -150,6 +156,11 @@ fn the_document_is_sound() {
         if method == "delete" && path.ends_with("/opt-outs") {
             statuses.push("422");
         }
+        if method == "delete" && path.ends_with("/deletion") {
+            statuses.push("409");
+        }
+        // What is dangerous says beforehand what it would do.
+        let dry_runs = usize::from(parameters.iter().any(|p| p["name"] == "dry_run"));
         let success = match method {
             "post" if makes_nothing(&path) => "200",
             "post" => "201",
@@ -157,7 +168,11 @@ fn the_document_is_sound() {
             _ => "200",
         };
         let responses = operation["responses"].as_object().unwrap();
-        assert_eq!(responses.len(), statuses.len() + 1 + usize::from(tried), "{case}");
+        assert_eq!(
+            responses.len(),
+            statuses.len() + 1 + dry_runs + usize::from(planned),
+            "{case}"
+        );
         let answer = &responses[success]["content"];
         match method {
             "delete" => assert!(answer.is_null(), "{case}"),
@@ -175,6 +190,10 @@ fn the_document_is_sound() {
     }
     for (path, query) in [
         ("/v1/tenants", vec!["state", "slug", "q", "limit", "cursor"]),
+        (
+            "/v1/tenants/{tenant}/events",
+            vec!["kind", "since", "until", "link", "account", "limit", "cursor"],
+        ),
         ("/v1/tenants/{tenant}/links", vec!["name", "limit", "cursor"]),
         (
             "/v1/tenants/{tenant}/skillsets",
@@ -214,6 +233,9 @@ fn the_document_is_sound() {
             "/v1/tenants/{tenant}/dead-letters",
             vec!["all", "kind", "code", "limit", "cursor"],
         ),
+        ("/v1/deletions", vec!["limit", "cursor"]),
+        ("/v1/usage", vec!["day", "limit", "cursor"]),
+        ("/v1/tenants/{tenant}/usage", vec!["from", "to"]),
         (
             "/v1/tenants/{tenant}/doctor-reports",
             vec!["link_id", "limit", "cursor"],
@@ -283,6 +305,10 @@ async fn the_examples_can_be_sent() {
             .replace("{template}", &template)
             .replace("{letter}", &letter);
         let answer = match method {
+            // It would be gone for the others.
+            "post" if sent.ends_with("/deletion") => {
+                deletions::post(&app, &(sent + "?dry_run=true"), example).await
+            }
             "post" => app.post(&sent, example).await,
             "patch" => app.patch(&sent, example).await,
             _ => app.put(&sent, example).await,
@@ -298,6 +324,7 @@ async fn the_examples_can_be_sent() {
                     "client_certificate_pem",
                     "link_id",
                     "account_id",
+                    "to_account_id",
                     "number_id",
                     "to"
                 ]
@@ -322,6 +349,7 @@ async fn answers_are_as_documented() {
         .await
         .ok();
     let key = key["id"].as_str().unwrap();
+    roles::planned_move(&app, &tenant).await;
     let template = roles::template(&app, &tenant).await;
     app.post(
         &format!("/v1/tenants/{}/webhook-secrets", tenant.id),
@@ -349,6 +377,8 @@ async fn answers_are_as_documented() {
     app.put(&format!("/v1/tenants/{}/opt-outs", tenant.id), opt_out)
         .await
         .ok();
+    deletions::begun(&app, &tenant).await;
+    deletions::taken_back(&app, &tenant).await;
     let document = document();
     let whole = app
         .get(&format!("/v1/tenants/{}/dead-letters/{letter}", tenant.id))
@@ -363,8 +393,10 @@ async fn answers_are_as_documented() {
         ("Account", format!("/accounts/{}", tenant.account)),
         ("Number", format!("/numbers/{}", tenant.number)),
         ("AuthKey", format!("/auth-keys/{key}")),
+        ("NumberMove", format!("/numbers/{}/moves", tenant.number)),
         ("Template", "/templates".to_owned()),
         ("Template", format!("/templates/{template}")),
+        ("Event", "/events".to_owned()),
         ("LinkState", format!("/links/{}/state", tenant.link)),
         ("LinkEvent", format!("/links/{}/events", tenant.link)),
         (
@@ -388,6 +420,9 @@ async fn answers_are_as_documented() {
         ("DeadLetter", "/dead-letters".to_owned()),
         ("OptOut", "/opt-outs".to_owned()),
         ("ConsentEvent", "/consent-events".to_owned()),
+        ("Deletion", "/deletion".to_owned()),
+        ("UsageDay", "/usage".to_owned()),
+        ("Caps", "/caps".to_owned()),
         ("NumberCheck", "/number-check?number=%2B353861234567".to_owned()),
     ] {
         let answer = app.get(&format!("/v1/tenants/{}{path}", tenant.id)).await.ok();

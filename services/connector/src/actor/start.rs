@@ -59,7 +59,7 @@ impl Actor {
         if context.chat.is_none() {
             self.settle_without_chat().await?;
         }
-        if context.chat.is_none() && self.line.is_empty() {
+        if context.chat.is_none() && (self.line.is_empty() || self.tenant_closes()) {
             self.waiting.set(None);
             self.write_down_waits().await?;
             return Ok(Begun::Nothing);
@@ -215,7 +215,7 @@ impl Actor {
             self.expire_held(policy).await?;
             self.write_down_waits().await?;
             self.read_line().await?;
-            if self.keyword_unanswered() {
+            if self.keyword_unanswered() || self.tenant_closes() {
                 return Ok(Begun::Again);
             }
             if self.line.is_empty() && self.chat.is_none() {
