@@ -63,6 +63,8 @@ struct Scene {
 
 impl Scene {
     async fn set() -> Result<Self> {
+        // The program does so at its start.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let built = PathBuf::from(env!("CARGO_BIN_EXE_ccm-demo"));
         let ccm = built.with_file_name("ccm");
         let world = World::builder(&ccm).tenants([]).start().await?;

@@ -78,7 +78,8 @@ pub fn line(value: &Value) -> String {
             let kept = id.as_str().map(|id| format!("; the report is kept as {id}"));
             format!("{}{}\n", said(outcome), kept.unwrap_or_default())
         }
-        _ => one(value),
+        // Of an export, which is for programs.
+        _ => format!("{value}\n"),
     }
 }
 
