@@ -1,6 +1,7 @@
 //! Answers for people.
 
 use crate::{
+    document::differences,
     output::{fitted, list, printable, table},
     spec::schema::Schema,
     terminal, yaml,
@@ -57,6 +58,19 @@ pub fn one(value: &Value) -> String {
     text.lines()
         .map(|line| format!("{}\n", printable(line)))
         .collect()
+}
+
+/// What is another than before.
+pub fn changed(before: &Value, after: &Value) -> String {
+    let lines = differences(before, after)
+        .into_iter()
+        .map(|difference| difference.to_string() + "\n");
+    let text: String = lines.collect();
+    if text.is_empty() {
+        "nothing has changed\n".to_owned()
+    } else {
+        text
+    }
 }
 
 fn is_deep(value: &Value) -> bool {
