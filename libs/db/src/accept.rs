@@ -54,6 +54,8 @@ pub enum TextKind {
     Help,
     /// Not the customer's: ours, to the agent.
     Note,
+    /// A note of ours that the chat ends with: the number has gone to another tenant.
+    End,
 }
 
 impl TextKind {
@@ -63,7 +65,7 @@ impl TextKind {
             Self::Stop => "stop",
             Self::Start => "start",
             Self::Help => "help",
-            Self::Note => "note",
+            Self::Note | Self::End => "note",
         }
     }
 

@@ -84,10 +84,18 @@ macro_rules! account_columns {
 
 const WHAT: &str = "provider account";
 
-const REFERRING: &[(&str, &str)] = &[(
-    "numbers",
-    referring!("number WHERE tenant_id = $1 AND $2 IN (account_id, second_account_id)"),
-)];
+const REFERRING: &[(&str, &str)] = &[
+    (
+        "numbers",
+        referring!("number WHERE tenant_id = $1 AND $2 IN (account_id, second_account_id)"),
+    ),
+    (
+        "planned moves of numbers",
+        referring!(
+            "number_move WHERE tenant_id = $1 AND to_account_id = $2 AND to_tenant_id IS NULL AND state = 'pending'"
+        ),
+    ),
+];
 
 fn account(row: &PgRow) -> Result<AccountRow, DbError> {
     Ok(AccountRow {

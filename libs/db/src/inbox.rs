@@ -1,6 +1,6 @@
 use crate::{DbError, Fence, TenantDb, TextKind, storable::storable};
 use ccm_model::{Body, ChatId, ConversationId, Id, MessageId, TraceParent};
-use sqlx::Row;
+use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
 
 /// A customer's text that no agent has yet.
@@ -17,9 +17,19 @@ pub struct PendingText {
 }
 
 pub(crate) const PENDING: &str = "
-SELECT i.message_id, i.seq, i.kind, m.body, m.trace_parent, m.created_at, m.resends + (i.state = 'sending')::int AS doubts
+SELECT i.message_id, i.seq, i.kind, m.author = 'number_moved' AS ends, m.body, m.trace_parent, m.created_at, m.resends + (i.state = 'sending')::int AS doubts
 FROM inbox i JOIN message m ON m.id = i.message_id AND m.tenant_id = i.tenant_id
 WHERE i.tenant_id = $1 AND i.conversation_id = $2 AND i.seq > $3 ORDER BY i.seq LIMIT $4";
+
+/// Pods of before take what ends a chat for any other note.
+fn kind(row: &PgRow) -> Result<TextKind, DbError> {
+    let kind = TextKind::parse(row.try_get("kind")?);
+    let ends = row.try_get::<Option<bool>, _>("ends")?.unwrap_or(false);
+    Ok(match kind {
+        TextKind::Note if ends => TextKind::End,
+        kind => kind,
+    })
+}
 
 impl TenantDb<'_> {
     /// What waits for the agent, in order, after `after` (0: from the head), `limit` at most.
@@ -48,7 +58,7 @@ impl TenantDb<'_> {
                         .try_get::<Option<&str>, _>("trace_parent")?
                         .and_then(TraceParent::parse),
                     created_at: r.try_get("created_at")?,
-                    kind: TextKind::parse(r.try_get("kind")?),
+                    kind: kind(r)?,
                     doubts: r.try_get::<i32, _>("doubts")?.unsigned_abs(),
                 })
             })
@@ -141,7 +151,8 @@ impl TenantDb<'_> {
     ) -> Result<Vec<MessageId>, DbError> {
         let mut tx = self.begin().await?;
         let ids: Vec<uuid::Uuid> = sqlx::query_scalar(
-            "SELECT message_id FROM inbox WHERE tenant_id = $1 AND conversation_id = $2 ORDER BY seq OFFSET $3 LIMIT $4",
+            "SELECT message_id FROM inbox WHERE tenant_id = $1 AND conversation_id = $2 AND kind <> 'note'
+             ORDER BY seq OFFSET $3 LIMIT $4",
         )
         .bind(self.tenant.uuid())
         .bind(conversation.uuid())

@@ -16,6 +16,7 @@ mod accounts;
 mod api_keys;
 mod audit;
 mod auth_keys;
+mod caps;
 mod chats;
 mod consent;
 mod conversations;
@@ -24,6 +25,7 @@ mod deletion;
 mod doctor_reports;
 mod documents;
 mod error;
+mod events;
 mod forget;
 mod idempotency;
 mod inbox;
@@ -35,6 +37,7 @@ mod listing;
 mod migrate;
 mod mt;
 mod number_lookups;
+mod number_moves;
 mod numbers;
 mod outbox;
 mod parts;
@@ -49,6 +52,7 @@ mod templates;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod users;
 mod webhook_secrets;
 
@@ -59,6 +63,7 @@ pub use accounts::{AccountChange, AccountRow, AccountRules, AccountSecret, NewAc
 pub use api_keys::{ApiKeyRow, NewApiKey};
 pub use audit::{AUDIT_BEGINS, AuditFilter, AuditRow};
 pub use auth_keys::{AuthKeyChange, AuthKeyOwner, AuthKeyRow, NewAuthKey, Successor};
+pub use caps::{Caps, CapsRow};
 pub use chats::{
     ActorContext, ChatResume, CountedChat, Fence, LastWords, NewChat, PreviousChat, RoomState, ToServe,
 };
@@ -71,6 +76,7 @@ pub use deletion::{
 pub use doctor_reports::DoctorReportRow;
 pub use documents::Unless;
 pub use error::DbError;
+pub use events::{EventFilter, EventRow};
 pub use forget::Old;
 pub use idempotency::{Begun, OnceRequest};
 pub use inbox::PendingText;
@@ -82,6 +88,7 @@ pub use listing::Part;
 pub use migrate::{check_migrated, migrate};
 pub use mt::{AgentText, Notice, Said};
 pub use number_lookups::NumberLookupRow;
+pub use number_moves::{Destination, DueMove, Moved, NewNumberMove, NumberMoveRow};
 pub use numbers::{NewNumber, NumberChange, NumberFilter, NumberRow};
 pub use outbox::{AsSent, Claim, Doubt, Head, Knows, Outcome, Sender, Sending};
 pub use parts::{DueParts, IncomingPart, Parted, StoredPart};
@@ -93,5 +100,6 @@ pub use seal::{KeyRing, SealError};
 pub use skillsets::{NewSkillset, SkillsetChange, SkillsetFilter, SkillsetRow};
 pub use templates::{Template, TemplateFilter, TemplateRow, TemplateScope};
 pub use tenants::{StateChange, TenantChange, TenantFilter, TenantRow};
+pub use usage::{TenantUsageRow, UsageRow};
 pub use users::{NewUser, UserChange, UserRow};
 pub use webhook_secrets::WebhookSecretRow;

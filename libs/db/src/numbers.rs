@@ -1,6 +1,9 @@
 //! A tenant's SMS numbers.
 
-use crate::{DbError, InTheWay, Operator, Part, Removal, TenantDb, listing::Asked, removal::referring};
+use crate::{
+    DbError, InTheWay, Operator, Part, Removal, TenantDb, listing::Asked, number_moves::open_on_number,
+    removal::referring,
+};
 use ccm_model::{AccountId, Address, Id, NumberId, NumberKind, SkillsetId, TenantId};
 use sqlx::{Postgres, Row, Transaction, postgres::PgRow};
 use time::OffsetDateTime;
@@ -58,16 +61,17 @@ macro_rules! number_columns {
 
 pub(crate) const FIND_NUMBER: &str = "
 SELECT tenant_id, id FROM (
-  SELECT tenant_id, id, 1 AS rank FROM number WHERE account_id = $1 AND address = $2
-  UNION ALL SELECT tenant_id, id, 2 FROM number WHERE second_account_id = $1 AND address = $2) AS found
+  SELECT tenant_id, id, 1 AS rank FROM number WHERE account_id = $1 AND address = $2 AND released_at IS NULL
+  UNION ALL SELECT tenant_id, id, 2 FROM number
+            WHERE second_account_id = $1 AND address = $2 AND released_at IS NULL) AS found
 ORDER BY rank, id LIMIT 1";
 
 const REFERRING: &[(&str, &str)] = &[
     (
         "open conversations",
-        referring!(
-            "conversation WHERE tenant_id = $1 AND number_id = $2 AND state = 'open'
-               AND our_address = (SELECT address FROM number WHERE tenant_id = $1 AND id = $2)"
+        concat!(
+            "SELECT count(*), (array_agg(id::text ORDER BY id))[1:5] FROM ",
+            open_on_number!()
         ),
     ),
     (
@@ -76,6 +80,10 @@ const REFERRING: &[(&str, &str)] = &[
             "conversation WHERE tenant_id = $1 AND number_id = $2 AND state <> 'open'
                AND id IN (SELECT conversation_id FROM outbox WHERE tenant_id = $1)"
         ),
+    ),
+    (
+        "planned moves",
+        referring!("number_move WHERE tenant_id = $1 AND number_id = $2 AND state = 'pending'"),
     ),
     (
         "texts of which parts are missing",
@@ -257,6 +265,27 @@ impl TenantDb<'_> {
         }
         tx.commit().await.map_err(DbError::from)?;
         Ok(removal.in_the_way)
+    }
+
+    /// Nothing leaves any more from a number that was released: its account and its skillset are not kept by it from now on.
+    /// Returns whether it came to that.
+    pub async fn finish_release(&self, id: NumberId) -> Result<bool, DbError> {
+        let mut tx = self.begin().await?;
+        let mut under_way = Removal::default();
+        under_way.look(&mut tx, self, id.uuid(), REFERRING).await?;
+        if !under_way.goes() {
+            return Ok(false);
+        }
+        let done = sqlx::query(
+            "UPDATE number SET account_id = NULL, second_account_id = NULL, skillset_id = NULL
+             WHERE tenant_id = $1 AND id = $2 AND released_at IS NOT NULL",
+        )
+        .bind(self.tenant.uuid())
+        .bind(id.uuid())
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(done.rows_affected() > 0)
     }
 
     /// Under the lock that a new conversation waits for. A dispatcher that reserves the number's next moment holds it for a

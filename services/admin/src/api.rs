@@ -1,8 +1,8 @@
 use crate::{
-    Deletions, Deps, accounts, api_keys, audit, auth_keys, certificates, chat_settings, client_key, consent,
-    conversations, dead_letters, deletions, doctor, identity::Gate, link_watch, links, maintenance,
-    number_check, numbers, once, pace, routing, skillsets, sms_settings, templates, tenants, text_check,
-    users, webhook_secrets,
+    Deletions, Deps, accounts, api_keys, audit, auth_keys, caps, certificates, chat_settings, client_key,
+    consent, conversations, dead_letters, deletions, doctor, events, identity::Gate, link_watch, links,
+    maintenance, number_check, number_moves, numbers, once, pace, routing, skillsets, sms_settings,
+    templates, tenants, text_check, usage, usage_work, users, webhook_secrets,
 };
 use axum::{
     Router,
@@ -39,6 +39,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
     components(schemas(Problem)),
     tags(
         (name = "tenants", description = "Customers of the platform: one contact center each."),
+        (name = "usage", description = "What tenants use, by day, and how much they may send."),
         (name = "deletions", description = "Tenants that go, in steps that can be taken back, and the proof that nothing is left."),
         (name = "chat-settings", description = "How a tenant's chats behave."),
         (name = "sms-settings", description = "How a tenant's texts are treated."),
@@ -86,11 +87,15 @@ fn routes() -> OpenApiRouter<Deps> {
         .routes(routes!(tenants::create_tenant, tenants::list_tenants))
         .routes(routes!(tenants::get_tenant, tenants::patch_tenant))
         .routes(routes!(tenants::put_tenant_state))
+        .routes(routes!(events::list_events))
         .routes(routes!(
             deletions::create_deletion,
             deletions::get_deletion,
             deletions::delete_deletion
         ))
+        .routes(routes!(usage::get_usage))
+        .routes(routes!(usage::list_usage))
+        .routes(routes!(caps::get_caps, caps::put_caps))
         .routes(routes!(deletions::list_deletions))
         .routes(routes!(deletions::get_deletion_by_id))
         .routes(routes!(deletions::get_certificate))
@@ -166,6 +171,11 @@ fn routes() -> OpenApiRouter<Deps> {
             numbers::patch_number,
             numbers::delete_number
         ))
+        .routes(routes!(
+            number_moves::create_number_move,
+            number_moves::list_number_moves
+        ))
+        .routes(routes!(number_moves::cancel_number_move))
         .routes(routes!(auth_keys::create_auth_key, auth_keys::list_auth_keys))
         .routes(routes!(
             auth_keys::get_auth_key,
@@ -261,7 +271,10 @@ fn page() -> utoipa_swagger_ui::Config<'static> {
 
 /// Serves the API, and carries tenants' deletions out, until the process drains. The health pages are the process' own (`ccm_runtime::ops`).
 pub async fn run(listener: TcpListener, deps: Deps, life: Lifecycle) -> io::Result<()> {
-    let forgetting = once::forget(deps.clone());
+    let (forgetting, moving) = (
+        once::forget(deps.clone()),
+        number_moves::keep_moving(deps.clone()),
+    );
     let (doctor, draining) = (deps.doctor.clone(), life.clone());
     tokio::spawn(async move {
         draining.draining().await;
@@ -272,12 +285,14 @@ pub async fn run(listener: TcpListener, deps: Deps, life: Lifecycle) -> io::Resu
         bus: deps.bus.clone(),
         ids: deps.ids.clone(),
     };
+    let usage = usage_work::run(deps.db.clone(), deps.ids.clone(), life.clone());
     let served = async {
         let served = ccm_runtime::serve(listener, router(deps), life.clone());
-        tokio::join!(served, deletions.run(life)).0
+        tokio::join!(served, deletions.run(life), usage).0
     };
     tokio::select! {
         served = served => served,
         () = forgetting => Ok(()),
+        () = moving => Ok(()),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     Deps,
-    answer::{Always, Failure, InTenant, Made, Making, Taking},
+    answer::{Always, Failure, Gone, InTenant, Made, Making, Taking},
     path::{ApiKeyPath, PlatformApiKeyPath, TenantPath},
     schema,
     valid::{self, Refused},
@@ -244,9 +244,9 @@ impl<'a> Keys<'a> {
         Ok(Json(self.db.api_key(id).await?.into()))
     }
 
-    async fn revoke(&self, id: ApiKeyId) -> Result<Json<ApiKey>, Failure> {
-        let now = self.deps.ids.clock().now();
-        Ok(Json(self.db.revoke_api_key(id, now).await?.into()))
+    async fn revoke(&self, id: ApiKeyId) -> Result<Gone, Failure> {
+        self.db.revoke_api_key(id, self.deps.ids.clock().now()).await?;
+        Ok(Gone)
     }
 }
 
@@ -351,12 +351,12 @@ pub async fn get_platform_api_key(
 ///
 /// It is refused from the next request on, on every pod. The row stays, for those who read the audit. For the role platform-admin.
 #[utoipa::path(delete, path = "/v1/api-keys/{key}", tag = "api-keys", params(PlatformApiKeyPath),
-    responses((status = 200, description = "The key, revoked.", body = ApiKey), Always, InTenant))]
+    responses((status = 204, description = "It is revoked."), Always, InTenant))]
 pub async fn revoke_platform_api_key(
     State(deps): State<Deps>,
     by: Platform<may::ManagePlatformAccess>,
     Path(path): Path<PlatformApiKeyPath>,
-) -> Result<Json<ApiKey>, Failure> {
+) -> Result<Gone, Failure> {
     Keys::of_platform(&deps, &by).revoke(path.key).await
 }
 
@@ -419,12 +419,12 @@ pub async fn get_api_key(
 /// It is refused from the next request on, on every pod. The row stays, for those who read the audit. For the roles platform-admin
 /// and engineer; tenant-admin in their own tenant.
 #[utoipa::path(delete, path = "/v1/tenants/{tenant}/api-keys/{key}", tag = "api-keys", params(ApiKeyPath),
-    responses((status = 200, description = "The key, revoked.", body = ApiKey), Always, InTenant))]
+    responses((status = 204, description = "It is revoked."), Always, InTenant))]
 pub async fn revoke_api_key(
     State(deps): State<Deps>,
     scope: TenantScope<may::ManageAccess>,
     Path(path): Path<ApiKeyPath>,
-) -> Result<Json<ApiKey>, Failure> {
+) -> Result<Gone, Failure> {
     Keys::of_tenant(&deps, &scope).await?.revoke(path.key).await
 }
 

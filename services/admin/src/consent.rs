@@ -313,7 +313,7 @@ pub async fn list_consent_events(
     Ok(Json(Page::cut(items, limit, |event: &ConsentEvent| event.id)).into_response())
 }
 
-fn wants_csv(headers: &HeaderMap) -> bool {
+pub fn wants_csv(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter();
     let accepted = accepted.filter_map(|value| value.to_str().ok());
     let mut kinds = accepted.flat_map(|list| list.split(','));

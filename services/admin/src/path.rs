@@ -224,3 +224,18 @@ pub struct PlatformUserPath {
     #[param(value_type = Uuid)]
     pub user: UserId,
 }
+
+/// The path of a number's move.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct NumberMovePath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The number's id.
+    #[param(value_type = Uuid)]
+    pub number: NumberId,
+    /// The move's id.
+    pub number_move: Uuid,
+}

@@ -7,8 +7,7 @@ use axum::{
 use ccm_db::Part;
 use ccm_model::Address;
 use ccm_web::{Cursor, Json, Problem, plus};
-use serde::{Deserialize, de::DeserializeOwned};
-use utoipa::IntoParams;
+use serde::de::DeserializeOwned;
 
 /// How many items a page has at most: 1 to 200, 50 when nothing was said.
 pub fn limit(asked: Option<usize>) -> Result<usize, Problem> {
@@ -34,17 +33,6 @@ pub fn part(asked: Option<usize>, cursor: Option<&Cursor>) -> Result<(usize, Par
         limit: limit as i64 + 1,
     };
     Ok((limit, part))
-}
-
-/// Whether it is meant.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct DryRun {
-    /// `true`: says what would happen, and changes nothing.
-    #[serde(default)]
-    #[param(default = false)]
-    pub dry_run: bool,
 }
 
 /// An address in a query.

@@ -59,7 +59,6 @@ pub fn replay_failure() -> Object {
     )
 }
 
-pub const TENANT_STATES: [&str; 2] = ["active", "suspended"];
 pub fn deletion_state() -> Object {
     one_of(
         "`closing`: texts and keys are refused, agents' chats are being ended; `grace`: nothing is carried, and it can be taken \
@@ -68,6 +67,8 @@ pub fn deletion_state() -> Object {
         ccm_db::DeletionState::ALL.iter().map(|state| state.as_str()),
     )
 }
+
+pub const TENANT_STATES: [&str; 2] = ["active", "suspended"];
 
 pub fn tenant_state() -> Object {
     one_of(

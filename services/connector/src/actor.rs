@@ -375,7 +375,7 @@ impl Actor {
         }
         self.expire_held(&mut start.policy).await?;
         let present = chat.phase() == Phase::Live;
-        if let Some(why) = self.refused_before_anybody_came(present).await? {
+        if let Some(why) = self.over_before_anybody_came(present).await? {
             chat.leave();
             return Ok(Some(why));
         }

@@ -4,6 +4,7 @@
 //! What has been said is kept with the chat ([`Told`]), so that a pod that takes over does not say it again.
 
 use crate::customer::fill;
+use ccm_db::TextKind;
 use ccm_ewc_proto::{
     frame::{ComfortGroup, OnHoldUrls, QueueStatus},
     onhold::{self, OnHold},
@@ -48,12 +49,23 @@ pub(crate) enum Why {
     TooOld,
     Keyword,
     OptedOut,
+    /// The number has gone to another tenant.
+    NumberMoved,
     /// The texts that the chat was for are gone: held too long.
     NothingWaits,
     TenantDeleted,
 }
 
 impl Why {
+    /// Why the chat is left when the agent has read a text of this kind, or needs not any more.
+    pub fn after(kind: TextKind) -> Option<Self> {
+        match kind {
+            TextKind::Stop => Some(Self::OptedOut),
+            TextKind::End => Some(Self::NumberMoved),
+            TextKind::Text | TextKind::Start | TextKind::Help | TextKind::Note => None,
+        }
+    }
+
     /// As stored with the chat.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -61,6 +73,7 @@ impl Why {
             Self::TooOld => "older than the tenant's limit",
             Self::Keyword => "ended by the customer's keyword",
             Self::OptedOut => "the customer has opted out",
+            Self::NumberMoved => "the number has gone to another contact center",
             Self::NothingWaits => "no text waited for it any more",
             Self::TenantDeleted => "the tenant is being deleted",
         }

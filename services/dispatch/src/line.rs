@@ -106,6 +106,11 @@ impl Worker {
                 account,
                 kind,
             }) => return self.opted_out(claim, message, account, kind).await,
+            Ok(Head::Capped {
+                message,
+                account,
+                kind,
+            }) => return self.capped(claim, message, account, kind).await,
             Ok(Head::Later | Head::Empty | Head::Lost) => return Next::Done,
             // The claim expires.
             Err(e) if e.is_retryable() => return Next::Done,
@@ -160,6 +165,25 @@ impl Worker {
             "a text is not sent: its customer has opted out"
         );
         self.finish(claim, message, account, &Outcome::OptedOut).await
+    }
+
+    /// A text that is more than its tenant may send.
+    async fn capped(
+        &self,
+        claim: &Claim,
+        message: MessageId,
+        account: AccountId,
+        kind: ProviderKind,
+    ) -> Next {
+        metrics::counter!("ccm_dispatch_failed_total", "kind" => kind.as_str(), "class" => "capped")
+            .increment(1);
+        tracing::warn!(
+            tenant.id = %claim.tenant,
+            conversation.id = %claim.conversation,
+            message.id = %message,
+            "a text is not sent: its tenant has sent as much as it may"
+        );
+        self.finish(claim, message, account, &outcome::capped()).await
     }
 
     /// Takes the line's head, and says when it began to. While the database is away it is tried again for as long as a

@@ -17,6 +17,19 @@ const TOO_LATE: &str = "The text could not be sent in time.";
 /// A provider's list of messages may not have the newest ones yet: it is asked so much later at the earliest.
 const LISTED_AFTER: Duration = Duration::from_secs(2);
 
+/// … when the tenant may not send so much.
+const CAP: &str = "ccm:cap";
+
+/// What becomes of a text that is more than its tenant may send.
+pub(crate) fn capped() -> Outcome {
+    Outcome::Failed {
+        code: Some(CAP.to_owned()),
+        detail: "the tenant has sent as many segments as it may in this day or month; raise its cap or wait, then replay".to_owned(),
+        reason: "The contact center's limit of texts is reached.".to_owned(),
+        opted_out: false,
+    }
+}
+
 /// How an attempt went.
 #[derive(Debug)]
 pub(crate) enum Attempt {

@@ -6,6 +6,8 @@ use axum::{
 use ccm_auth::AuthKey;
 use ccm_model::TenantId;
 use ccm_web::Problem;
+use ipnet::IpNet;
+use std::net::IpAddr;
 
 /// Somebody with a good screen-pop key: what a handler asks for that serves agents' pages.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +31,10 @@ impl FromRequestParts<Deps> for KeyHolder {
         let now = deps.ids.clock().now();
         let owner = deps.db.operator().auth_key_owner(&hash, now).await?;
         let owner = owner.ok_or_else(unknown)?;
+        let from = deps.proxies.caller(&parts.extensions, &parts.headers);
+        if !owner.networks.is_empty() && !within(&owner.networks, from) {
+            return Err(elsewhere().into());
+        }
         let db = deps.db.tenant(owner.tenant);
         if db.tenant().await?.state == "suspended" {
             return Err(suspended().into());
@@ -36,6 +42,22 @@ impl FromRequestParts<Deps> for KeyHolder {
         db.auth_key_used(owner.key, now).await?;
         Ok(Self { tenant: owner.tenant })
     }
+}
+
+/// What cannot be read lets nobody in.
+fn within(networks: &[String], from: Option<IpAddr>) -> bool {
+    let mut networks = networks.iter().filter_map(|raw| raw.parse::<IpNet>().ok());
+    from.is_some_and(|ip| networks.any(|network| network.contains(&ip)))
+}
+
+fn elsewhere() -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "wrong-network",
+        "The key may not be used from here",
+    )
+    .detail("the key's tenant lets it be used from some networks only, and this is none of them")
+    .remedy("add the network that the request comes from to the key's networks: PATCH …/auth-keys/{key}")
 }
 
 fn unknown() -> Problem {

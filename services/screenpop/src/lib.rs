@@ -14,7 +14,7 @@ use ccm_auth::LookupKey;
 use ccm_db::Db;
 use ccm_model::IdSource;
 use ccm_runtime::{Lifecycle, serve};
-use ccm_web::{WebConfig, not_stored, wrap};
+use ccm_web::{TrustedProxies, WebConfig, not_stored, wrap};
 use std::{io, time::Duration};
 use tokio::net::TcpListener;
 
@@ -39,6 +39,8 @@ pub struct Deps {
     pub ids: IdSource,
     /// Keys are stored as hashes under it.
     pub lookup_key: LookupKey,
+    /// Proxies that are believed when they say for whom they ask: keys can be bound to networks.
+    pub proxies: TrustedProxies,
     /// From [`client`].
     pub http: reqwest::Client,
     pub settings: Settings,

@@ -236,6 +236,7 @@ impl Process<'_> {
             db: self.db.clone(),
             ids: self.ids.clone(),
             lookup_key: LookupKey::derive(&self.config.keys.master_keys()?[0]),
+            proxies: TrustedProxies::new(config.trusted_proxies.iter().copied()),
             http: ccm_screenpop::client()?,
             settings: ccm_screenpop::Settings {
                 max_body_bytes: config.max_body_bytes,

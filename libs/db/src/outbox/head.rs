@@ -24,6 +24,12 @@ pub enum Head {
         account: AccountId,
         kind: ProviderKind,
     },
+    /// This one is not to be sent: with it, the tenant would send more than it may. To be recorded as a failure.
+    Capped {
+        message: MessageId,
+        account: AccountId,
+        kind: ProviderKind,
+    },
     /// The accounts are paused, the tenant is suspended, or the next free moment is too far away to hold the claim: the line was put back until then.
     Later,
     /// Nothing waits; the line is gone.
@@ -123,6 +129,8 @@ SELECT o.message_id, o.state, o.attempts, o.created_at, o.account_id AS last_acc
        EXISTS (SELECT 1 FROM opt_out x WHERE x.tenant_id = o.tenant_id AND x.our_address = c.our_address
                  AND x.customer_address = c.customer_address)
          AND (m.origin = 'system' AND m.author = 'stop_reply') IS NOT TRUE AS opted_out,
+       (m.origin = 'system' AND m.author IN ('stop_reply', 'start_reply', 'help_reply')) IS TRUE AS exempt,
+       coalesce(k.daily_segments, k.monthly_segments) IS NOT NULL AS capped,
        t.state = 'suspended' AS suspended
 FROM outbox o
 JOIN tenant t ON t.id = o.tenant_id
@@ -132,6 +140,7 @@ JOIN number n ON n.tenant_id = c.tenant_id AND n.id = c.number_id
 JOIN provider_account a ON a.tenant_id = n.tenant_id AND a.id = n.account_id
 LEFT JOIN provider_account b ON b.tenant_id = n.tenant_id AND b.id = n.second_account_id
 LEFT JOIN sms_settings s ON s.tenant_id = o.tenant_id
+LEFT JOIN sms_cap k ON k.tenant_id = o.tenant_id
 WHERE o.tenant_id = $1 AND o.conversation_id = $2 ORDER BY o.seq LIMIT 1";
 
 /// An account that a text may leave through.
@@ -253,6 +262,20 @@ impl TenantDb<'_> {
                 return Ok(Head::Later);
             }
         };
+        let first_attempt = row.try_get::<i32, _>("attempts")? == 0;
+        if row.try_get("capped")? && first_attempt {
+            let exempt = row.try_get("exempt")?;
+            if !self.take_segments(&mut tx, as_sent.segments, exempt, at).await? {
+                // The moment is free again.
+                tx.rollback().await?;
+                self.cap_refused(as_sent.segments, at).await?;
+                return Ok(Head::Capped {
+                    message,
+                    account: way.account,
+                    kind: way.kind,
+                });
+            }
+        }
         // What was under way before accounts were noted went through the number's first one.
         let last = row
             .try_get::<Option<Uuid>, _>("last_account")?

@@ -24,4 +24,5 @@ mod outbox_turns;
 mod rig;
 mod sealing;
 mod texts;
+mod usage;
 mod walls;

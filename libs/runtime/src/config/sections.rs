@@ -392,6 +392,9 @@ pub struct ScreenpopConfig {
     /// How long an answer is good.
     #[serde(rename = "lookups_kept_days", deserialize_with = "days")]
     pub lookups_kept: Duration,
+    /// Networks of the proxies that are believed when they say for whom they ask.
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// `[shutdown]`

@@ -1,7 +1,8 @@
+use crate::issuer::Issuer;
 use axum::{
     Router,
     body::{Body, to_bytes},
-    http::{Method, Request, StatusCode, header},
+    http::{Method, Request, Response, StatusCode, header},
 };
 use ccm_admin::{Deps, DoctorDeps, Oidc, OidcSettings, RequestRate, TrustedProxies};
 use ccm_auth::{JwtConfig, JwtKey, LookupKey, Role, TokenIssuer, TokenVerifier};
@@ -25,6 +26,7 @@ pub struct App {
     pub database: TestDb,
     router: Router,
     issuer: TokenIssuer,
+    pub issuer_of_people: Issuer,
     /// Everything that was ever answered, headers and bodies.
     said: Mutex<String>,
 }
@@ -82,6 +84,18 @@ pub struct Tenant {
 
 impl App {
     pub async fn start() -> Self {
+        let issuer = Issuer::start().await;
+        let settings = issuer.settings();
+        Self::with_issuer(issuer, settings).await
+    }
+
+    pub async fn start_with(settings: OidcSettings) -> Self {
+        Self::with_issuer(Issuer::start().await, settings).await
+    }
+
+    async fn with_issuer(issuer_of_people: Issuer, settings: OidcSettings) -> Self {
+        // There may be one already.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let database = TestDb::create(async |owner: String| ccm_db::migrate(&owner.into()).await)
             .await
             .unwrap();
@@ -102,7 +116,7 @@ impl App {
             bus: Bus::in_process(),
             ids: IdSource::system(),
             tokens: TokenVerifier::new(&jwt, Clock::system()).unwrap(),
-            oidc: Oidc::new(OidcSettings::default()).unwrap(),
+            oidc: Oidc::new(settings).unwrap(),
             proxies: TrustedProxies::default(),
             rate: RequestRate {
                 per_minute: NonZeroU32::MAX,
@@ -121,10 +135,17 @@ impl App {
         Self {
             router: ccm_admin::router(deps.clone()),
             issuer: TokenIssuer::new(&jwt, Clock::system()).unwrap(),
+            issuer_of_people,
             deps,
             database,
             said: Mutex::default(),
         }
+    }
+
+    /// The same API, where callers may ask less.
+    pub fn with_rate(&mut self, rate: RequestRate) {
+        self.deps.rate = rate;
+        self.router = ccm_admin::router(self.deps.clone());
     }
 
     pub fn token(&self, role: Role, tenant: Option<TenantId>) -> String {
@@ -137,8 +158,13 @@ impl App {
         self.token(Role::Engineer, None)
     }
 
+    /// With all its headers.
+    pub async fn whole(&self, request: Request<Body>) -> Response<Body> {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
     pub async fn raw(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let response = self.whole(request).await;
         let (parts, body) = response.into_parts();
         let text = String::from_utf8(to_bytes(body, 1 << 24).await.unwrap().to_vec()).unwrap();
         self.said

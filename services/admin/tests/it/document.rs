@@ -116,6 +116,7 @@ fn the_document_is_sound() {
             let never_there = [
                 "-settings",
                 "/maintenance-windows",
+                "/caps",
                 "/opt-outs",
                 "/dead-letters/replay",
                 "/text-check",
@@ -128,13 +129,19 @@ fn the_document_is_sound() {
             let can_be_there = !never_there.iter().any(|end| path.ends_with(end));
             statuses.extend(can_be_there.then_some("409"));
         }
-        let whole = ["-settings", "/routing"].iter().any(|end| path.ends_with(end));
+        let whole = ["-settings", "/routing", "/caps"]
+            .iter()
+            .any(|end| path.ends_with(end));
         if method == "put" && whole {
             statuses.push("412");
         }
         let one_of_many = method == "put" && path.ends_with("/links/{link}");
         if method == "patch" || one_of_many || path.ends_with("/auth-keys/{key}/rotate") {
             statuses.push("412");
+        }
+        let planned = method == "post" && path.ends_with("/moves");
+        if method == "delete" && path.ends_with("/{number_move}") {
+            statuses.push("409");
         }
         let tried = method == "delete" && can_be_tried(&path);
         if tried {
@@ -161,7 +168,11 @@ fn the_document_is_sound() {
             _ => "200",
         };
         let responses = operation["responses"].as_object().unwrap();
-        assert_eq!(responses.len(), statuses.len() + 1 + dry_runs, "{case}");
+        assert_eq!(
+            responses.len(),
+            statuses.len() + 1 + dry_runs + usize::from(planned),
+            "{case}"
+        );
         let answer = &responses[success]["content"];
         match method {
             "delete" => assert!(answer.is_null(), "{case}"),
@@ -179,6 +190,10 @@ fn the_document_is_sound() {
     }
     for (path, query) in [
         ("/v1/tenants", vec!["state", "slug", "q", "limit", "cursor"]),
+        (
+            "/v1/tenants/{tenant}/events",
+            vec!["kind", "since", "until", "link", "account", "limit", "cursor"],
+        ),
         ("/v1/tenants/{tenant}/links", vec!["name", "limit", "cursor"]),
         (
             "/v1/tenants/{tenant}/skillsets",
@@ -219,6 +234,8 @@ fn the_document_is_sound() {
             vec!["all", "kind", "code", "limit", "cursor"],
         ),
         ("/v1/deletions", vec!["limit", "cursor"]),
+        ("/v1/usage", vec!["day", "limit", "cursor"]),
+        ("/v1/tenants/{tenant}/usage", vec!["from", "to"]),
         (
             "/v1/tenants/{tenant}/doctor-reports",
             vec!["link_id", "limit", "cursor"],
@@ -307,6 +324,7 @@ async fn the_examples_can_be_sent() {
                     "client_certificate_pem",
                     "link_id",
                     "account_id",
+                    "to_account_id",
                     "number_id",
                     "to"
                 ]
@@ -331,6 +349,7 @@ async fn answers_are_as_documented() {
         .await
         .ok();
     let key = key["id"].as_str().unwrap();
+    roles::planned_move(&app, &tenant).await;
     let template = roles::template(&app, &tenant).await;
     app.post(
         &format!("/v1/tenants/{}/webhook-secrets", tenant.id),
@@ -374,8 +393,10 @@ async fn answers_are_as_documented() {
         ("Account", format!("/accounts/{}", tenant.account)),
         ("Number", format!("/numbers/{}", tenant.number)),
         ("AuthKey", format!("/auth-keys/{key}")),
+        ("NumberMove", format!("/numbers/{}/moves", tenant.number)),
         ("Template", "/templates".to_owned()),
         ("Template", format!("/templates/{template}")),
+        ("Event", "/events".to_owned()),
         ("LinkState", format!("/links/{}/state", tenant.link)),
         ("LinkEvent", format!("/links/{}/events", tenant.link)),
         (
@@ -400,6 +421,8 @@ async fn answers_are_as_documented() {
         ("OptOut", "/opt-outs".to_owned()),
         ("ConsentEvent", "/consent-events".to_owned()),
         ("Deletion", "/deletion".to_owned()),
+        ("UsageDay", "/usage".to_owned()),
+        ("Caps", "/caps".to_owned()),
         ("NumberCheck", "/number-check?number=%2B353861234567".to_owned()),
     ] {
         let answer = app.get(&format!("/v1/tenants/{}{path}", tenant.id)).await.ok();

@@ -1,5 +1,6 @@
 //! The admin API on a real Postgres.
 
+mod access;
 mod accounts;
 mod app;
 mod auth_keys;
@@ -13,9 +14,12 @@ mod dead_letters;
 mod deletions;
 mod doctor;
 mod document;
+mod events;
+mod issuer;
 mod link_watch;
 mod links;
 mod lists;
+mod number_moves;
 mod numbers;
 mod onboarding;
 mod removals;
@@ -27,4 +31,5 @@ mod sms_settings;
 mod suspension;
 mod templates;
 mod tenants;
+mod usage;
 mod validation;

@@ -1,6 +1,7 @@
 //! Who may do what: every endpoint, every role, the own tenant and another one.
 
 use crate::{
+    access,
     app::{AUTH_TOKEN, App, Tenant},
     certificates, dead_letters, deletions, doctor,
 };
@@ -13,6 +14,8 @@ use std::collections::BTreeSet;
 const WRITERS: &[Role] = &[PlatformAdmin, Engineer, TenantAdmin];
 const READERS: &[Role] = &[PlatformAdmin, Engineer, Support, TenantAdmin, TenantViewer];
 const PLATFORM: &[Role] = &[PlatformAdmin, Engineer, Support];
+const PLATFORM: &[Role] = &[PlatformAdmin, Engineer, Support];
+const AUDITORS: &[Role] = &[PlatformAdmin, Engineer, Support, TenantAdmin];
 const TEXT_READERS: &[Role] = &[PlatformAdmin, Engineer, TenantAdmin, TenantViewer];
 
 /// Method, path, roles. A tenant's roles are allowed in their own tenant only.
@@ -26,6 +29,7 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     ("get", "/v1/tenants/{tenant}/sms-settings", READERS),
     ("put", "/v1/tenants/{tenant}/sms-settings", WRITERS),
     ("put", "/v1/tenants/{tenant}/state", &[PlatformAdmin, Engineer]),
+    ("get", "/v1/tenants/{tenant}/events", READERS),
     ("get", "/v1/tenants/{tenant}/routing", READERS),
     ("put", "/v1/tenants/{tenant}/routing", WRITERS),
     ("post", "/v1/tenants/{tenant}/routing/dry-run", READERS),
@@ -106,6 +110,13 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     ("patch", "/v1/tenants/{tenant}/numbers/{number}", WRITERS),
     ("get", "/v1/tenants/{tenant}/numbers/{number}", READERS),
     ("delete", "/v1/tenants/{tenant}/numbers/{number}", WRITERS),
+    ("post", "/v1/tenants/{tenant}/numbers/{number}/moves", WRITERS),
+    ("get", "/v1/tenants/{tenant}/numbers/{number}/moves", READERS),
+    (
+        "delete",
+        "/v1/tenants/{tenant}/numbers/{number}/moves/{number_move}",
+        WRITERS,
+    ),
     ("get", "/v1/tenants/{tenant}/numbers", READERS),
     ("post", "/v1/tenants/{tenant}/auth-keys", WRITERS),
     ("get", "/v1/tenants/{tenant}/auth-keys", READERS),
@@ -146,8 +157,38 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     ("put", "/v1/tenants/{tenant}/opt-outs", WRITERS),
     ("delete", "/v1/tenants/{tenant}/opt-outs", WRITERS),
     ("get", "/v1/tenants/{tenant}/consent-events", TEXT_READERS),
+    ("post", "/v1/api-keys", &[PlatformAdmin]),
+    ("get", "/v1/api-keys", &[PlatformAdmin]),
+    ("get", "/v1/api-keys/{key}", &[PlatformAdmin]),
+    ("delete", "/v1/api-keys/{key}", &[PlatformAdmin]),
+    ("post", "/v1/api-keys/{key}/rotate", &[PlatformAdmin]),
+    ("post", "/v1/tenants/{tenant}/api-keys", WRITERS),
+    ("get", "/v1/tenants/{tenant}/api-keys", WRITERS),
+    ("get", "/v1/tenants/{tenant}/api-keys/{key}", WRITERS),
+    ("delete", "/v1/tenants/{tenant}/api-keys/{key}", WRITERS),
+    ("post", "/v1/tenants/{tenant}/api-keys/{key}/rotate", WRITERS),
+    ("post", "/v1/users", &[PlatformAdmin]),
+    ("get", "/v1/users", &[PlatformAdmin]),
+    ("get", "/v1/users/{user}", &[PlatformAdmin]),
+    ("patch", "/v1/users/{user}", &[PlatformAdmin]),
+    ("delete", "/v1/users/{user}", &[PlatformAdmin]),
+    ("post", "/v1/tenants/{tenant}/users", WRITERS),
+    ("get", "/v1/tenants/{tenant}/users", WRITERS),
+    ("get", "/v1/tenants/{tenant}/users/{user}", WRITERS),
+    ("patch", "/v1/tenants/{tenant}/users/{user}", WRITERS),
+    ("delete", "/v1/tenants/{tenant}/users/{user}", WRITERS),
+    ("get", "/v1/audit", PLATFORM),
+    ("get", "/v1/audit/export", PLATFORM),
+    ("get", "/v1/audit/verify", PLATFORM),
+    ("get", "/v1/tenants/{tenant}/audit", AUDITORS),
+    ("get", "/v1/tenants/{tenant}/audit/export", AUDITORS),
+    ("get", "/v1/tenants/{tenant}/audit/verify", AUDITORS),
     ("get", "/v1/tenants/{tenant}/number-check", READERS),
     ("post", "/v1/tenants/{tenant}/text-check", READERS),
+    ("get", "/v1/tenants/{tenant}/usage", READERS),
+    ("get", "/v1/usage", PLATFORM),
+    ("get", "/v1/tenants/{tenant}/caps", READERS),
+    ("put", "/v1/tenants/{tenant}/caps", &[PlatformAdmin, Engineer]),
     ("post", "/v1/tenants/{tenant}/deletion", &[PlatformAdmin]),
     ("get", "/v1/tenants/{tenant}/deletion", READERS),
     ("delete", "/v1/tenants/{tenant}/deletion", &[PlatformAdmin]),
@@ -169,6 +210,7 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
         "templates" => json!({"name": name, "text": "Hello from {agent}", "scope": "tenant"}),
         "{template}" => json!({"text": name}),
         "rotate" => json!({"overlap_s": 60}),
+        "moves" => json!({"dry_run": true}),
         "{number}" => json!({"per_second": 2}),
         "replay" => json!({"code": "nothing"}),
         "discard" => Value::Null,
@@ -176,6 +218,7 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
             json!({"our_address": "+14155550123", "customer_address": "+353867654321", "evidence": name})
         }
         "deletion" => json!({"reason": name}),
+        "caps" => json!({"daily_mt_segments": n}),
         "text-check" => json!({"text": "hello"}),
         "tenants" => json!({"slug": name, "name": name}),
         "{tenant}" => json!({"name": name}),
@@ -196,13 +239,25 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
         "numbers" => json!({"address": (10_000 + n).to_string(), "account_id": tenant.account,
                             "skillset_id": tenant.skillset}),
         "auth-keys" | "webhook-secrets" => json!({"name": name}),
+        "api-keys" if path.contains("{tenant}") => json!({"name": name, "role": "tenant-viewer"}),
+        "api-keys" => json!({"name": name, "role": "support"}),
+        "users" if path.contains("{tenant}") => access::new_user(&name, "tenant-viewer"),
+        "users" => access::new_user(&name, "support"),
+        "{user}" => json!({"name": name}),
         other => panic!("no body for {other}"),
     }
 }
 
 /// A `POST` that is an action.
 pub fn makes_nothing(path: &str) -> bool {
-    let ends = ["/replay", "/discard", "/text-check", "/dry-run", "/doctor"];
+    let ends = [
+        "/replay",
+        "/discard",
+        "/text-check",
+        "/dry-run",
+        "/moves",
+        "/doctor",
+    ];
     ends.iter().any(|end| path.ends_with(end))
 }
 
@@ -222,6 +277,34 @@ async fn auth_key(app: &App, tenant: &Tenant) -> String {
     let path = format!("/v1/tenants/{}/auth-keys", tenant.id);
     let made = app.post(&path, json!({"name": name})).await.ok();
     made["id"].as_str().unwrap().to_owned()
+}
+
+/// An account that has no number.
+pub async fn other_account(app: &App, tenant: &Tenant) -> String {
+    let name = app.deps.ids.next::<uuid::Uuid>().to_string();
+    let body = json!({"name": name, "kind": "http", "settings": {"send_url": "https://x/"},
+                      "secret": {"signing_secret": AUTH_TOKEN}});
+    let path = format!("/v1/tenants/{}/accounts", tenant.id);
+    app.post(&path, body).await.ok()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+/// A move that can be taken back once.
+pub async fn planned_move(app: &App, tenant: &Tenant) -> String {
+    let path = format!("/v1/tenants/{}/numbers/{}/moves", tenant.id, tenant.number);
+    let last = app.get(&path).await.ok()["items"][0].clone();
+    if last["state"] == "pending" {
+        return last["id"].as_str().unwrap().to_owned();
+    }
+    let at = app.deps.ids.clock().now() + std::time::Duration::from_secs(86_400);
+    let at = at.format(&time::format_description::well_known::Rfc3339).unwrap();
+    let body = json!({"to_account_id": other_account(app, tenant).await, "at": at});
+    app.post(&path, body).await.ok()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 /// A template that can be deleted once.
@@ -321,8 +404,18 @@ async fn every_endpoint_and_every_role() {
                         dead_letters::refused(&app, tenant, &format!("text {n} {method}")).await;
                     path = path.replace("{letter}", &letter);
                 }
+                if path.contains("{number_move}") {
+                    path = path.replace("{number_move}", &planned_move(&app, tenant).await);
+                }
                 if path.contains("{template}") {
                     path = path.replace("{template}", &template(&app, tenant).await);
+                }
+                let of_tenant = route.contains("{tenant}").then_some(tenant);
+                if path.contains("/api-keys/{key}") {
+                    path = path.replace("{key}", &access::api_key(&app, of_tenant).await);
+                }
+                if path.contains("{user}") {
+                    path = path.replace("{user}", &access::user(&app, of_tenant).await);
                 }
                 if path.contains("{key}") {
                     path = path.replace("{key}", &auth_key(&app, tenant).await);
@@ -342,10 +435,13 @@ async fn every_endpoint_and_every_role() {
                 if path.ends_with("/number-check") {
                     path += "?number=%2B353861234567";
                 }
-                let body = ["post", "put", "patch"]
+                let mut body = ["post", "put", "patch"]
                     .contains(method)
                     .then(|| body(route, tenant, n))
                     .filter(|body| !body.is_null());
+                if *method == "post" && path.ends_with("/moves") {
+                    body.as_mut().unwrap()["to_account_id"] = json!(other_account(&app, tenant).await);
+                }
                 let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
                 app.send(method, &path, token, body.as_ref()).await
             };

@@ -27,7 +27,7 @@ impl Actor {
                 TextKind::Stop => ("stop_reply", &consent.stop_reply),
                 TextKind::Start => ("start_reply", &consent.start_reply),
                 TextKind::Help => ("help_reply", &consent.help_reply),
-                TextKind::Text | TextKind::Note => continue,
+                TextKind::Text | TextKind::Note | TextKind::End => continue,
             };
             metrics::counter!("ccm_connector_consent_keywords_total", "reply" => reply).increment(1);
             if let Some(words) = in_language(words.as_ref(), languages) {
@@ -73,20 +73,18 @@ impl Actor {
         Ok(())
     }
 
-    /// The customer has refused texts and nobody is in the chat who could be told: it is not needed any more.
-    pub(super) async fn refused_before_anybody_came(
-        &mut self,
-        present: bool,
-    ) -> Result<Option<Why>, DbError> {
+    /// The chat's last text is read and nobody is in the chat who could be told: it is not needed any more.
+    pub(super) async fn over_before_anybody_came(&mut self, present: bool) -> Result<Option<Why>, DbError> {
         if present || self.in_flight.is_some() {
             return Ok(None);
         }
-        let Some(text) = self.line.pop_front_if(|text| text.kind == TextKind::Stop) else {
+        let last = |text: &mut PendingText| Why::after(text.kind).is_some();
+        let Some(text) = self.line.pop_front_if(last) else {
             return Ok(None);
         };
         let (fence, at) = (self.fence, self.now());
         persist!(self, |db| db.text_delivered(&fence, text.message, at))?;
-        Ok(Some(Why::OptedOut))
+        Ok(Why::after(text.kind))
     }
 
     pub(super) async fn put_notice(&mut self, notice: &Notice) -> Result<(), DbError> {
@@ -119,6 +117,7 @@ pub(super) fn for_agent<'a>(
     let notes = &settings.agent_notes;
     match (text.kind, in_language(Some(&notes.opted_out), [language, "en"])) {
         (TextKind::Stop, Some(words)) => format!("{body}\n{} {words}", notes.prefix).into(),
+        (TextKind::End, _) => format!("{} {body}", notes.prefix).into(),
         _ => body.into(),
     }
 }

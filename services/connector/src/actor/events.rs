@@ -6,7 +6,7 @@ use crate::{
     translate,
 };
 use ccm_bus::Wake;
-use ccm_db::{AgentText, DbError, NewChat, PendingText, RoomState, TextKind};
+use ccm_db::{AgentText, DbError, NewChat, PendingText, RoomState};
 use ccm_ewc_proto::{
     heard::{Fingerprint, Replay},
     session::{self, CloseReason, Event, Moment, Sender},
@@ -210,8 +210,8 @@ impl Actor {
         };
         self.fruitful = true;
         self.note = None;
-        if text.kind == TextKind::Stop {
-            self.leaves = Some(Why::OptedOut);
+        if let Some(why) = Why::after(text.kind) {
+            self.leaves = Some(why);
         }
         let (fence, at) = (self.fence, self.now());
         persist!(self, |db| db.text_delivered(&fence, text.message, at))?;

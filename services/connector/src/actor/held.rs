@@ -5,7 +5,7 @@ use crate::{
     policy::{Deed, Policy},
     waits::Reason,
 };
-use ccm_db::{DbError, Notice};
+use ccm_db::{DbError, Notice, TextKind};
 use ccm_model::{Body, MessageId};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -37,10 +37,9 @@ impl Actor {
             return Ok(());
         }
         let longest = time::Duration::seconds(hold.longest_s.into());
-        while let Some(text) = self
-            .line
-            .pop_front_if(|t| t.created_at + longest <= self.deps.ids.clock().now())
-        {
+        while let Some(text) = self.line.pop_front_if(|t| {
+            t.kind != TextKind::End && t.created_at + longest <= self.deps.ids.clock().now()
+        }) {
             let detail = format!("no agent could be reached within {} s", hold.longest_s);
             self.give_up(text.message, "ccm:held_too_long", &detail).await?;
             policy.not_delivered();
@@ -80,7 +79,8 @@ impl Actor {
     /// When there is something to do for the line without anybody saying so.
     pub(super) fn next_look(&self, policy: &Policy) -> Option<Instant> {
         let longest = time::Duration::seconds(policy.settings().hold.longest_s.into());
-        let expires = self.line.front().filter(|_| self.in_flight.is_none()).map(|t| {
+        let front = self.line.front().filter(|t| t.kind != TextKind::End);
+        let expires = front.filter(|_| self.in_flight.is_none()).map(|t| {
             let left = t.created_at + longest - self.deps.ids.clock().now();
             Instant::now() + Duration::try_from(left).unwrap_or_default()
         });

@@ -1,11 +1,18 @@
 //! Who may ask.
 
 use crate::rig::{BEGIN, MOBILE, Rig};
-use axum::http::header::WWW_AUTHENTICATE;
+use axum::{
+    body::Body,
+    extract::ConnectInfo,
+    http::{
+        Request,
+        header::{self, WWW_AUTHENTICATE},
+    },
+};
 use ccm_auth::AuthKey;
-use ccm_db::StateChange;
+use ccm_db::{AuthKeyChange, DbError, StateChange};
 use ccm_model::ProviderKind;
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 const PATH: &str = "/v1/number-check?number=%2B353861234567&lookup=true";
 
@@ -63,4 +70,49 @@ async fn a_suspended_tenant_asks_nobody() {
     rig.check(&tenant, MOBILE, "").await.problem(403);
     be(true).await;
     rig.check(&tenant, MOBILE, "").await.ok();
+}
+
+#[tokio::test]
+async fn a_key_is_good_in_its_networks() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1, ProviderKind::Http).await;
+    let db = rig.deps.db.tenant(tenant.id);
+    let key = db.auth_keys().await.unwrap().remove(0);
+    let ask = async |peer: &str, forwarded: Option<&str>| {
+        let mut request = Request::get("/v1/number-check?number=%2B353861234567")
+            .header(header::AUTHORIZATION, format!("Bearer {}", tenant.key))
+            .extension(ConnectInfo(SocketAddr::new(peer.parse().unwrap(), 4711)));
+        if let Some(forwarded) = forwarded {
+            request = request.header("x-forwarded-for", forwarded);
+        }
+        rig.send(request.body(Body::empty()).unwrap()).await
+    };
+    ask("203.0.113.7", None).await.ok();
+    let bound = AuthKeyChange {
+        name: key.name.clone(),
+        expires_at: None,
+        networks: vec!["192.0.2.0/24".to_owned(), "2001:db8::/32".to_owned()],
+    };
+    db.change_auth_key(key.id, |_| Ok::<_, DbError>(bound))
+        .await
+        .unwrap();
+    for (peer, forwarded) in [
+        ("192.0.2.7", None),
+        ("::ffff:192.0.2.7", None),
+        ("2001:db8::1", None),
+        ("10.0.0.1", Some("192.0.2.7")),
+    ] {
+        ask(peer, forwarded).await.ok();
+    }
+    for (peer, forwarded) in [
+        ("203.0.113.7", None),
+        ("203.0.113.7", Some("192.0.2.7")),
+        ("10.0.0.1", Some("203.0.113.7")),
+    ] {
+        ask(peer, forwarded).await.problem(403);
+    }
+    let unknown = rig.check(&tenant, MOBILE, "").await;
+    unknown.problem(403);
+    let used = db.auth_key(key.id).await.unwrap();
+    assert!(used.last_used_at.is_some());
 }

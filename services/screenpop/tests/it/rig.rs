@@ -11,6 +11,7 @@ use ccm_db::{Db, DbConfig, KeyRing, NewAccount, NewAuthKey, NewLink, NewNumber, 
 use ccm_model::{AccountId, Clock, IdSource, NumberKind, ProviderKind, TenantId};
 use ccm_screenpop::{Deps, Settings};
 use ccm_testkit::{TestDb, canary};
+use ccm_web::TrustedProxies;
 use secrecy::SecretBox;
 use serde_json::{Value, json};
 use std::{
@@ -105,6 +106,7 @@ impl Rig {
                 db: Db::open(&config, KeyRing::new([[7; 32]]).unwrap()).unwrap(),
                 ids: IdSource::new(clock, 7),
                 lookup_key: LookupKey::derive(&SecretBox::new(Box::new([7; 32]))),
+                proxies: TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]),
                 http: ccm_screenpop::client().unwrap(),
                 settings: Settings {
                     max_body_bytes: 65_536,
@@ -239,7 +241,10 @@ impl Rig {
         if let Some(authorization) = authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
-        let request = request.body(Body::empty()).unwrap();
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
         let (parts, body) = self.router().oneshot(request).await.unwrap().into_parts();
         let body = to_bytes(body, 1 << 20).await.unwrap();
         Answer {

@@ -1,0 +1,3 @@
+-- When a key was used last is no change of it.
+SET LOCAL lock_timeout = '2s';
+SELECT audit_table('auth_key', 'auth_key', ARRAY['lookup_hash']::text[], ARRAY['last_used_at']::text[]);
