@@ -326,7 +326,8 @@ impl Moving<'_> {
         address: &Address,
     ) -> Result<Option<&'static str>, DbError> {
         let found = sqlx::query(
-            "SELECT EXISTS (SELECT 1 FROM provider_account WHERE tenant_id = $1 AND id = $2) AS account,
+            "SELECT EXISTS (SELECT 1 FROM tenant WHERE id = $1 AND id <> $6 AND closing_since IS NOT NULL) AS closing,
+                    EXISTS (SELECT 1 FROM provider_account WHERE tenant_id = $1 AND id = $2) AS account,
                     EXISTS (SELECT 1 FROM skillset WHERE tenant_id = $1 AND id = $3) AS skillset,
                     EXISTS (SELECT 1 FROM number WHERE tenant_id = $1 AND account_id = $2 AND address = $4
                               AND released_at IS NULL AND id <> $5) AS number",
@@ -336,9 +337,12 @@ impl Moving<'_> {
         .bind(row.to.tenant.map(|(_, skillset)| skillset.uuid()))
         .bind(address.as_str())
         .bind(row.number.uuid())
+        .bind(self.from.uuid())
         .fetch_one(&mut *self.tx)
         .await?;
-        Ok(if !found.try_get::<bool, _>("account")? {
+        Ok(if found.try_get("closing")? {
+            Some("the tenant is being deleted")
+        } else if !found.try_get::<bool, _>("account")? {
             Some("the account is gone")
         } else if row.to.tenant.is_some() && !found.try_get::<bool, _>("skillset")? {
             Some("the skillset is gone")
