@@ -3,8 +3,8 @@ CREATE TABLE number_move (
   id uuid PRIMARY KEY,
   tenant_id uuid NOT NULL REFERENCES tenant (id),
   number_id uuid NOT NULL,
-  -- NULL: it stays with the tenant.
-  to_tenant_id uuid REFERENCES tenant (id),
+  -- NULL: it stays with the tenant. No reference: that one may go before.
+  to_tenant_id uuid,
   -- Of the tenant that has it afterwards, as is the skillset. No references: another tenant's row must not keep them from going.
   to_account_id uuid NOT NULL,
   to_skillset_id uuid,

@@ -272,21 +272,24 @@ impl TenantDb<'_> {
         ) else {
             return Err(DbError::Corrupt("a dead letter without its text".into()));
         };
+        let to_phone = letter.kind == "mt";
+        // A text to a phone leaves from its conversation's number or not at all.
         let number = sqlx::query(
             "SELECT id, account_id, address FROM number WHERE tenant_id = $1 AND released_at IS NULL
                AND CASE WHEN $2::uuid IS NULL THEN address = $3 ELSE id = $2 END
-             ORDER BY account_id = $4 DESC NULLS LAST, id LIMIT 1",
+               AND ($5::uuid IS NULL OR id = (SELECT number_id FROM conversation WHERE tenant_id = $1 AND id = $5))
+             ORDER BY account_id = $4 DESC NULLS LAST, id LIMIT 1 FOR KEY SHARE",
         )
         .bind(self.tenant.uuid())
         .bind(replay.mend.number.map(Id::uuid))
         .bind(ours.as_str())
         .bind(letter.account.map(Id::uuid))
+        .bind(letter.conversation.filter(|_| to_phone).map(Id::uuid))
         .fetch_optional(&mut *tx)
         .await?;
         let Some(number) = number else {
             return Ok(Replayed::NoNumber);
         };
-        let to_phone = letter.kind == "mt";
         let conversation = if to_phone {
             let conversation = letter.conversation.ok_or(DbError::NotFound("conversation"))?;
             let of = letter.message.ok_or(DbError::NotFound("message"))?;

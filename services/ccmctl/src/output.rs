@@ -1,6 +1,10 @@
-use crate::failure::Failure;
-use serde_json::Value;
-use std::io::{self, ErrorKind, Write};
+use crate::{api::Stream, failure::Failure};
+use serde_json::{Value, json};
+use std::{
+    fs::File,
+    io::{self, ErrorKind, Write},
+    path::PathBuf,
+};
 
 /// What a command has to say.
 pub struct Said {
@@ -8,8 +12,8 @@ pub struct Said {
     pub json: Value,
     /// For people.
     pub text: String,
-    /// So many of several things were not done.
-    pub failed: usize,
+    /// Why it is not all that was asked for: how far it came is said first.
+    pub failure: Option<Failure>,
 }
 
 impl Said {
@@ -17,8 +21,20 @@ impl Said {
         Self {
             json,
             text,
-            failed: 0,
+            failure: None,
         }
+    }
+
+    /// So many of several things were not done.
+    pub fn partly(mut self, failed: usize) -> Self {
+        self.failure = (failed > 0).then_some(Failure::Partly { failed });
+        self
+    }
+
+    /// What was looked at is not: `what` is wrong with it.
+    pub fn not_as_it_should_be(mut self, what: &'static str) -> Self {
+        self.failure = Some(Failure::NotAsItShouldBe(what));
+        self
     }
 
     /// All is said already.
@@ -33,9 +49,9 @@ impl Said {
             false => self.text,
         };
         written(io::stdout().write_all(text.as_bytes()))?;
-        match self.failed {
-            0 => Ok(()),
-            failed => Err(Failure::Partly { failed }),
+        match self.failure {
+            None => Ok(()),
+            Some(failure) => Err(failure),
         }
     }
 }
@@ -51,36 +67,82 @@ pub fn written(done: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
-/// A table with a line of names first.
-pub fn table<const N: usize>(names: [&str; N], rows: &[[String; N]]) -> String {
-    let rows: Vec<[String; N]> = rows
-        .iter()
-        .map(|row| row.each_ref().map(|cell| printable(cell)))
-        .collect();
-    let width = |n: usize| {
-        let cells = rows.iter().map(|row| row[n].chars().count());
-        cells.chain([names[n].len()]).max().unwrap_or_default()
+/// An answer that goes as it is to a new file, or to standard output.
+pub async fn saved(mut pieces: Stream, output: Option<PathBuf>) -> Result<Said, Failure> {
+    let mut to: Box<dyn Write> = match &output {
+        Some(file) => Box::new(File::create_new(file).map_err(|e| {
+            Failure::usage(
+                format!("{} cannot be made: {e}", file.display()),
+                "name a file that is not there yet",
+            )
+        })?),
+        None => Box::new(io::stdout()),
     };
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    let line = |cells: &[&str]| {
-        let padded = cells
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}"));
+    let mut bytes = 0;
+    while let Some(piece) = pieces.next().await? {
+        bytes += piece.as_ref().len();
+        written(to.write_all(piece.as_ref()))?;
+    }
+    written(to.flush())?;
+    Ok(match output {
+        Some(file) => Said::new(
+            json!({"file": file, "bytes": bytes}),
+            format!("{bytes} bytes in {}\n", file.display()),
+        ),
+        None => Said::nothing(),
+    })
+}
+
+/// A table with a line of names first.
+pub fn table<R: AsRef<[String]>>(names: &[&str], rows: &[R]) -> String {
+    let shown = |row: &R| row.as_ref().iter().map(|cell| printable(cell)).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(shown).collect();
+    let widths: Vec<usize> = (0..names.len()).map(|n| width(names[n], &rows, n)).collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let padded = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
         let line = padded.collect::<Vec<_>>().join("  ");
         format!("{}\n", line.trim_end())
     };
-    let mut text = line(&names);
+    let mut text = line(&mut names.iter().copied());
     for row in &rows {
-        text += &line(&row.each_ref().map(String::as_str));
+        text += &line(&mut row.iter().map(String::as_str));
     }
     text
 }
 
+fn width(name: &str, rows: &[Vec<String>], n: usize) -> usize {
+    let cells = rows.iter().map(|row| row[n].chars().count());
+    cells.chain([name.chars().count()]).max().unwrap_or_default()
+}
+
+/// Leaves columns away from the right until a table is as wide as it may be. The first two stay.
+pub fn fitted(names: &mut Vec<String>, rows: &mut [Vec<String>], most: Option<usize>) {
+    let Some(most) = most else { return };
+    let widths: Vec<usize> = names
+        .iter()
+        .enumerate()
+        .map(|(n, name)| width(name, rows, n) + 2)
+        .collect();
+    let mut sum = 0;
+    let fits = widths.iter().take_while(|width| {
+        sum += **width;
+        sum <= most + 2
+    });
+    let keep = fits.count().max(2);
+    names.truncate(keep);
+    for row in rows {
+        row.truncate(keep);
+    }
+}
+
 /// Names and values, one a line.
-pub fn list(pairs: &[(&str, String)]) -> String {
-    let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-    let line = |(name, value): &(&str, String)| format!("{name:<width$}  {}\n", printable(value));
+pub fn list<N: AsRef<str>>(pairs: &[(N, String)]) -> String {
+    let width = pairs
+        .iter()
+        .map(|(name, _)| name.as_ref().len())
+        .max()
+        .unwrap_or_default();
+    let line = |(name, value): &(N, String)| format!("{:<width$}  {}\n", name.as_ref(), printable(value));
     pairs.iter().map(line).collect()
 }
 
@@ -119,7 +181,10 @@ mod tests {
             ["1".to_owned(), "Grüße".to_owned()],
             ["12345".to_owned(), String::new()],
         ];
-        assert_eq!(table(["ID", "TEXT"], &rows), "ID     TEXT\n1      Grüße\n12345\n");
+        assert_eq!(
+            table(&["ID", "TEXT"], &rows),
+            "ID     TEXT\n1      Grüße\n12345\n"
+        );
     }
 
     #[test]

@@ -57,6 +57,18 @@ pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
         scope: ccm_db::TemplateScope::Skillset(tenant.skillset),
         language: None,
     };
+    let new_move = ccm_db::NewNumberMove {
+        id: crate::rig::IDS.next(),
+        number: tenant.number,
+        to: ccm_db::Destination {
+            tenant: None,
+            account: tenant.account,
+        },
+        at: crate::rig::now() + time::Duration::DAY,
+        by: "somebody",
+        now: crate::rig::now(),
+    };
+    db.plan_number_move(new_move).await.unwrap();
     db.create_template(crate::rig::IDS.next(), &template)
         .await
         .unwrap();
@@ -454,8 +466,14 @@ async fn the_system_role_reads_these_columns_only() {
             "number.account_id",
             "number.address",
             "number.id",
+            "number.released_at",
             "number.second_account_id",
             "number.tenant_id",
+            "number_move.at",
+            "number_move.id",
+            "number_move.state",
+            "number_move.tenant_id",
+            "number_move.to_tenant_id",
             "provider_account.id",
             "provider_account.kind",
             "provider_account.tenant_id",

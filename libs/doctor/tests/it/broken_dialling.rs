@@ -6,7 +6,7 @@ use ccm_aacc_sim::{
     Config, Edge, HttpAnswer, NewConnections, Others, Settings, Sim, Tls, TlsSetup, UpgradeAnswer, WhiteList,
 };
 use ccm_doctor::{Cause, StepKind};
-use ccm_ewc_client::{Proxy, Target};
+use ccm_ewc_client::{Guard, Proxy, Target};
 use ccm_testkit::ports::free_port;
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -265,4 +265,36 @@ async fn proxies_on_our_way_out() {
         cause(plan(through(free_port()))).await,
         (StepKind::Tcp, Cause::ProxyUnreachable)
     );
+}
+
+#[tokio::test]
+async fn an_address_that_may_not_be_dialled() {
+    let target = Target {
+        guard: Some(Guard::new(|_| false)),
+        ..hurried(Target::ws("localhost", free_port()))
+    };
+    assert_eq!(
+        cause(plan(target)).await,
+        (StepKind::Dns, Cause::AddressNotAllowed)
+    );
+}
+
+#[tokio::test]
+async fn an_examination_that_takes_too_long_is_cut_short() {
+    let sim = ws_behind(Edge {
+        upgrade: UpgradeAnswer::Hang,
+        ..Edge::default()
+    })
+    .await;
+    let mut patient = plan(target(&sim));
+    patient.time_limit = Some(Duration::from_millis(500));
+    let report = examine(patient).await;
+    assert_eq!(report.causes(), [Cause::OutOfTime]);
+    let last = report
+        .steps
+        .iter()
+        .rfind(|step| step.kind != StepKind::Advice)
+        .unwrap();
+    assert_eq!(last.kind, StepKind::TimeLimit);
+    assert!(report.duration_ms < 3_000);
 }

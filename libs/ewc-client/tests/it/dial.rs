@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ccm_ewc_client::{DialError, Dialer, Stage, Target, TlsProblem};
+use ccm_ewc_client::{DialError, Dialer, Guard, Proxy, Stage, Target, TlsProblem};
 use ccm_testkit::certs::Ca;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -216,4 +216,51 @@ fn a_bad_target_is_refused_before_anything_is_opened() {
             "{path}"
         );
     }
+}
+
+#[tokio::test]
+async fn addresses_that_a_guard_refuses_are_not_dialled() {
+    let loopback = Guard::new(|ip| ip.to_string() == "127.0.0.1");
+    let target = |host: &str, addresses: &[&str]| Target {
+        addresses: addresses.iter().map(|ip| ip.parse().unwrap()).collect(),
+        guard: Some(loopback.clone()),
+        ..Target::ws(host, 8081)
+    };
+    let resolved = async |target: &Target| {
+        let dialer = Dialer::new(target).unwrap();
+        dialer.resolve(dialer.deadline()).await
+    };
+    let mixed = target("aacc.example.com", &["10.0.0.1", "127.0.0.1"]);
+    assert_eq!(
+        resolved(&mixed).await.unwrap(),
+        ["127.0.0.1:8081".parse().unwrap()]
+    );
+    let proxied = |target: Target, by: &str| Target {
+        proxy: Some(Proxy::new(by, 3128)),
+        ..target
+    };
+    for (refused, host) in [
+        (target("10.0.0.1", &[]), "10.0.0.1"),
+        (
+            target("aacc.example.com", &["10.0.0.1", "::1"]),
+            "aacc.example.com",
+        ),
+        (proxied(target("aacc.example.com", &[]), "10.0.0.2"), "10.0.0.2"),
+        // The proxy would dial it for us.
+        (proxied(target("10.0.0.1", &[]), "127.0.0.1"), "10.0.0.1"),
+        (proxied(mixed.clone(), "127.0.0.1"), "aacc.example.com"),
+    ] {
+        let error = resolved(&refused).await.unwrap_err();
+        assert!(
+            matches!(&error, DialError::NotAllowed { host: named } if named == host),
+            "{error:?}"
+        );
+        assert!(!error.retryable() && error.stage() == Some(Stage::Dns));
+        assert!(error.remedy().contains("egress.private_networks"));
+    }
+    let by_name = proxied(target("aacc.example.com", &[]), "127.0.0.1");
+    assert!(
+        resolved(&by_name).await.is_ok(),
+        "what the proxy looks up is its affair"
+    );
 }

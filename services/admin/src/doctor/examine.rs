@@ -306,7 +306,10 @@ async fn store(deps: &Deps, keep: Keep, report: &Report) -> Option<Uuid> {
         shared_until: None,
     };
     match deps.db.tenant(keep.tenant).put_doctor_report(&row).await {
-        Ok(()) => Some(row.id),
+        Ok(()) => {
+            deps.dealt_with(keep.tenant, "doctor report", row.id, "made", &row.made_by);
+            Some(row.id)
+        }
         Err(error) => {
             tracing::warn!(%error, tenant.id = %keep.tenant, "a link doctor's report could not be kept");
             None

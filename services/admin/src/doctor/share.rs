@@ -69,10 +69,11 @@ pub async fn share_doctor_report(
     let db = deps.tenant(&scope).await?;
     db.share_doctor_report(path.report, &token, until, &scope.bearer.sub)
         .await?;
-    deps.made(
+    deps.dealt_with(
         scope.tenant,
-        "doctor report share",
+        "doctor report",
         path.report,
+        "shared",
         &scope.bearer.sub,
     );
     Ok(Made(Share {
@@ -96,10 +97,11 @@ pub async fn unshare_doctor_report(
         .await?
         .unshare_doctor_report(path.report)
         .await?;
-    deps.removed(
+    deps.dealt_with(
         scope.tenant,
-        "doctor report share",
+        "doctor report",
         path.report,
+        "unshared",
         &scope.bearer.sub,
     );
     Ok(Gone)

@@ -19,6 +19,7 @@ mod issuer;
 mod link_watch;
 mod links;
 mod lists;
+mod number_moves;
 mod numbers;
 mod onboarding;
 mod removals;

@@ -109,6 +109,13 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     ("patch", "/v1/tenants/{tenant}/numbers/{number}", WRITERS),
     ("get", "/v1/tenants/{tenant}/numbers/{number}", READERS),
     ("delete", "/v1/tenants/{tenant}/numbers/{number}", WRITERS),
+    ("post", "/v1/tenants/{tenant}/numbers/{number}/moves", WRITERS),
+    ("get", "/v1/tenants/{tenant}/numbers/{number}/moves", READERS),
+    (
+        "delete",
+        "/v1/tenants/{tenant}/numbers/{number}/moves/{number_move}",
+        WRITERS,
+    ),
     ("get", "/v1/tenants/{tenant}/numbers", READERS),
     ("post", "/v1/tenants/{tenant}/auth-keys", WRITERS),
     ("get", "/v1/tenants/{tenant}/auth-keys", READERS),
@@ -202,6 +209,7 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
         "templates" => json!({"name": name, "text": "Hello from {agent}", "scope": "tenant"}),
         "{template}" => json!({"text": name}),
         "rotate" => json!({"overlap_s": 60}),
+        "moves" => json!({"dry_run": true}),
         "{number}" => json!({"per_second": 2}),
         "replay" => json!({"code": "nothing"}),
         "discard" => Value::Null,
@@ -241,7 +249,14 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
 
 /// A `POST` that is an action.
 pub fn makes_nothing(path: &str) -> bool {
-    let ends = ["/replay", "/discard", "/text-check", "/dry-run", "/doctor"];
+    let ends = [
+        "/replay",
+        "/discard",
+        "/text-check",
+        "/dry-run",
+        "/moves",
+        "/doctor",
+    ];
     ends.iter().any(|end| path.ends_with(end))
 }
 
@@ -261,6 +276,34 @@ async fn auth_key(app: &App, tenant: &Tenant) -> String {
     let path = format!("/v1/tenants/{}/auth-keys", tenant.id);
     let made = app.post(&path, json!({"name": name})).await.ok();
     made["id"].as_str().unwrap().to_owned()
+}
+
+/// An account that has no number.
+pub async fn other_account(app: &App, tenant: &Tenant) -> String {
+    let name = app.deps.ids.next::<uuid::Uuid>().to_string();
+    let body = json!({"name": name, "kind": "http", "settings": {"send_url": "https://x/"},
+                      "secret": {"signing_secret": AUTH_TOKEN}});
+    let path = format!("/v1/tenants/{}/accounts", tenant.id);
+    app.post(&path, body).await.ok()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+/// A move that can be taken back once.
+pub async fn planned_move(app: &App, tenant: &Tenant) -> String {
+    let path = format!("/v1/tenants/{}/numbers/{}/moves", tenant.id, tenant.number);
+    let last = app.get(&path).await.ok()["items"][0].clone();
+    if last["state"] == "pending" {
+        return last["id"].as_str().unwrap().to_owned();
+    }
+    let at = app.deps.ids.clock().now() + std::time::Duration::from_secs(86_400);
+    let at = at.format(&time::format_description::well_known::Rfc3339).unwrap();
+    let body = json!({"to_account_id": other_account(app, tenant).await, "at": at});
+    app.post(&path, body).await.ok()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 /// A template that can be deleted once.
@@ -360,6 +403,9 @@ async fn every_endpoint_and_every_role() {
                         dead_letters::refused(&app, tenant, &format!("text {n} {method}")).await;
                     path = path.replace("{letter}", &letter);
                 }
+                if path.contains("{number_move}") {
+                    path = path.replace("{number_move}", &planned_move(&app, tenant).await);
+                }
                 if path.contains("{template}") {
                     path = path.replace("{template}", &template(&app, tenant).await);
                 }
@@ -388,10 +434,13 @@ async fn every_endpoint_and_every_role() {
                 if path.ends_with("/number-check") {
                     path += "?number=%2B353861234567";
                 }
-                let body = ["post", "put", "patch"]
+                let mut body = ["post", "put", "patch"]
                     .contains(method)
                     .then(|| body(route, tenant, n))
                     .filter(|body| !body.is_null());
+                if *method == "post" && path.ends_with("/moves") {
+                    body.as_mut().unwrap()["to_account_id"] = json!(other_account(&app, tenant).await);
+                }
                 let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
                 app.send(method, &path, token, body.as_ref()).await
             };

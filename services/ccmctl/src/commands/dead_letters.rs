@@ -1,6 +1,5 @@
 use crate::{
     api::Api,
-    commands::OfTenant,
     failure::Failure,
     output::{Said, cell, list, table},
 };
@@ -22,8 +21,6 @@ pub enum Command {
     /// Those that nobody has dealt with, the newest first.
     List {
         #[command(flatten)]
-        of: OfTenant,
-        #[command(flatten)]
         filter: Filter,
         /// Those that somebody has replayed or discarded as well.
         #[arg(long)]
@@ -33,17 +30,11 @@ pub enum Command {
         limit: usize,
     },
     /// One, with its text.
-    Show {
-        #[command(flatten)]
-        of: OfTenant,
-        id: Uuid,
-    },
+    Show { id: Uuid },
     /// Send texts on their way again: those named, or all open ones of a code or a kind, the oldest first.
     Replay(Replay),
     /// Do nothing more about them.
     Discard {
-        #[command(flatten)]
-        of: OfTenant,
         #[arg(required = true)]
         ids: Vec<Uuid>,
     },
@@ -70,8 +61,6 @@ enum Kind {
 
 #[derive(Args)]
 pub struct Replay {
-    #[command(flatten)]
-    of: OfTenant,
     #[arg(conflicts_with_all = ["kind", "code", "before", "limit"], required_unless_present_any = ["kind", "code"])]
     ids: Vec<Uuid>,
     #[command(flatten)]
@@ -115,20 +104,15 @@ fn moment(raw: &str) -> Result<OffsetDateTime, String> {
 impl Command {
     pub async fn run(self, api: &Api) -> Result<Said, Failure> {
         match self {
-            Self::List {
-                of,
-                filter,
-                all,
-                limit,
-            } => {
-                let letters = Letters::of(api, &of).await?;
+            Self::List { filter, all, limit } => {
+                let letters = Letters::of(api).await?;
                 let mut query = filter.query();
                 query.extend(all.then(|| ("all", "true".to_owned())));
                 letters.list(&query, limit).await
             }
-            Self::Show { of, id } => Letters::of(api, &of).await?.show(id).await,
+            Self::Show { id } => Letters::of(api).await?.show(id).await,
             Self::Replay(replay) => {
-                let letters = Letters::of(api, &replay.of).await?;
+                let letters = Letters::of(api).await?;
                 if replay.number.is_some() || replay.text_file.is_some() {
                     return letters.replay_mended(&replay).await;
                 }
@@ -137,7 +121,7 @@ impl Command {
                     false => letters.replay_these(&replay.ids).await,
                 }
             }
-            Self::Discard { of, ids } => Letters::of(api, &of).await?.discard(&ids).await,
+            Self::Discard { ids } => Letters::of(api).await?.discard(&ids).await,
         }
     }
 }
@@ -145,17 +129,17 @@ impl Command {
 /// A tenant's dead letters.
 struct Letters<'a> {
     api: &'a Api,
-    tenant: String,
+    tenant: &'a str,
 }
 
 impl<'a> Letters<'a> {
-    async fn of(api: &'a Api, of: &OfTenant) -> Result<Self, Failure> {
-        let tenant = api.tenant(&of.tenant).await?.to_string();
+    async fn of(api: &'a Api) -> Result<Self, Failure> {
+        let tenant = api.tenant().await?;
         Ok(Self { api, tenant })
     }
 
     fn path<'p>(&'p self, rest: &[&'p str]) -> Vec<&'p str> {
-        [&["v1", "tenants", &self.tenant, "dead-letters"], rest].concat()
+        [&["v1", "tenants", self.tenant, "dead-letters"], rest].concat()
     }
 
     async fn list(&self, query: &[(&str, String)], limit: usize) -> Result<Said, Failure> {
@@ -174,7 +158,7 @@ impl<'a> Letters<'a> {
         };
         let rows: Vec<_> = items.iter().map(row).collect();
         let mut text = table(
-            ["ID", "KIND", "CODE", "NUMBER", "CUSTOMER", "SINCE", "RESOLUTION"],
+            &["ID", "KIND", "CODE", "NUMBER", "CUSTOMER", "SINCE", "RESOLUTION"],
             &rows,
         );
         if more {
@@ -267,11 +251,7 @@ impl<'a> Letters<'a> {
             }
         }
         let text = format!("{} discarded\n{}", done.len(), not_done(&failed));
-        Ok(Said {
-            json: json!({"discarded": done, "failed": failed}),
-            text,
-            failed: failed.len(),
-        })
+        Ok(Said::new(json!({"discarded": done, "failed": failed}), text).partly(failed.len()))
     }
 }
 
@@ -332,11 +312,9 @@ impl Sum {
     }
 
     fn said(self) -> Said {
-        Said {
-            text: format!("{} replayed\n{}", self.replayed, not_done(&self.failed)),
-            failed: self.failed.len(),
-            json: json!({"replayed": self.replayed, "failed": self.failed}),
-        }
+        let text = format!("{} replayed\n{}", self.replayed, not_done(&self.failed));
+        let json = json!({"replayed": self.replayed, "failed": self.failed});
+        Said::new(json, text).partly(self.failed.len())
     }
 }
 
@@ -348,5 +326,5 @@ fn not_done(failed: &[Value]) -> String {
         .iter()
         .map(|f| [cell(f, "id"), cell(f, "reason")])
         .collect();
-    format!("not done:\n{}", table(["ID", "WHY"], &rows))
+    format!("not done:\n{}", table(&["ID", "WHY"], &rows))
 }

@@ -1,13 +1,7 @@
-//! A file per subject.
+//! What is more than one request: a file per subject. All else follows from the API's document.
 
 pub mod dead_letters;
+pub mod generated;
 pub mod opt_outs;
+pub mod profile;
 pub mod tenant;
-
-/// Whose things are meant.
-#[derive(clap::Args)]
-pub struct OfTenant {
-    /// The tenant's slug or id.
-    #[arg(long, env = "CCM_TENANT")]
-    pub tenant: String,
-}

@@ -184,18 +184,18 @@ async fn what_goes_wrong_is_said_with_what_to_do() {
     let refused = rig
         .run(&["dead-letters", "show", nobody, "--tenant", "acme-bank"])
         .await;
-    assert_eq!((refused.code, refused.out.as_str()), (1, ""));
+    assert_eq!((refused.code, refused.out.as_str()), (6, ""));
     for part in ["ccmctl: There is no such thing here", "  do: ", "  request: "] {
         assert!(refused.err.contains(part), "{}", refused.err);
     }
     let named = rig.run(&["dead-letters", "list", "--tenant", "nobody"]).await;
-    assert_eq!(named.code, 1);
+    assert_eq!(named.code, 6);
     assert!(named.err.contains("slug"), "{}", named.err);
     let support = rig.token(Role::Support);
     let forbidden = rig
         .run_with(&["tenant", "suspend", "acme-bank", "--reason", "x"], &support, "")
         .await;
-    assert_eq!(forbidden.code, 1);
+    assert_eq!(forbidden.code, 5);
     assert!(forbidden.err.contains("engineer"), "{}", forbidden.err);
     let withheld = rig.run_with(&list, &support, "").await.ok();
     assert_eq!(withheld.lines().count(), 1);
@@ -206,7 +206,7 @@ async fn what_goes_wrong_is_said_with_what_to_do() {
         assert!(none.err.contains("ccm token"), "{}", none.err);
     }
     let bad = rig.run_with(&list, "no.good.token", "").await;
-    assert_eq!(bad.code, 1, "{}", bad.err);
+    assert_eq!(bad.code, 5, "{}", bad.err);
     let file = rig.file("token", &format!("{}\n", rig.token(Role::Engineer)));
     let from_file = [&list[..], &["--token-file", file.to_str().unwrap()]].concat();
     rig.run_with(&from_file, "no.good.token", "").await.ok();

@@ -1,4 +1,8 @@
 //! The command line against the real admin API on a real Postgres.
 
 mod commands;
+mod document;
+mod generated;
+mod http_file;
+mod profiles;
 mod rig;

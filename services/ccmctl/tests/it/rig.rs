@@ -115,11 +115,18 @@ impl Rig {
     }
 
     pub async fn run_with(&self, line: &[&str], token: &str, input: &str) -> Ended {
+        let env = [("CCM_URL", self.url.as_str()), ("CCM_TOKEN", token)];
+        self.run_in(line, &env, input).await
+    }
+
+    /// With no more of an environment than this, and a home of its own.
+    pub async fn run_in(&self, line: &[&str], env: &[(&str, &str)], input: &str) -> Ended {
         let mut child = Command::new(env!("CARGO_BIN_EXE_ccmctl"))
             .args(line)
             .env_clear()
-            .env("CCM_URL", &self.url)
-            .env("CCM_TOKEN", token)
+            .env("HOME", self.folder.path())
+            .env("PATH", "/usr/bin:/bin")
+            .envs(env.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

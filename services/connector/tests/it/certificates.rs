@@ -95,7 +95,7 @@ async fn ends_are_told_once_by_whichever_pod() {
             told(&of_used),
             [("certificate_expires", &json!("server"), &json!(14))]
         );
-        pod.drain().await;
+        pod.drain().await.1.unwrap();
     }
     let state = rig.db.tenant(tenant.id).link_states().await.unwrap();
     let seen = state.iter().find(|s| s.link == tenant.link).unwrap();

@@ -12,6 +12,7 @@ mod consent;
 mod deletion;
 mod faults;
 mod links;
+mod moves;
 mod ownership;
 mod rig;
 mod routing;

@@ -66,7 +66,7 @@ pub struct Rig {
 pub struct Tenant {
     pub id: TenantId,
     pub link: LinkId,
-    route: Route,
+    pub route: Route,
     /// The number's address is `canary::number(ours)`.
     ours: u32,
 }
