@@ -88,7 +88,6 @@ async fn a_day_is_counted_from_its_texts_and_chats() {
         .unwrap();
     assert_eq!(after.0, all[1..]);
     assert_eq!(counted(&rig, tenant.id, day.previous_day().unwrap()).await, None);
-    drop(fence);
 }
 
 #[tokio::test]
