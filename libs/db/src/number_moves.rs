@@ -326,7 +326,8 @@ impl Moving<'_> {
         address: &Address,
     ) -> Result<Option<&'static str>, DbError> {
         let found = sqlx::query(
-            "SELECT EXISTS (SELECT 1 FROM provider_account WHERE tenant_id = $1 AND id = $2) AS account,
+            "SELECT EXISTS (SELECT 1 FROM tenant WHERE id = $1 AND closing_since IS NULL) AS tenant,
+                    EXISTS (SELECT 1 FROM provider_account WHERE tenant_id = $1 AND id = $2) AS account,
                     EXISTS (SELECT 1 FROM skillset WHERE tenant_id = $1 AND id = $3) AS skillset,
                     EXISTS (SELECT 1 FROM number WHERE tenant_id = $1 AND account_id = $2 AND address = $4
                               AND released_at IS NULL AND id <> $5) AS number",
@@ -338,7 +339,9 @@ impl Moving<'_> {
         .bind(row.number.uuid())
         .fetch_one(&mut *self.tx)
         .await?;
-        Ok(if !found.try_get::<bool, _>("account")? {
+        Ok(if !found.try_get::<bool, _>("tenant")? {
+            Some("the tenant is being deleted")
+        } else if !found.try_get::<bool, _>("account")? {
             Some("the account is gone")
         } else if row.to.tenant.is_some() && !found.try_get::<bool, _>("skillset")? {
             Some("the skillset is gone")

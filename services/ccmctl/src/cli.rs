@@ -59,30 +59,44 @@ pub fn command(spec: &Spec) -> Command {
         .arg_required_else_help(true);
     let mut root = ByHand::augment_subcommands(root);
     for command in generated::all(spec) {
-        root = with(root, spec, &command.words, command.build());
+        root = with(root, spec, &command.words, 0, command.build());
     }
     with_flags(root)
 }
 
-/// Puts a command where its words lead, unless one is there.
-fn with(root: Command, spec: &Spec, words: &[String], leaf: Command) -> Command {
-    let Some((first, rest)) = words.split_first() else {
+/// Puts a command where its words lead, unless one is there. The first `depth` of them have been followed.
+fn with(root: Command, spec: &Spec, words: &[String], depth: usize, leaf: Command) -> Command {
+    let Some(word) = words.get(depth) else {
         return root;
     };
-    match (root.find_subcommand(first).is_some(), rest.is_empty()) {
+    let is_last = depth + 1 == words.len();
+    match (root.find_subcommand(word).is_some(), is_last) {
         (true, true) => root,
-        (false, true) => root.subcommand(leaf.name(first.clone())),
-        (true, false) => root.mut_subcommand(first, |group| with(group, spec, rest, leaf)),
-        (false, false) => root.subcommand(with(group(spec, first), spec, rest, leaf)),
+        (false, true) => root.subcommand(leaf.name(word.clone())),
+        (true, false) => root.mut_subcommand(word, |group| with(group, spec, words, depth + 1, leaf)),
+        (false, false) => {
+            let group = group(spec, &words[..=depth]);
+            root.subcommand(with(group, spec, words, depth + 1, leaf))
+        }
     }
 }
 
-fn group(spec: &Spec, noun: &str) -> Command {
+fn group(spec: &Spec, words: &[String]) -> Command {
+    let noun = words.last().map_or("", String::as_str);
+    let verbs = || {
+        let below = spec.operations().iter().filter(|op| op.words.starts_with(words));
+        let mut verbs: Vec<&str> = below
+            .filter_map(|op| op.words.get(words.len()))
+            .map(String::as_str)
+            .collect();
+        verbs.dedup();
+        format!("{}: {}", noun.replace('-', " "), verbs.join(", "))
+    };
     let about = match noun {
-        "platform" => "What is of no single tenant.".to_owned(),
+        "platform" => "What is of no single tenant".to_owned(),
         _ => spec
             .about(noun)
-            .map_or_else(|| format!("About {}.", noun.replace('-', " ")), str::to_owned),
+            .map_or_else(verbs, |about| about.trim_end_matches('.').to_owned()),
     };
     Command::new(noun.to_owned())
         .about(about)

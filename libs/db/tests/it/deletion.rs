@@ -6,7 +6,7 @@ use crate::{
 };
 use ccm_db::{Closing, Db, DbError, DeletionRow, DeletionState, NewDeletion};
 use ccm_model::TenantId;
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::{AssertSqlSafe, Executor, Row};
 use std::{collections::BTreeMap, time::Duration};
 use time::OffsetDateTime;
 
@@ -149,6 +149,20 @@ async fn nothing_of_a_purged_tenant_is_left_and_nothing_of_another_is_gone() {
     // The slug is free again, and the proof stays.
     rig.tenant(1).await;
     assert_eq!(operator.deletion(row.id).await.unwrap().certificate, Some(text));
+}
+
+/// By the tenant's id in a column of another name, a row of somebody else would keep the tenant from going.
+#[tokio::test]
+async fn nothing_but_a_tenants_own_rows_refers_to_it() {
+    let rig = Rig::new().await;
+    let others = rig
+        .rows(
+            "SELECT f.conname::text FROM pg_constraint f JOIN pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = ANY (f.conkey)
+             WHERE f.contype = 'f' AND f.confrelid = 'tenant'::regclass AND a.attname <> 'tenant_id'",
+        )
+        .await;
+    let others: Vec<String> = others.iter().map(|row| row.get(0)).collect();
+    assert_eq!(others, [""; 0], "drop the reference");
 }
 
 #[tokio::test]

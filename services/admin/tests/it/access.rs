@@ -446,14 +446,12 @@ async fn the_audit_tells_what_was_changed_and_proves_itself() {
 
     app.database
         .superuser_sql("ALTER TABLE audit_entry DISABLE TRIGGER USER")
-        .await
         .unwrap();
     app.database
         .superuser_sql(&format!(
             "UPDATE audit_entry SET record = replace(record, '\"own\"', '\"mine\"') WHERE tenant_id = '{}' AND seq = 1",
             own.id
         ))
-        .await
         .unwrap();
     let verdict = app.get(&format!("{here}/audit/verify")).await.ok();
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use ccm_admin::{Oidc, OidcSettings};
 use ccm_model::Clock;
-use ccm_testkit::Ca;
+use ccm_testkit::certs::Ca;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};

@@ -14,7 +14,6 @@ use std::collections::BTreeSet;
 const WRITERS: &[Role] = &[PlatformAdmin, Engineer, TenantAdmin];
 const READERS: &[Role] = &[PlatformAdmin, Engineer, Support, TenantAdmin, TenantViewer];
 const PLATFORM: &[Role] = &[PlatformAdmin, Engineer, Support];
-const PLATFORM: &[Role] = &[PlatformAdmin, Engineer, Support];
 const AUDITORS: &[Role] = &[PlatformAdmin, Engineer, Support, TenantAdmin];
 const TEXT_READERS: &[Role] = &[PlatformAdmin, Engineer, TenantAdmin, TenantViewer];
 

@@ -151,7 +151,10 @@ async fn there(shape: &Shape<'_>, wanted: &Wanted, api: &Api) -> Result<Option<T
             match there.slug == wanted.slug {
                 true => Ok(Some(there)),
                 false => Err(Failure::usage(
-                    format!("the document is of {}, and --tenant is {}", wanted.slug, there.slug),
+                    format!(
+                        "the document is of {}, and --tenant is {}",
+                        wanted.slug, there.slug
+                    ),
                     "take the document of that tenant, or another token",
                 )),
             }

@@ -13,6 +13,7 @@ mod show;
 mod there;
 
 pub use apply::apply;
+pub use canonical::differences;
 pub use export::export;
 pub use plan::{Plan, Reach, plan};
 pub use read::{Wanted, read};
@@ -24,17 +25,32 @@ use crate::{
     spec::{Method, Operation, Spec, schema::Schema},
 };
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 pub const API_VERSION: &str = "ccm/v1";
 
-/// Lists of things of a tenant, in the order of making: each refers to those before it only.
-const SECTIONS: [(&str, &str, &str); 5] = [
-    ("accounts", "account", "name"),
-    ("links", "link", "name"),
-    ("skillsets", "skillset", "name"),
-    ("templates", "template", "name"),
-    ("numbers", "number", "address"),
+/// A list of things: its name, what one is called, and the members that people know one by.
+type Listed = (&'static str, &'static str, &'static [&'static str]);
+
+/// In the order of making: each refers to those before it only.
+const SECTIONS: [Listed; 5] = [
+    ("accounts", "account", &["name"]),
+    ("links", "link", &["name"]),
+    ("skillsets", "skillset", &["name"]),
+    (
+        "templates",
+        "template",
+        &["name", "scope", "skillset", "agent", "language"],
+    ),
+    ("numbers", "number", &["address"]),
 ];
+
+/// Of a link. They have no name: what they are is all that there is.
+const WINDOWS: Listed = (
+    "maintenance_windows",
+    "maintenance window",
+    &["begins_at", "ends_at", "reason"],
+);
 
 /// What the document can hold.
 pub struct Shape<'s> {
@@ -47,8 +63,8 @@ pub struct Shape<'s> {
 pub struct Section<'s> {
     pub name: &'static str,
     pub noun: &'static str,
-    /// The member that people know one by.
-    pub key: &'static str,
+    /// The members that people know one by.
+    pub keys: &'static [&'static str],
     pub list: &'s Operation,
     pub get: Option<&'s Operation>,
     pub create: &'s Operation,
@@ -90,23 +106,18 @@ pub struct Thing {
     /// By their names in the tenant's document.
     pub members: Map<String, Value>,
     pub below: Option<Vec<Thing>>,
+    /// Where its members stand in the file that it is read from.
+    pub lines: BTreeMap<String, usize>,
 }
 
 impl<'s> Shape<'s> {
     pub fn of(spec: &'s Spec) -> Self {
-        let sections = SECTIONS.iter().filter_map(|(name, noun, key)| {
-            let path = format!("v1/tenants/{{tenant}}/{name}");
-            let mut section = Section::of(spec, &path, name, noun, key)?;
-            if *name == "links" {
+        let sections = SECTIONS.into_iter().filter_map(|listed| {
+            let path = format!("v1/tenants/{{tenant}}/{}", listed.0);
+            let mut section = Section::of(spec, &path, listed)?;
+            if section.name == "links" {
                 let windows = format!("{path}/{{link}}/maintenance-windows");
-                let windows = Section::of(
-                    spec,
-                    &windows,
-                    "maintenance_windows",
-                    "maintenance window",
-                    "begins_at",
-                );
-                section.below = windows.map(Box::new);
+                section.below = Section::of(spec, &windows, WINDOWS).map(Box::new);
             }
             Some(section)
         });
@@ -128,13 +139,7 @@ impl<'s> Shape<'s> {
 }
 
 impl<'s> Section<'s> {
-    fn of(
-        spec: &'s Spec,
-        path: &str,
-        name: &'static str,
-        noun: &'static str,
-        key: &'static str,
-    ) -> Option<Self> {
+    fn of(spec: &'s Spec, path: &str, (name, noun, keys): Listed) -> Option<Self> {
         let (list, create) = (spec.at(Method::Get, path)?, spec.at(Method::Post, path)?);
         let one = format!("{path}/{{thing}}");
         let at = |method| spec.at(method, &one);
@@ -160,7 +165,7 @@ impl<'s> Section<'s> {
         Some(Self {
             name,
             noun,
-            key,
+            keys,
             list,
             get: at(Method::Get),
             create,
@@ -169,6 +174,24 @@ impl<'s> Section<'s> {
             members: made.properties().into_iter().map(member).collect(),
             below: None,
         })
+    }
+
+    /// What people know a thing by: its name, and what else tells it from others of that name.
+    pub fn key_of(&self, members: &Map<String, Value>) -> String {
+        let said = |name: &&str| {
+            let (member, value) = (self.member(name)?, members.get(*name)?);
+            match canonical::as_answered(self.name, name, canonical::whole(value, &member.schema)) {
+                Value::Null => None,
+                Value::String(text) => Some(text),
+                other => Some(other.to_string()),
+            }
+        };
+        let mut parts = self.keys.iter().filter_map(said);
+        let (first, others) = (parts.next().unwrap_or_default(), parts.collect::<Vec<_>>());
+        match others.is_empty() {
+            true => first,
+            false => format!("{first} ({})", others.join(", ")),
+        }
     }
 
     pub fn member(&self, name: &str) -> Option<&Member> {

@@ -1,10 +1,6 @@
 //! A file as it is wanted. Whatever is wrong with it is said with its line, before anything is asked of the API.
 
-use super::{
-    API_VERSION, Section, Shape, Thing,
-    canonical::{as_answered, whole},
-    secret,
-};
+use super::{API_VERSION, Section, Shape, Thing, canonical::whole, secret};
 use crate::{
     commands::generated::body::text_of,
     failure::Failure,
@@ -96,7 +92,7 @@ fn wanted(shape: &Shape<'_>, node: &Node) -> Result<Wanted, Wrong> {
                 .insert(settings.name.clone(), whole(&value, &schema));
         }
     }
-    refer(shape, node, &wanted)?;
+    refer(shape, &wanted)?;
     Ok(wanted)
 }
 
@@ -164,37 +160,20 @@ fn thing(section: &Section<'_>, node: &Node) -> Result<Thing, Wrong> {
             ));
         }
     }
-    let key = as_answered(section.name, section.key, found[section.key].clone());
-    let key = match (section.name, &key) {
-        // They have no name: what they are is all that there is.
-        ("maintenance_windows", _) => {
-            let schema = section.create.body.as_ref().map(|body| body.schema);
-            let all = Value::Object(found.clone());
-            schema.map_or_else(|| all.to_string(), |schema| window_key(&whole(&all, &schema)))
-        }
-        (_, Value::String(key)) => key.clone(),
-        (_, other) => other.to_string(),
-    };
     Ok(Thing {
         id: None,
-        key,
+        key: section.key_of(&found),
         members: found,
         below: below.filter(|_| says_below),
+        lines: given
+            .iter()
+            .map(|(key, _)| (key.name.clone(), key.line))
+            .collect(),
     })
 }
 
-pub fn window_key(of: &Value) -> String {
-    let said = |name: &str| of[name].as_str().unwrap_or_default().to_owned();
-    format!(
-        "{} to {} ({})",
-        said("begins_at"),
-        said("ends_at"),
-        said("reason")
-    )
-}
-
 /// What names another thing names one that the document has, where it has a list of them.
-fn refer(shape: &Shape<'_>, node: &Node, wanted: &Wanted) -> Result<(), Wrong> {
+fn refer(shape: &Shape<'_>, wanted: &Wanted) -> Result<(), Wrong> {
     for section in &shape.sections {
         for thing in wanted.things.get(section.name).into_iter().flatten() {
             for member in &section.members {
@@ -208,7 +187,7 @@ fn refer(shape: &Shape<'_>, node: &Node, wanted: &Wanted) -> Result<(), Wrong> {
                     continue;
                 };
                 if !others.iter().any(|other| other.key == name) {
-                    let line = line_of(node, section.name, &thing.key, section.key, &member.name);
+                    let line = thing.lines.get(&member.name).copied().unwrap_or_default();
                     let near = nearest(name, others.iter().map(|other| other.key.as_str()));
                     let remedy = near.map_or_else(
                         || format!("add it to {to}"),
@@ -220,32 +199,6 @@ fn refer(shape: &Shape<'_>, node: &Node, wanted: &Wanted) -> Result<(), Wrong> {
         }
     }
     Ok(())
-}
-
-fn line_of(node: &Node, section: &str, key: &str, key_member: &str, member: &str) -> usize {
-    fn get<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
-        match &node.kind {
-            Kind::Map(members) => members
-                .iter()
-                .find(|(key, _)| key.name == name)
-                .map(|(_, node)| node),
-            _ => None,
-        }
-    }
-    let Some(Node {
-        kind: Kind::List(items),
-        ..
-    }) = get(node, section)
-    else {
-        return node.line;
-    };
-    let is_it = |item: &&Node| {
-        let named = get(item, key_member).and_then(|node| text(node).ok());
-        named.is_some_and(|named| as_answered(section, key_member, named.into()) == key)
-    };
-    items.iter().find(is_it).map_or(node.line, |item| {
-        get(item, member).map_or(item.line, |node| node.line)
-    })
 }
 
 /// A value with what it refers to as it is written: it is looked for when it is needed.
@@ -416,7 +369,7 @@ chat_settings:
         let windows = read.things["links"][0].below.as_ref().unwrap();
         assert_eq!(
             windows[0].key,
-            "2099-03-01T21:00:00Z to 2099-03-02T01:00:00Z (AACC patch)"
+            "2099-03-01T21:00:00Z (2099-03-02T01:00:00Z, AACC patch)"
         );
         assert_eq!(read.settings["chat_settings"]["welcome"], true, "a default");
         assert!(!read.settings.contains_key("routing"), "what is not named stays");

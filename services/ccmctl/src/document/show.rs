@@ -1,8 +1,12 @@
 //! A plan, for people and for programs.
 
-use super::plan::{Act, Plan, Step};
+use super::{
+    canonical::Difference,
+    plan::{Act, Plan, Step},
+};
 use crate::{output::printable, terminal};
 use serde_json::{Value, json};
+use std::fmt;
 
 /// Longer values are cut: a plan is read line by line.
 const LONGEST: usize = 60;
@@ -21,12 +25,11 @@ pub fn as_text(plan: &Plan<'_>) -> String {
             false => format!("{head}\n"),
         };
         for difference in &step.differences {
-            let is_new = step.act == Act::Create || difference.from.is_null();
-            let change = match is_new {
-                true => value(&difference.to),
-                false => format!("{} → {}", value(&difference.from), value(&difference.to)),
+            let to = value(&difference.to);
+            text += &match step.act == Act::Create || difference.from.is_null() {
+                true => format!("    {}: {to}\n", difference.at),
+                false => format!("    {difference}\n"),
             };
-            text += &format!("    {}: {change}\n", difference.at);
         }
     }
     let count = |act| plan.steps.iter().filter(|step| step.act == act).count();
@@ -38,6 +41,18 @@ pub fn as_text(plan: &Plan<'_>) -> String {
         count(Act::Remove)
     );
     text + &stays(plan)
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {} → {}",
+            printable(&self.at),
+            value(&self.from),
+            value(&self.to)
+        )
+    }
 }
 
 fn stays(plan: &Plan<'_>) -> String {

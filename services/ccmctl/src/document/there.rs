@@ -1,6 +1,6 @@
 //! A tenant as it is, read over the API.
 
-use super::{Section, Shape, Thing, canonical::whole, read::window_key};
+use super::{Section, Shape, Thing, canonical::whole};
 use crate::{
     api::{Api, Ask},
     commands::generated::names::everything,
@@ -92,22 +92,12 @@ impl There {
                 members.insert(member.name.clone(), Value::Null);
             }
         }
-        let key = match section.name {
-            "maintenance_windows" => window_key(&whole(
-                item,
-                &section
-                    .create
-                    .body
-                    .as_ref()
-                    .map_or_else(|| section.members[0].schema, |body| body.schema),
-            )),
-            _ => item[section.key].as_str().unwrap_or_default().to_owned(),
-        };
         Thing {
             id: item["id"].as_str().map(str::to_owned),
-            key,
+            key: section.key_of(&members),
             members,
             below: None,
+            lines: BTreeMap::new(),
         }
     }
 

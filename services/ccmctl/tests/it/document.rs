@@ -29,6 +29,10 @@ skillsets:
   - {name: WC_Sales, link: AACC Dublin}
 numbers:
   - {address: +1 415 555 0177, account: Twilio main, second_account: Generic, skillset: WC_Sales}
+templates:
+  - {name: Greeting, scope: tenant, language: en, text: 'Hello {caller}!'}
+  - {name: Greeting, scope: tenant, language: de, text: 'Hallo {caller}!'}
+  - {name: Greeting, scope: skillset, skillset: WC_Sales, text: Thank you for calling sales.}
 chat_settings:
   language: de
   notices: {waiting: {de: Gleich!, en: In a moment.}}
@@ -78,7 +82,7 @@ async fn a_document_makes_a_tenant_and_then_changes_nothing() {
         "+ number +14155550177\n",
         "auth_token",
         "~ settings chat_settings\n",
-        "7 to make, 2 to change",
+        "10 to make, 2 to change",
     ] {
         assert!(diff.out.contains(line), "{line}: {}", diff.out);
     }
@@ -95,7 +99,7 @@ async fn a_document_makes_a_tenant_and_then_changes_nothing() {
 
     let applied = scene.run("apply", DOCUMENT, &["--yes"]).await;
     assert_eq!(applied.code, 0, "{}{}", applied.out, applied.err);
-    assert!(applied.out.ends_with("all 9 done\n"), "{}", applied.out);
+    assert!(applied.out.ends_with("all 12 done\n"), "{}", applied.out);
     for verb in ["diff", "apply"] {
         let again = scene.run(verb, DOCUMENT, &["--prune"]).await.ok();
         assert_eq!(again, "globex: nothing to change\n");
@@ -132,7 +136,8 @@ async fn what_is_another_is_changed_and_what_is_not_named_stays() {
         .replace("segments_per_second: 80", "segments_per_second: 40")
         .replace("    proxy_url: http://proxy.example.com:3128\n", "")
         .replace("second_account: Generic, ", "per_second: 5, ")
-        .replace("language: de", "language: en")
+        .replace("Thank you for", "Thanks for")
+        .replace("  language: de\n", "  language: en\n")
         .replace(
             "  - {name: WC_Sales, link: AACC Dublin}\n",
             "  - {name: WC_Sales, link: AACC Dublin}\n  - {name: WC_Help, link: AACC Dublin}\n",
@@ -153,6 +158,7 @@ async fn what_is_another_is_changed_and_what_is_not_named_stays() {
             "change Twilio main",
             "change AACC Dublin",
             "create WC_Help",
+            "change Greeting (skillset, WC_Sales)",
             "change +14155550177",
             "change chat_settings",
         ]

@@ -135,19 +135,16 @@ async fn things_are_made_by_flags_by_files_and_by_names() {
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_are_changed_in_part_and_nobody_is_overwritten() {
     let rig = Rig::start().await;
-    run(
-        &rig,
-        &[
-            "chat-settings",
-            "update",
-            "--language",
-            "de",
-            "--queue.min-gap-s",
-            "300",
-        ],
-    )
-    .await
-    .ok();
+    let update = [
+        "chat-settings",
+        "update",
+        "--language",
+        "de",
+        "--queue.min-gap-s",
+        "300",
+    ];
+    let said = run(&rig, &update).await.ok();
+    assert_eq!(said, "language: en → de\nqueue.min_gap_s: 120 → 300\n");
     run(&rig, &["chat-settings", "update", "--welcome=false"])
         .await
         .ok();

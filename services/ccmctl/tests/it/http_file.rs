@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt::Write, fs, path::Path};
 const HEAD: &str = "\
 # Every request of the admin API, for editors that send them (VS Code's REST Client, JetBrains' HTTP client).
 # Made of docs/openapi.json: UPDATE_OPENAPI=1 cargo nextest run --locked --workspace -E 'package(ccm-ccmctl) & test(http)'
-# Set these four lines; ids of things are asked for where they are used. docs/api.md says how the API is meant.
+# Set the lines that begin with @ to what you have. docs/api.md says how the API is meant.
 
 @host = http://127.0.0.1:8082
 # ccm token --role engineer --subject YOU

@@ -6,3 +6,4 @@ mod generated;
 mod http_file;
 mod profiles;
 mod rig;
+mod wire;

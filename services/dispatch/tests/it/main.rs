@@ -6,6 +6,7 @@
 )]
 
 mod accounts;
+mod caps;
 mod doubt;
 mod faults;
 mod order;

@@ -218,3 +218,29 @@ async fn a_number_that_is_taken_away_or_given_counts_by_itself() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_is_being_deleted_is_unknown_and_another_is_not() {
+    let rig = Rig::new().await;
+    let (tenant, other) = (rig.tenant(1).await, rig.tenant(2).await);
+    let server = rig.server(settings()).await;
+    let deletion = ccm_db::NewDeletion {
+        id: IDS.next(),
+        reason: "contract has ended",
+        by: "mary",
+        grace_days: 30,
+        at: now(),
+    };
+    let operator = rig.db.operator();
+    operator.begin_deletion(tenant.id, deletion).await.unwrap();
+    let refused = text("SM1", 1, tenant, "text");
+    let answer = server.twilio(tenant.twilio, TOKEN, &refused).await;
+    assert_eq!((answer.status, answer.problem().0.as_str()), (404, "not-found"));
+    assert_eq!(rig.rows(), 0);
+    let taken = text("SM2", 1, other, "text");
+    assert_eq!(server.twilio(other.twilio, TOKEN, &taken).await.status, 200);
+    operator.restore_tenant(tenant.id, "mary", now()).await.unwrap();
+    // What was heard of it lasts a second.
+    sleep(Duration::from_millis(1200)).await;
+    assert_eq!(server.twilio(tenant.twilio, TOKEN, &refused).await.status, 200);
+}

@@ -5,7 +5,7 @@ use super::{
     names, show,
 };
 use crate::{
-    api::{Api, Ask, Stream},
+    api::{Answered, Api, Ask, Stream},
     failure::Failure,
     output::{Said, saved, written},
     spec::{Method, Spec},
@@ -55,8 +55,11 @@ pub async fn run(
         names::references(spec, operation, body, api).await?;
     }
     ask.if_match = matches.try_get_one::<String>(IF_MATCH).ok().flatten().cloned();
+    let mut before = None;
     if let (Some(_), Some(change)) = (command.reads, &mut body) {
-        ask.if_match = put_into_what_is_there(command, change, &ask.path, api).await?;
+        let there = put_into_what_is_there(command, change, &ask.path, api).await?;
+        ask.if_match = there.etag.filter(|_| operation.if_match);
+        before = Some(there.value);
     } else if operation.if_match && ask.if_match.is_none() && operation.method != Method::Get {
         ask.if_match = etag(spec, command, &ask.path, api).await?;
     }
@@ -79,30 +82,31 @@ pub async fn run(
         return pages(command, ask, api, most, json).await;
     }
     let value = api.ask(&ask).await?.value;
-    let text = match answer.items() {
-        Some(schema) => show::items(value["items"].as_array().map_or(&[], Vec::as_slice), &schema),
-        None => show::one(&value),
+    let text = match (answer.items(), before) {
+        (Some(schema), _) => show::items(value["items"].as_array().map_or(&[], Vec::as_slice), &schema),
+        (None, Some(before)) => show::changed(&before, &value),
+        (None, None) => show::one(&value),
     };
     Ok(Said::new(value, text))
 }
 
-/// Turns the change into the whole, and returns the `ETag` of what was there.
+/// Turns the change into the whole, and returns what was there.
 async fn put_into_what_is_there(
     command: &Generated<'_>,
     change: &mut Value,
     path: &[String],
     api: &Api,
-) -> Result<Option<String>, Failure> {
+) -> Result<Answered, Failure> {
     let mut ask = Ask::new(reqwest::Method::GET, &[]);
     ask.path = path.to_vec();
     let there = api.ask(&ask).await?;
-    let mut whole = merged(there.value, change.take());
+    let mut whole = merged(there.value.clone(), change.take());
     if let (Value::Object(members), Some(body)) = (&mut whole, &command.operation.body) {
         // Answers have more members than what is sent: ids, times.
         members.retain(|name, _| body.schema.is_open() || body.schema.property(name).is_some());
     }
     *change = whole;
-    Ok(there.etag.filter(|_| command.operation.if_match))
+    Ok(there)
 }
 
 /// Of what is to be changed, where it can be read.

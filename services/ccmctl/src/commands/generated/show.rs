@@ -1,6 +1,7 @@
 //! Answers for people.
 
 use crate::{
+    document::differences,
     output::{fitted, list, printable, table},
     spec::schema::Schema,
     terminal, yaml,
@@ -59,6 +60,19 @@ pub fn one(value: &Value) -> String {
         .collect()
 }
 
+/// What is another than before.
+pub fn changed(before: &Value, after: &Value) -> String {
+    let lines = differences(before, after)
+        .into_iter()
+        .map(|difference| difference.to_string() + "\n");
+    let text: String = lines.collect();
+    if text.is_empty() {
+        "nothing has changed\n".to_owned()
+    } else {
+        text
+    }
+}
+
 fn is_deep(value: &Value) -> bool {
     match value {
         Value::Object(_) => true,
@@ -78,7 +92,8 @@ pub fn line(value: &Value) -> String {
             let kept = id.as_str().map(|id| format!("; the report is kept as {id}"));
             format!("{}{}\n", said(outcome), kept.unwrap_or_default())
         }
-        _ => one(value),
+        // Of an export, which is for programs.
+        _ => format!("{value}\n"),
     }
 }
 
