@@ -38,10 +38,7 @@ async fn what_is_beyond_a_cap_is_not_sent_and_everybody_knows() {
         note[0].body.as_str().contains("limit of texts"),
         "the agent is told: {note:?}"
     );
-    let letters = db
-        .dead_letters(Default::default(), None, 10)
-        .await
-        .unwrap();
+    let letters = db.dead_letters(Default::default(), None, 10).await.unwrap();
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0].code, "ccm:cap");
     db.put_caps(caps(100), None, now()).await.unwrap();
