@@ -88,12 +88,13 @@ fn usage(row: &PgRow) -> Result<UsageRow, DbError> {
 /// Days that want counting: those of the last month that were never counted, or not since they can have changed. Receipts change what
 /// became of a text for some days.
 const DUE: &str = "
-SELECT d.day::date AS day
-FROM generate_series(($1 AT TIME ZONE 'UTC')::date - 35, ($1 AT TIME ZONE 'UTC')::date, interval '1 day') AS d (day)
-LEFT JOIN usage_count c ON c.day = d.day::date
+WITH days AS (
+  SELECT ($1::timestamptz AT TIME ZONE 'UTC')::date - ago AS day FROM generate_series(0, 35) AS ago
+)
+SELECT d.day FROM days d LEFT JOIN usage_count c ON c.day = d.day
 WHERE c.day IS NULL
-   OR (c.counted_at < (d.day + interval '4 days') AT TIME ZONE 'UTC'
-       AND c.counted_at <= $1 - CASE WHEN c.counted_at < (d.day + interval '1 day') AT TIME ZONE 'UTC'
+   OR (c.counted_at < (d.day + 4)::timestamp AT TIME ZONE 'UTC'
+       AND c.counted_at <= $1 - CASE WHEN c.counted_at < (d.day + 1)::timestamp AT TIME ZONE 'UTC'
                                      THEN make_interval(secs => $2) ELSE interval '6 hours' END)
 ORDER BY d.day DESC";
 

@@ -36,7 +36,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
     ),
     security(("jwt" = [])),
     modifiers(&BearerJwt),
-    components(schemas(Problem)),
+    components(schemas(Problem, crate::removal::RemovalPlan)),
     tags(
         (name = "tenants", description = "Customers of the platform: one contact center each."),
         (name = "usage", description = "What tenants use, by day, and how much they may send."),

@@ -3,7 +3,7 @@
 //! Both ways of planning count: with the first calls' values, and once for all values, as Postgres does for a statement
 //! that is prepared for long.
 
-use crate::{accept, chats, conversations, inbox, numbers, outbox};
+use crate::{accept, caps, chats, conversations, inbox, numbers, outbox};
 use ccm_testkit::TestDb;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 
@@ -135,6 +135,12 @@ const CASES: &[Case] = &[
         outbox::RESERVE_ALL,
         "$tenant, $number, $account, true, 2, 1",
         &["Index Scan using number_"],
+    ),
+    case(
+        "a text counted under its tenant's cap",
+        caps::TAKE,
+        "$tenant, now()::date, now()::date, 1, false",
+        &["sms_cap_pkey"],
     ),
     system(case(
         "claim_lines",

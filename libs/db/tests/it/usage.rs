@@ -27,7 +27,7 @@ async fn counted(rig: &Rig, tenant: ccm_model::TenantId, day: Date) -> Option<Us
 #[tokio::test]
 async fn a_day_is_counted_from_its_texts_and_chats() {
     let rig = Rig::new().await;
-    let (tenant, fence, said) = texts(&rig, 3).await;
+    let (tenant, _, said) = texts(&rig, 3).await;
     let other = rig.tenant(2).await;
     rig.text(other, 1).await;
     let quiet = rig.tenant(3).await;
@@ -88,7 +88,6 @@ async fn a_day_is_counted_from_its_texts_and_chats() {
         .unwrap();
     assert_eq!(after.0, all[1..]);
     assert_eq!(counted(&rig, tenant.id, day.previous_day().unwrap()).await, None);
-    drop(fence);
 }
 
 #[tokio::test]

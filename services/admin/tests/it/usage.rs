@@ -89,7 +89,7 @@ async fn usage_is_read_by_day_by_tenant_and_as_a_file() {
         ("from=2026-02-30", "from"),
         ("from=2025-01-01&to=2026-12-31", "from"),
         ("to=tomorrow", "to"),
-        ("day=2026-01-01", ""),
+        ("day=2026-01-01", "day"),
     ] {
         assert_eq!(
             app.get(&format!("{path}?{query}")).await.problem(400),
