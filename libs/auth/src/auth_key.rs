@@ -1,4 +1,4 @@
-use aws_lc_rs::{digest, hmac};
+use aws_lc_rs::hmac;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use secrecy::{
     ExposeSecret, SecretBox, SecretString,
@@ -17,16 +17,6 @@ const SHOWN: usize = 4;
 /// If the system has no randomness, which it tells at its start.
 pub fn secure_random(bytes: &mut [u8]) {
     aws_lc_rs::rand::fill(bytes).expect("the system gives random numbers");
-}
-
-/// SHA-256 of several parts, each of which counts with its length.
-pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
-    let mut all = digest::Context::new(&digest::SHA256);
-    for part in parts {
-        all.update(&(part.len() as u64).to_be_bytes());
-        all.update(part);
-    }
-    all.finish().as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
 /// A tenant's key for the screen-pop page: 16 characters, shown once when it is made, stored as [`AuthKey::lookup_hash`].

@@ -9,7 +9,7 @@ mod permission;
 mod token;
 
 pub use api_key::ApiKey;
-pub use auth_key::{AuthKey, AuthKeyError, LookupKey, secure_random, sha256};
+pub use auth_key::{AuthKey, AuthKeyError, LookupKey, secure_random};
 pub use bearer::{Bearer, Denied, Via};
 pub use oidc::{Discovery, DiscoveryError, Identity, KeySet, OidcRules, issuer_of};
 pub use permission::{Permission, Role};

@@ -14,6 +14,7 @@ use ccm_db::{AccessDb, Begun, DbError, OnceRequest};
 use ccm_model::TenantId;
 use ccm_web::{Caller, Problem};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::time::Duration;
 use tracing::Instrument;
 
@@ -203,7 +204,12 @@ fn fingerprint(parts: &Parts, body: &Bytes) -> [u8; 32] {
         .map_or(&[][..], HeaderValue::as_bytes);
     let uri = parts.uri.to_string();
     let said: [&[u8]; 4] = [parts.method.as_str().as_bytes(), uri.as_bytes(), if_match, body];
-    ccm_auth::sha256(&said)
+    let mut all = Sha256::new();
+    for part in said {
+        all.update((part.len() as u64).to_be_bytes());
+        all.update(part);
+    }
+    all.finalize().into()
 }
 
 fn running() -> Response {

@@ -6,6 +6,7 @@ use crate::{
     api_keys::not_more_than_own,
     path::{PlatformUserPath, TenantPath, UserPath},
     schema,
+    tagged::{Guarded, IfMatch, IfMatchHeader, Tagged, content_tag, with_tag},
     valid::{self, Refused},
 };
 use axum::extract::State;
@@ -192,18 +193,24 @@ impl<'a> Users<'a> {
         Ok(Json(Page::cut(items, limit, |user: &User| user.id)))
     }
 
-    async fn get(&self, id: UserId) -> Result<Json<User>, Failure> {
-        Ok(Json(self.db.user(id).await?.into()))
+    async fn get(&self, id: UserId) -> Result<Tagged<User>, Failure> {
+        Ok(answer(self.db.user(id).await?))
     }
 
-    async fn change(&self, id: UserId, change: ChangeUser) -> Result<Json<User>, Failure> {
+    async fn change(
+        &self,
+        id: UserId,
+        unless: &IfMatch,
+        change: ChangeUser,
+    ) -> Result<Tagged<User>, Failure> {
         if let Some(name) = &change.name {
             valid::name("name", name, 200)?;
         }
         if let Some(role) = change.role {
             valid::role_of("role", role, self.owner)?;
         }
-        let become_ = |user: &UserRow| -> Result<UserChange, Failure> {
+        let becomes = |user: &UserRow| -> Result<UserChange, Failure> {
+            unless.check("user", &tag(user))?;
             let role: Role = match change.role {
                 Some(role) => role,
                 None => user.role.parse().map_err(DbError::Corrupt)?,
@@ -219,13 +226,27 @@ impl<'a> Users<'a> {
             })
         };
         let now = self.deps.ids.clock().now();
-        Ok(Json(self.db.change_user(id, now, become_).await?.into()))
+        Ok(answer(self.db.change_user(id, now, becomes).await?))
     }
 
     async fn delete(&self, id: UserId) -> Result<Gone, Failure> {
         self.db.delete_user(id).await?;
         Ok(Gone)
     }
+}
+
+fn answer(row: UserRow) -> Tagged<User> {
+    let tag = tag(&row);
+    with_tag(row.into(), tag)
+}
+
+/// Not of what comes by itself.
+fn tag(row: &UserRow) -> String {
+    content_tag(&(
+        &row.name,
+        &row.role,
+        row.disabled_at.map(|at| at.unix_timestamp_nanos()),
+    ))
 }
 
 /// An e-mail address as it is compared.
@@ -275,27 +296,32 @@ pub async fn list_platform_users(
 ///
 /// For the role platform-admin.
 #[utoipa::path(get, path = "/v1/users/{user}", tag = "users", params(PlatformUserPath),
-    responses((status = 200, description = "The user.", body = User), Always, InTenant))]
+    responses((status = 200, description = "The user.", body = User,
+        headers(("ETag" = String, description = "To be given back as `If-Match`."))), Always, InTenant))]
 pub async fn get_platform_user(
     State(deps): State<Deps>,
     by: Platform<may::ManagePlatformAccess>,
     Path(path): Path<PlatformUserPath>,
-) -> Result<Json<User>, Failure> {
+) -> Result<Tagged<User>, Failure> {
     Users::of_platform(&deps, &by).get(path.user).await
 }
 
 /// Change a user of the platform
 ///
 /// Another role, and being disabled, hold from the next request on. For the role platform-admin.
-#[utoipa::path(patch, path = "/v1/users/{user}", tag = "users", params(PlatformUserPath),
-    responses((status = 200, description = "The user.", body = User), Always, InTenant, Taking))]
+#[utoipa::path(patch, path = "/v1/users/{user}", tag = "users", params(PlatformUserPath, IfMatchHeader),
+    responses((status = 200, description = "The user.", body = User,
+        headers(("ETag" = String, description = "Of what is stored now."))), Always, InTenant, Taking, Guarded))]
 pub async fn change_platform_user(
     State(deps): State<Deps>,
     by: Platform<may::ManagePlatformAccess>,
     Path(path): Path<PlatformUserPath>,
+    unless: IfMatch,
     Json(change): Json<ChangeUser>,
-) -> Result<Json<User>, Failure> {
-    Users::of_platform(&deps, &by).change(path.user, change).await
+) -> Result<Tagged<User>, Failure> {
+    Users::of_platform(&deps, &by)
+        .change(path.user, &unless, change)
+        .await
 }
 
 /// Take a user of the platform away
@@ -341,12 +367,13 @@ pub async fn list_users(
 ///
 /// For the roles platform-admin and engineer; tenant-admin in their own tenant.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/users/{user}", tag = "users", params(UserPath),
-    responses((status = 200, description = "The user.", body = User), Always, InTenant))]
+    responses((status = 200, description = "The user.", body = User,
+        headers(("ETag" = String, description = "To be given back as `If-Match`."))), Always, InTenant))]
 pub async fn get_user(
     State(deps): State<Deps>,
     scope: TenantScope<may::ManageAccess>,
     Path(path): Path<UserPath>,
-) -> Result<Json<User>, Failure> {
+) -> Result<Tagged<User>, Failure> {
     Users::of_tenant(&deps, &scope).await?.get(path.user).await
 }
 
@@ -354,17 +381,19 @@ pub async fn get_user(
 ///
 /// Another role, and being disabled, hold from the next request on. For the roles platform-admin and engineer; tenant-admin in their
 /// own tenant.
-#[utoipa::path(patch, path = "/v1/tenants/{tenant}/users/{user}", tag = "users", params(UserPath),
-    responses((status = 200, description = "The user.", body = User), Always, InTenant, Taking))]
+#[utoipa::path(patch, path = "/v1/tenants/{tenant}/users/{user}", tag = "users", params(UserPath, IfMatchHeader),
+    responses((status = 200, description = "The user.", body = User,
+        headers(("ETag" = String, description = "Of what is stored now."))), Always, InTenant, Taking, Guarded))]
 pub async fn change_user(
     State(deps): State<Deps>,
     scope: TenantScope<may::ManageAccess>,
     Path(path): Path<UserPath>,
+    unless: IfMatch,
     Json(change): Json<ChangeUser>,
-) -> Result<Json<User>, Failure> {
+) -> Result<Tagged<User>, Failure> {
     Users::of_tenant(&deps, &scope)
         .await?
-        .change(path.user, change)
+        .change(path.user, &unless, change)
         .await
 }
 

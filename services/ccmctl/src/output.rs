@@ -188,6 +188,22 @@ mod tests {
     }
 
     #[test]
+    fn a_table_is_as_wide_as_the_terminal() {
+        let fit = |most: Option<usize>| {
+            let mut names = ["ID", "NAME", "STATE"].map(str::to_owned).to_vec();
+            let mut rows = vec![["1234", "AACC", "up"].map(str::to_owned).to_vec()];
+            fitted(&mut names, &mut rows, most);
+            assert_eq!(names.len(), rows[0].len());
+            names.len()
+        };
+        // 4 + 2 + 4 + 2 + 5
+        assert_eq!(
+            (fit(None), fit(Some(17)), fit(Some(16)), fit(Some(3))),
+            (3, 3, 2, 2)
+        );
+    }
+
+    #[test]
     fn a_text_tells_the_terminal_nothing() {
         assert_eq!(printable("a\u{1b}[2Jb\nc\u{202e}"), "a\\u{1b}[2Jb⏎c\\u{202e}");
     }

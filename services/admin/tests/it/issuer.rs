@@ -1,6 +1,6 @@
 //! An OIDC issuer on this machine: its document and its keys over TLS of a private authority, and tokens.
 
-use ccm_admin::{Oidc, OidcSettings};
+use ccm_admin::OidcSettings;
 use ccm_model::Clock;
 use ccm_testkit::certs::Ca;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
@@ -96,10 +96,6 @@ impl Issuer {
             cas: Some(self.ca.pem().to_owned()),
             leeway: Duration::from_secs(5),
         }
-    }
-
-    pub fn oidc(&self) -> Oidc {
-        Oidc::new(self.settings()).unwrap()
     }
 
     /// A token with these claims beside the usual ones.

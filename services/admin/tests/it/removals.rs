@@ -123,7 +123,7 @@ async fn a_number_goes_when_nothing_is_under_way_and_its_conversations_stay() {
         .get(&format!("{base}/conversations/{conversation}/messages"))
         .await
         .ok();
-    assert_eq!(texts["items"][0]["text"], "hello");
+    assert_eq!(texts["items"][0]["body"], "hello");
     assert_eq!(app.get(&format!("{base}/numbers")).await.ok()["items"], json!([]));
     let account_id: AccountId = tenant.account.parse().unwrap();
     let found = app

@@ -720,7 +720,8 @@ fn the_schema_has_the_ranges_and_names_of_the_program() {
 async fn a_dry_run_is_as_documented() {
     let app = App::start().await;
     let tenant = acme(&app).await;
-    let asked = json!({"to": "+14155550123", "from": "+353861234567", "text": "buy", "settings": whole()});
+    let asked = json!({"to": "+14155550123", "from": "+353861234567", "text": "buy", "settings": whole(),
+                       "at": "2026-11-24T10:00:00Z"});
     let answer = app.post(&dry_run(tenant.id), asked).await.ok();
     let document = document();
     let mut seen = BTreeSet::new();

@@ -2,6 +2,7 @@ use crate::{
     api::Api,
     failure::Failure,
     output::{Said, cell, list, table},
+    terminal::Progress,
 };
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -210,6 +211,7 @@ impl<'a> Letters<'a> {
     async fn replay_all_of(&self, replay: &Replay) -> Result<Said, Failure> {
         let (mut sum, mut left, mut after) =
             (Sum::default(), replay.limit.unwrap_or(usize::MAX), Value::Null);
+        let progress = Progress::new();
         while left > 0 {
             let mut body = json!({"limit": left.min(MOST)});
             for (name, value) in replay.filter.query() {
@@ -224,6 +226,7 @@ impl<'a> Letters<'a> {
             let answer = self.replay_many(&body).await?;
             after = answer["next_after"].clone();
             left -= sum.add(answer).min(left);
+            progress.say(&format!("{} replayed, {} not", sum.replayed, sum.failed.len()));
             if after.is_null() {
                 break;
             }

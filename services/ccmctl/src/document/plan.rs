@@ -221,23 +221,20 @@ impl<'p> Planner<'p, '_> {
                 None => {}
             }
         }
-        let shown = section
-            .members
-            .iter()
-            .filter(|m| thing.members.contains_key(&m.name));
-        let differences = shown.map(|member| Difference {
-            at: member.name.clone(),
-            from: Value::Null,
-            to: match member.is_secret() {
-                true => thing.members[&member.name].clone(),
-                false => members[&member.name].clone(),
-            },
+        // As the document has it: what is kept elsewhere for a reason is not shown.
+        let shown = section.members.iter().filter_map(|member| {
+            let to = thing.members.get(&member.name)?.clone();
+            Some(Difference {
+                at: member.name.clone(),
+                from: Value::Null,
+                to,
+            })
         });
         self.steps.push(Step {
             act: Act::Create,
             noun: section.noun,
             key: thing.key.clone(),
-            differences: differences.collect(),
+            differences: shown.collect(),
             does: Does::Create {
                 section,
                 of: of.map(str::to_owned),
@@ -252,9 +249,16 @@ impl<'p> Planner<'p, '_> {
             return Ok(());
         };
         let from = comparable(section, before);
-        let to = self.aim(section, before, thing)?;
+        let (to, given) = self.aim(section, before, thing)?;
         let mut differences = differences(&from, &to);
         let (mut patch, mut whole) = (patch(&from, &to), to);
+        // An answer's form is for comparing; a proxy's password is in what is written only.
+        for (name, given) in given {
+            if patch.get(&name).is_some_and(Value::is_string) {
+                patch[&name] = given.clone();
+                whole[&name] = given;
+            }
+        }
         for member in section.members.iter().filter(|m| m.is_secret()) {
             let Some(reference) = thing.members.get(&member.name) else {
                 continue;
@@ -300,30 +304,32 @@ impl<'p> Planner<'p, '_> {
         Ok(())
     }
 
-    /// A thing as it is to become. What is left out takes its default; what has none stays.
-    fn aim(&self, section: &Section<'_>, before: &Thing, thing: &Thing) -> Result<Value, Failure> {
-        let mut to = Map::new();
+    /// A thing as it is to become, in the form of answers, and what the document gives for it. What is left out takes its default; what
+    /// has none stays.
+    fn aim(
+        &self,
+        section: &Section<'_>,
+        before: &Thing,
+        thing: &Thing,
+    ) -> Result<(Value, Map<String, Value>), Failure> {
+        let (mut to, mut all_given) = (Map::new(), Map::new());
         for member in section.members.iter().filter(|m| !m.is_secret()) {
-            let given = match thing.members.get(&member.name) {
-                Some(value) => Some(resolved(value, &member.schema, &self.wanted.folder)?),
-                None => None,
-            };
             let is_nullable = member.shown.as_ref().is_some_and(|shown| shown.is_nullable());
+            let given = thing.members.get(&member.name);
+            let given = given
+                .map(|value| resolved(value, &member.schema, &self.wanted.folder))
+                .transpose()?;
             // The API decides on what it never answers `null` for.
             let given = given.filter(|value| !value.is_null() || is_nullable);
-            let value = match given {
-                Some(value) => canonical(section, member, &value),
-                None => left_out(member, is_nullable).unwrap_or_else(|| {
-                    canonical(
-                        section,
-                        member,
-                        &before.members.get(&member.name).cloned().unwrap_or_default(),
-                    )
-                }),
+            let value = match (&given, left_out(member, is_nullable)) {
+                (Some(value), _) => canonical(section, member, value),
+                (None, Some(default)) => default,
+                (None, None) => canonical(section, member, &found(before, member)),
             };
+            all_given.extend(given.map(|given| (member.name.clone(), given)));
             to.insert(member.name.clone(), value);
         }
-        Ok(Value::Object(to))
+        Ok((Value::Object(to), all_given))
     }
 
     fn left_out(&mut self, section: &'p Section<'p>, of: Option<&str>, before: &Thing) {
@@ -378,18 +384,16 @@ impl<'p> Planner<'p, '_> {
 /// A thing that is there, to be held against what is wanted.
 pub fn comparable(section: &Section<'_>, thing: &Thing) -> Value {
     let members = section.members.iter().filter(|m| !m.is_secret());
-    let value = |member: &Member| {
-        canonical(
-            section,
-            member,
-            &thing.members.get(&member.name).cloned().unwrap_or_default(),
-        )
-    };
+    let value = |member: &Member| canonical(section, member, &found(thing, member));
     Value::Object(
         members
             .map(|member| (member.name.clone(), value(member)))
             .collect(),
     )
+}
+
+fn found(thing: &Thing, member: &Member) -> Value {
+    thing.members.get(&member.name).cloned().unwrap_or_default()
 }
 
 fn canonical(section: &Section<'_>, member: &Member, value: &Value) -> Value {

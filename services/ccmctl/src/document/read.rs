@@ -28,7 +28,13 @@ pub fn read(shape: &Shape<'_>, file: &str) -> Result<Wanted, Failure> {
     let folder = Path::new(file).parent().map(Path::to_owned).unwrap_or_default();
     let at = |wrong: Wrong| Failure::usage(format!("{file} {wrong}"), wrong.remedy);
     let node = parse(&text).map_err(at)?;
-    let wanted = wanted(shape, &node).map_err(at)?;
+    let mut wanted = wanted(shape, &node).map_err(at)?;
+    for settings in &shape.settings {
+        let body = settings.put.body.as_ref().map(|body| body.schema);
+        if let (Some(value), Some(schema)) = (wanted.settings.get_mut(&settings.name), body) {
+            *value = whole(&secret::resolved(value, &schema, &folder)?, &schema);
+        }
+    }
     Ok(Wanted { folder, ..wanted })
 }
 
@@ -85,7 +91,7 @@ fn wanted(shape: &Shape<'_>, node: &Node) -> Result<Wanted, Wrong> {
             let value = if node.is_null() {
                 Value::Object(Map::new())
             } else {
-                node.value(Some(&schema))?
+                with_references(node, &schema)?
             };
             wanted
                 .settings

@@ -48,13 +48,15 @@ impl There {
             progress.say(&format!("reading {}", settings.name));
             let mut ask = Ask::new(Method::GET, &[]);
             ask.path = api.path(&settings.get.path, &[]).await?;
-            let answer = api.ask(&ask).await?;
-            let schema = settings.put.body.as_ref().map(|body| body.schema);
-            let value = schema.map_or(answer.value.clone(), |schema| whole(&answer.value, &schema));
+            let mut answer = api.ask(&ask).await?;
+            if let Some(body) = &settings.put.body {
+                body.schema.keep_known(&mut answer.value);
+                answer.value = whole(&answer.value, &body.schema);
+            }
             there.settings.insert(
                 settings.name.clone(),
                 Found {
-                    value,
+                    value: answer.value,
                     etag: answer.etag,
                 },
             );

@@ -118,6 +118,13 @@ impl Schema {
         Some(Self::of(self.document, values))
     }
 
+    /// Takes away what an answer has and a request does not: ids, times, counts.
+    pub fn keep_known(&self, value: &mut Value) {
+        if let (Value::Object(members), false) = (value, self.is_open()) {
+            members.retain(|name, _| self.property(name).is_some());
+        }
+    }
+
     /// Whether a member that the document does not know may be there.
     pub fn is_open(&self) -> bool {
         self.properties().is_empty()

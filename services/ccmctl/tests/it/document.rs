@@ -62,6 +62,7 @@ impl Scene {
             ("CCMCTL_URL", self.rig.url.as_str()),
             ("CCMCTL_TOKEN", &self.token),
             ("GLOBEX_TOKEN", TOKEN),
+            ("GLOBEX_PROXY", "http://ann:bee@proxy.example.net:3128"),
         ];
         let line = [&["tenant", verb, "-f", file.to_str().unwrap()], line].concat();
         self.rig.run_in(&line, &env, "").await
@@ -250,4 +251,67 @@ async fn the_first_step_that_fails_ends_it_and_is_named() {
     );
     fs::remove_file(scene.rig.folder.path().join("signing")).unwrap();
     scene.run("diff", DOCUMENT, &[]).await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_goes_to_the_api_and_nowhere_else() {
+    let scene = Scene::set().await;
+    let of = |proxy: &str| {
+        format!(
+            "apiVersion: ccm/v1\nslug: globex\nlinks:\n  - {{name: AACC, url: wss://aacc.example.com, proxy_url: {proxy}}}\n"
+        )
+    };
+    for proxy in ["http://proxy.example.com:3128", "{env: GLOBEX_PROXY}"] {
+        let done = scene.run("apply", &of(proxy), &["--yes"]).await.ok();
+        assert!(done.ends_with(" done\n") && !done.contains("bee"), "{done}");
+        assert_eq!(
+            scene.run("diff", &of(proxy), &[]).await.ok(),
+            "globex: nothing to change\n"
+        );
+    }
+    let exported = scene.export("globex").await;
+    assert!(
+        exported.contains("proxy_url: \"http://***@proxy.example.net:3128\"")
+            || exported.contains("proxy_url: http://***@proxy.example.net:3128"),
+        "{exported}"
+    );
+    assert_eq!(
+        scene.run("diff", &exported, &["--prune"]).await.ok(),
+        "globex: nothing to change\n"
+    );
+}
+
+/// Who cannot see other tenants names their own by its id.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenants_own_role_applies_its_document() {
+    let rig = Rig::start().await;
+    let id = rig.tenant.to_string();
+    let token = rig.token_of(Role::TenantAdmin, Some(rig.tenant));
+    let run = async |slug: &str, line: &[&str]| {
+        let text = format!("apiVersion: ccm/v1\nslug: {slug}\nsms_settings: {{transliterate: latin}}\n");
+        let file = rig.file("own.yaml", &text);
+        let env = [
+            ("CCMCTL_URL", rig.url.as_str()),
+            ("CCMCTL_TOKEN", &token),
+            ("CCMCTL_TENANT", &id),
+        ];
+        rig.run_in(&[line, &["-f", file.to_str().unwrap()]].concat(), &env, "")
+            .await
+    };
+    let applied = run("acme-bank", &["tenant", "apply", "--yes"]).await.ok();
+    assert!(
+        applied.contains("transliterate: punctuation → latin\n"),
+        "{applied}"
+    );
+    assert_eq!(
+        run("acme-bank", &["tenant", "diff"]).await.ok(),
+        "acme-bank: nothing to change\n"
+    );
+    let other = run("globex", &["tenant", "diff"]).await;
+    assert_eq!(
+        (other.code, other.err.contains("--tenant is acme-bank")),
+        (2, true),
+        "{}",
+        other.err
+    );
 }

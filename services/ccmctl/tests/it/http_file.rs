@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt::Write, fs, path::Path};
 
 const HEAD: &str = "\
 # Every request of the admin API, for editors that send them (VS Code's REST Client, JetBrains' HTTP client).
-# Made of docs/openapi.json: UPDATE_OPENAPI=1 cargo nextest run --locked --workspace -E 'package(ccm-ccmctl) & test(http)'
+# Made of the API's document; docs/development.md says how it is written again.
 # Set the lines that begin with @ to what you have. docs/api.md says how the API is meant.
 
 @host = http://127.0.0.1:8082
@@ -16,10 +16,9 @@ const HEAD: &str = "\
 
 #[test]
 fn the_http_file_has_every_request() {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
-    let document: Value =
-        serde_json::from_str(&fs::read_to_string(docs.join("openapi.json")).unwrap()).unwrap();
-    let (file, now) = (docs.join("api.http"), written(&document));
+    let document = serde_json::to_value(ccm_admin::openapi()).unwrap();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/api.http");
+    let now = written(&document);
     if std::env::var_os("UPDATE_OPENAPI").is_some() {
         fs::write(&file, &now).unwrap();
     }

@@ -98,8 +98,13 @@ impl Rig {
     }
 
     pub fn token(&self, role: Role) -> String {
+        self.token_of(role, None)
+    }
+
+    /// For a role of a tenant's.
+    pub fn token_of(&self, role: Role, tenant: Option<TenantId>) -> String {
         self.issuer
-            .issue("mary", role, None, Duration::from_secs(60))
+            .issue("mary", role, tenant, Duration::from_secs(60))
             .unwrap()
     }
 

@@ -146,13 +146,18 @@ impl Flags {
         self.command = std::mem::take(&mut self.command).arg(file).arg(set);
         // What is left as it is has no default.
         let partly = of.reads.is_some() || of.operation.method == Method::Patch;
+        let required = body.schema.required();
         for leaf in leaves(&body.schema) {
             let (id, name) = (
                 body_id(&leaf.path),
                 leaf.path.iter().map(|p| long(p)).collect::<Vec<_>>().join("."),
             );
             let schema = leaf.list.as_ref().unwrap_or(&leaf.schema);
-            let mut arg = typed(Arg::new(id), schema, leaf.schema.description(), partly);
+            let mut help = first_sentence(leaf.schema.description());
+            if !partly && leaf.path.len() == 1 && required.contains(&leaf.path[0]) {
+                help += " [required]";
+            }
+            let mut arg = typed(Arg::new(id), schema, &help, partly);
             if leaf.list.is_some() {
                 arg = arg.action(ArgAction::Append);
             }

@@ -101,9 +101,8 @@ async fn put_into_what_is_there(
     ask.path = path.to_vec();
     let there = api.ask(&ask).await?;
     let mut whole = merged(there.value.clone(), change.take());
-    if let (Value::Object(members), Some(body)) = (&mut whole, &command.operation.body) {
-        // Answers have more members than what is sent: ids, times.
-        members.retain(|name, _| body.schema.is_open() || body.schema.property(name).is_some());
+    if let Some(body) = &command.operation.body {
+        body.schema.keep_known(&mut whole);
     }
     *change = whole;
     Ok(there)
