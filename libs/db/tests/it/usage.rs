@@ -182,7 +182,7 @@ fn caps(daily: Option<i64>, monthly: Option<i64>) -> Caps {
 
 async fn events(rig: &Rig) -> Vec<String> {
     let rows = rig
-        .rows("SELECT kind || ' ' || (detail->>'period') || ' ' || (detail->>'segments') FROM tenant_event ORDER BY at, 1")
+        .rows("SELECT kind || ' ' || (detail->>'period') || ' ' || (detail->>'segments') FROM tenant_event ORDER BY (detail->>'segments')::bigint, 1")
         .await;
     rows.iter().map(|row| row.get(0)).collect()
 }
