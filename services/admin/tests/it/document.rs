@@ -344,6 +344,7 @@ async fn the_examples_can_be_sent() {
                 [
                     "ca_pem",
                     "client_certificate_pem",
+                    "client_key_pem",
                     "link_id",
                     "account_id",
                     "to_account_id",
