@@ -273,7 +273,6 @@ async fn every_column_of_an_audited_table_is_watched_or_named() {
             "auth_key.last_used_at",
             "chat_settings.updated_at",
             "ewc_link.updated_at",
-            "link_client_key.csr_pem",
             "number.next_at",
             "provider_account.next_at",
             "provider_account.signature_mismatch_at",
