@@ -149,8 +149,12 @@ impl App {
     }
 
     pub fn token(&self, role: Role, tenant: Option<TenantId>) -> String {
+        self.token_for(role, tenant, 60)
+    }
+
+    pub fn token_for(&self, role: Role, tenant: Option<TenantId>, seconds: u64) -> String {
         self.issuer
-            .issue("somebody", role, tenant, Duration::from_secs(60))
+            .issue("somebody", role, tenant, Duration::from_secs(seconds))
             .unwrap()
     }
 

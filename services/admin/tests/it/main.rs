@@ -25,6 +25,7 @@ mod onboarding;
 mod removals;
 mod roles;
 mod routing;
+mod schemathesis;
 mod serving;
 mod settings_shape;
 mod sms_settings;

@@ -64,7 +64,7 @@ fn verb(of: &Operation, all: &[Operation]) -> Option<&'static str> {
             .any(|other| other.path.len() > of.path.len() && other.path.starts_with(&of.path))
     };
     let of_a_thing = matches!(of.path.last(), Some(Segment::Param(_)));
-    let is_list = of_a_thing.then_some(false).unwrap_or_else(|| is_list(of, all));
+    let is_list = !of_a_thing && is_list(of, all);
     Some(match of.method {
         Method::Get if is_list => "list",
         Method::Get if !of_a_thing && here().count() == 1 && !below() => return None,

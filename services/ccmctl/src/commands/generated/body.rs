@@ -64,7 +64,10 @@ pub fn read(of: &Generated<'_>, matches: &ArgMatches) -> Result<Option<Value>, F
                 .map(|raw| of_flag(raw, of, &leaf.path))
                 .collect::<Result<Vec<_>, _>>()?
                 .into(),
-            None => of_flag(raw.last().map_or("", String::as_str), &leaf.schema, &leaf.path)?,
+            None => {
+                let raw = matches.get_one::<String>(&body_id(&leaf.path));
+                of_flag(raw.map_or("", String::as_str), &leaf.schema, &leaf.path)?
+            }
         };
         put(value.get_or_insert_with(empty), &leaf.path, read);
     }

@@ -136,16 +136,17 @@ async fn pages(
         return Ok(Said::nothing());
     };
     let (filter, at_once) = (ask.query.len(), json && most == usize::MAX);
-    let (mut items, mut cursor, progress) = (Vec::new(), None::<String>, Progress::new());
+    let (mut items, mut seen, mut cursor) = (Vec::new(), 0, None::<String>);
+    let progress = Progress::new();
     loop {
         ask.query.truncate(filter);
         if command.operation.parameter("limit").is_some() {
-            ask.query
-                .push(("limit", (most - items.len()).min(PAGE).to_string()));
+            ask.query.push(("limit", (most - seen).min(PAGE).to_string()));
         }
         ask.query.extend(cursor.take().map(|cursor| (parameter, cursor)));
         let mut page = api.ask(&ask).await?.value;
         if let Value::Array(more) = page["items"].take() {
+            seen += more.len();
             match at_once {
                 true => {
                     let lines: String = more.iter().map(|item| format!("{item}\n")).collect();
@@ -154,9 +155,9 @@ async fn pages(
                 false => items.extend(more),
             }
         }
-        progress.say(&format!("{} so far", items.len()));
+        progress.say(&format!("{seen} so far"));
         cursor = show::plain(&page[member]);
-        if cursor.is_some() && items.len() < most {
+        if cursor.is_some() && seen < most {
             continue;
         }
         drop(progress);

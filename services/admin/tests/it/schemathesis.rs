@@ -1,0 +1,85 @@
+//! The API against its own document, by somebody who knows nothing else: schemathesis asks everything, as every role.
+
+use crate::{
+    access,
+    app::App,
+    certificates, dead_letters, doctor,
+    roles,
+};
+use ccm_auth::Role;
+use std::{
+    fmt::Write,
+    net::{Ipv4Addr, SocketAddr},
+    process::Stdio,
+};
+use tokio::{net::TcpListener, process::Command};
+
+/// What must hold of each answer: no 5xx, and nothing that the document does not say.
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
+                      response_headers_conformance,response_schema_conformance";
+
+/// `deploy/dev/check-api` installs schemathesis and runs this.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs schemathesis, which deploy/dev/check-api installs and names in CCM_SCHEMATHESIS"]
+async fn every_role_gets_what_the_document_says() {
+    let program = std::env::var("CCM_SCHEMATHESIS").expect("deploy/dev/check-api sets CCM_SCHEMATHESIS");
+    let examples = std::env::var("CCM_SCHEMATHESIS_EXAMPLES").unwrap_or_else(|_| "5".to_owned());
+    let app = App::start().await;
+    let tenant = app.tenant("acme").await;
+    let conversation = app.text(&tenant, "+353861234567", "hello").await;
+    let (letter, _) = dead_letters::refused(&app, &tenant, "refused").await;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let service = ccm_admin::router(app.deps.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    let served = tokio::spawn(async move { axum::serve(listener, service).await });
+
+    let folder = ccm_testkit::TempFolder::new().unwrap();
+    let mut failed = String::new();
+    for role in Role::ALL {
+        // What the role before has taken away is there again.
+        let mut known = vec![
+            ("tenant", tenant.id.to_string()),
+            ("link", tenant.link.clone()),
+            ("skillset", tenant.skillset.clone()),
+            ("account", tenant.account.clone()),
+            ("number", tenant.number.clone()),
+            ("conversation", conversation.to_string()),
+            ("letter", letter.clone()),
+        ];
+        known.push(("template", roles::template(&app, &tenant).await));
+        known.push(("user", access::user(&app, Some(&tenant)).await));
+        known.push(("report", doctor::kept(&app, &tenant).await));
+        known.push(("sha256", certificates::trusted(&app, &tenant).await));
+        let mut config = "[parameters]\n".to_owned();
+        for (name, value) in known {
+            writeln!(config, "\"path.{name}\" = \"{value}\"").unwrap();
+        }
+        let file = folder.path().join(format!("{role}.toml"));
+        std::fs::write(&file, config).unwrap();
+
+        let token = app.token_for(*role, role.is_of_tenant().then_some(tenant.id), 3600);
+        let ran = Command::new(&program)
+            .arg("--config-file")
+            .arg(&file)
+            .args(["--no-color", "run", &format!("{url}/openapi.json")])
+            .args(["--header", &format!("Authorization: Bearer {token}")])
+            .args(["--checks", CHECKS, "--phases", "examples,coverage,fuzzing"])
+            .args(["--max-examples", &examples, "--workers", "2", "--seed", "1"])
+            .args(["--request-timeout", "40", "--warnings", "off"])
+            .args(["--suppress-health-check", "all"])
+            .env("PYTHONUTF8", "1")
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .unwrap();
+        let said = String::from_utf8_lossy(&ran.stdout);
+        println!("== as {role}\n{said}");
+        if !ran.status.success() {
+            writeln!(failed, "as {role}: {}", ran.status).unwrap();
+            println!("{}", String::from_utf8_lossy(&ran.stderr));
+        }
+    }
+    served.abort();
+    assert_eq!(failed, "", "what it found stands above");
+}
