@@ -64,6 +64,8 @@ pub fn key_of(
     waiting: Option<Zeroizing<String>>,
     in_use: Option<Zeroizing<String>>,
 ) -> Result<(Zeroizing<String>, bool), Refused> {
+    ca::certificates(chain_pem)
+        .map_err(|error| Refused::new(CERTIFICATE, error.to_string(), remedy(&error)))?;
     let none_here = waiting.is_none() && in_use.is_none();
     for (key, waits) in [(waiting, true), (in_use, false)] {
         let Some(key) = key else { continue };
