@@ -91,8 +91,8 @@ pub struct AccountPatch {
 pub struct AccountQuery {
     /// The one of this name.
     name: Option<String>,
-    /// Those of this dialect.
-    #[param(schema_with = schema::provider_kind, required = false)]
+    /// Those of this dialect: `twilio` or `http`.
+    #[param(value_type = Option<String>, example = "twilio")]
     kind: Option<ProviderKind>,
     /// How many items at most.
     #[param(minimum = 1, maximum = 200, default = 50)]

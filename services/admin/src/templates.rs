@@ -125,8 +125,8 @@ pub struct TemplatePatch {
 pub struct TemplateQuery {
     /// Those of this name.
     name: Option<String>,
-    /// Those of this scope.
-    #[param(schema_with = scope, required = false)]
+    /// Those of this scope: `tenant`, `skillset` or `personal`.
+    #[param(value_type = Option<String>, example = "skillset")]
     scope: Option<Scope>,
     /// Those of this skillset.
     #[param(value_type = Option<Uuid>)]

@@ -54,8 +54,8 @@ pub struct TenantPatch {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct TenantQuery {
-    /// Those in this state.
-    #[param(schema_with = schema::tenant_state, required = false)]
+    /// Those in this state: `active` or `suspended`.
+    #[param(example = "suspended")]
     state: Option<String>,
     /// The one of this slug.
     slug: Option<String>,

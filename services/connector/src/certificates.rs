@@ -85,7 +85,7 @@ pub(crate) struct Certificates {
 
 impl Certificates {
     /// Tenants whose settings are to be looked through now. What is known of others than `owned` is forgotten.
-    pub fn due<'a>(&mut self, owned: impl Iterator<Item = &'a TenantId> + Clone) -> Vec<TenantId> {
+    pub fn due<'a>(&mut self, owned: impl Iterator<Item = &'a TenantId>) -> Vec<TenantId> {
         let owned: HashSet<_> = owned.copied().collect();
         self.looked_at.retain(|tenant, _| owned.contains(tenant));
         self.ends.retain(|(tenant, _), _| owned.contains(tenant));
