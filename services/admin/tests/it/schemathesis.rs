@@ -1,11 +1,6 @@
 //! The API against its own document, by somebody who knows nothing else: schemathesis asks everything, as every role.
 
-use crate::{
-    access,
-    app::App,
-    certificates, dead_letters, doctor,
-    roles,
-};
+use crate::{access, app::App, certificates, dead_letters, doctor, roles};
 use ccm_auth::Role;
 use std::{
     fmt::Write,
