@@ -20,9 +20,6 @@ async fn every_role_gets_what_the_document_says() {
     let program = std::env::var("CCM_SCHEMATHESIS").expect("deploy/dev/check-api sets CCM_SCHEMATHESIS");
     let examples = std::env::var("CCM_SCHEMATHESIS_EXAMPLES").unwrap_or_else(|_| "5".to_owned());
     let app = App::start().await;
-    let tenant = app.tenant("acme").await;
-    let conversation = app.text(&tenant, "+353861234567", "hello").await;
-    let (letter, _) = dead_letters::refused(&app, &tenant, "refused").await;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let service = ccm_admin::router(app.deps.clone()).into_make_service_with_connect_info::<SocketAddr>();
@@ -31,7 +28,10 @@ async fn every_role_gets_what_the_document_says() {
     let folder = ccm_testkit::TempFolder::new().unwrap();
     let mut failed = String::new();
     for role in Role::ALL {
-        // What the role before has taken away is there again.
+        // The one before has taken much of its own away.
+        let tenant = app.tenant(role.as_str()).await;
+        let conversation = app.text(&tenant, "+353861234567", "hello").await;
+        let (letter, _) = dead_letters::refused(&app, &tenant, "refused").await;
         let mut known = vec![
             ("tenant", tenant.id.to_string()),
             ("link", tenant.link.clone()),
@@ -39,7 +39,7 @@ async fn every_role_gets_what_the_document_says() {
             ("account", tenant.account.clone()),
             ("number", tenant.number.clone()),
             ("conversation", conversation.to_string()),
-            ("letter", letter.clone()),
+            ("letter", letter),
         ];
         known.push(("template", roles::template(&app, &tenant).await));
         known.push(("user", access::user(&app, Some(&tenant)).await));
@@ -59,7 +59,8 @@ async fn every_role_gets_what_the_document_says() {
             .args(["--no-color", "run", &format!("{url}/openapi.json")])
             .args(["--header", &format!("Authorization: Bearer {token}")])
             .args(["--checks", CHECKS, "--phases", "examples,coverage,fuzzing"])
-            .args(["--max-examples", &examples, "--workers", "2", "--seed", "1"])
+            // One: with more, Python 3.11 itself breaks now and then (a parser's recursion, counted over all threads).
+            .args(["--max-examples", &examples, "--workers", "1", "--seed", "1"])
             .args(["--request-timeout", "40", "--warnings", "off"])
             .args(["--suppress-health-check", "all"])
             .env("PYTHONUTF8", "1")
