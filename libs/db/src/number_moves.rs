@@ -314,8 +314,8 @@ impl Moving<'_> {
             return Ok(Err(problem));
         }
         match row.to.tenant {
-            None => self.to_account(row).await.map(|()| Ok(None)),
-            Some((tenant, skillset)) => self.to_tenant(row, &address, tenant, skillset).await.map(Ok),
+            None => self.move_to_account(row).await.map(|()| Ok(None)),
+            Some((tenant, skillset)) => self.move_to_tenant(row, &address, tenant, skillset).await.map(Ok),
         }
     }
 
@@ -353,7 +353,7 @@ impl Moving<'_> {
     }
 
     /// Conversations go on: their next texts leave through the new account.
-    async fn to_account(&mut self, row: &NumberMoveRow) -> Result<(), DbError> {
+    async fn move_to_account(&mut self, row: &NumberMoveRow) -> Result<(), DbError> {
         sqlx::query(
             "UPDATE number SET account_id = $3, second_account_id = nullif(second_account_id, $3)
              WHERE tenant_id = $1 AND id = $2",
@@ -366,7 +366,7 @@ impl Moving<'_> {
         Ok(())
     }
 
-    async fn to_tenant(
+    async fn move_to_tenant(
         &mut self,
         row: &NumberMoveRow,
         address: &Address,
