@@ -1,9 +1,14 @@
 //! A tenant's accounts with SMS providers.
 
-use crate::{DbError, InTheWay, Operator, Part, Removal, TenantDb, removal::referring, seal::Place};
+use crate::{
+    DbError, InTheWay, Operator, Part, Removal, TenantDb,
+    listing::row_of,
+    removal::{Removable, referring},
+    seal::Place,
+};
 use ccm_model::{AccountId, Id, ProviderKind, TenantId};
 use serde_json::Value;
-use sqlx::{Postgres, Row, Transaction, postgres::PgRow};
+use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
@@ -84,18 +89,30 @@ macro_rules! account_columns {
 
 const WHAT: &str = "provider account";
 
-const REFERRING: &[(&str, &str)] = &[
-    (
-        "numbers",
-        referring!("number WHERE tenant_id = $1 AND $2 IN (account_id, second_account_id)"),
-    ),
-    (
-        "planned moves of numbers",
-        referring!(
-            "number_move WHERE tenant_id = $1 AND to_account_id = $2 AND to_tenant_id IS NULL AND state = 'pending'"
+const LOCKED: &str = concat!(
+    "SELECT ",
+    account_columns!(),
+    " FROM provider_account WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+);
+
+const REMOVABLE: Removable<AccountRow> = Removable {
+    what: WHAT,
+    locked: LOCKED,
+    read: account,
+    referring: &[
+        (
+            "numbers",
+            referring!("number WHERE tenant_id = $1 AND $2 IN (account_id, second_account_id)"),
         ),
-    ),
-];
+        (
+            "planned moves of numbers",
+            referring!(
+                "number_move WHERE tenant_id = $1 AND to_account_id = $2 AND to_tenant_id IS NULL AND state = 'pending'"
+            ),
+        ),
+    ],
+    deletes: &["DELETE FROM provider_account WHERE tenant_id = $1 AND id = $2"],
+};
 
 fn account(row: &PgRow) -> Result<AccountRow, DbError> {
     Ok(AccountRow {
@@ -161,7 +178,7 @@ impl TenantDb<'_> {
         change: impl FnOnce(&AccountRow) -> Result<AccountChange, E>,
     ) -> Result<AccountRow, E> {
         let mut tx = self.begin().await?;
-        let new = change(&self.locked_account(&mut tx, id).await?)?;
+        let new = change(&row_of(&mut tx, self.tenant, LOCKED, id.uuid(), WHAT, account).await?)?;
         let sealed = match &new.secret {
             Some(secret) => Some(self.seal(&mut tx, account_secret_place(id), secret).await?),
             None => None,
@@ -238,39 +255,10 @@ impl TenantDb<'_> {
     pub async fn remove_account<E: From<DbError>>(
         &self,
         id: AccountId,
-        mut removal: Removal,
+        removal: Removal,
         allowed: impl FnOnce(&AccountRow) -> Result<(), E>,
     ) -> Result<Vec<InTheWay>, E> {
-        let mut tx = self.begin().await?;
-        allowed(&self.locked_account(&mut tx, id).await?)?;
-        removal.look(&mut tx, self, id.uuid(), REFERRING).await?;
-        if removal.goes() {
-            sqlx::query("DELETE FROM provider_account WHERE tenant_id = $1 AND id = $2")
-                .bind(self.tenant.uuid())
-                .bind(id.uuid())
-                .execute(&mut *tx)
-                .await
-                .map_err(DbError::from)?;
-        }
-        tx.commit().await.map_err(DbError::from)?;
-        Ok(removal.in_the_way)
-    }
-
-    async fn locked_account(
-        &self,
-        tx: &mut Transaction<'_, Postgres>,
-        id: AccountId,
-    ) -> Result<AccountRow, DbError> {
-        let row = sqlx::query(concat!(
-            "SELECT ",
-            account_columns!(),
-            " FROM provider_account WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
-        ))
-        .bind(self.tenant.uuid())
-        .bind(id.uuid())
-        .fetch_optional(&mut **tx)
-        .await?;
-        account(&row.ok_or(DbError::NotFound(WHAT))?)
+        self.remove(&REMOVABLE, id.uuid(), removal, allowed).await
     }
 
     /// An account with its secret opened: for the edges that speak to the provider.

@@ -139,36 +139,22 @@ impl AccessDb<'_> {
 
     /// One key.
     pub async fn api_key(&self, id: ApiKeyId) -> Result<ApiKeyRow, DbError> {
-        let mut tx = self.begin().await?;
-        let row = sqlx::query(concat!(
+        let sql = concat!(
             "SELECT ",
             columns!(),
             " FROM api_key WHERE tenant_id = $1 AND id = $2"
-        ))
-        .bind(self.owner.uuid())
-        .bind(id.uuid())
-        .fetch_optional(&mut *tx)
-        .await?
-        .ok_or(DbError::NotFound("API key"))?;
-        tx.commit().await?;
-        api_key(&row)
+        );
+        self.one(sql, id.uuid(), "API key", api_key).await
     }
 
     /// Keys after `after`, the oldest first, `limit` at most; revoked and expired ones too.
     pub async fn api_keys(&self, after: Option<ApiKeyId>, limit: i64) -> Result<Vec<ApiKeyRow>, DbError> {
-        let mut tx = self.begin().await?;
-        let rows = sqlx::query(concat!(
+        let sql = concat!(
             "SELECT ",
             columns!(),
             " FROM api_key WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3"
-        ))
-        .bind(self.owner.uuid())
-        .bind(after.map_or(uuid::Uuid::nil(), Id::uuid))
-        .bind(limit)
-        .fetch_all(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        rows.iter().map(api_key).collect()
+        );
+        self.after(sql, after, limit, api_key).await
     }
 
     /// Remembers that a key was used, to the minute.

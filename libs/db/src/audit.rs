@@ -1,6 +1,6 @@
 //! Who changed what: rows that triggers write, each with a hash over the one before it.
 
-use crate::{AccessDb, DbError};
+use crate::{AccessDb, DbError, storable::storable};
 use ccm_model::Id;
 use serde_json::Value;
 use sqlx::{Row, postgres::PgRow};
@@ -76,9 +76,9 @@ impl AccessDb<'_> {
         )
         .bind(self.owner.uuid())
         .bind(before.unwrap_or(i64::MAX))
-        .bind(filter.kind)
+        .bind(filter.kind.map(storable))
         .bind(filter.object)
-        .bind(filter.actor)
+        .bind(filter.actor.map(storable))
         .bind(filter.from)
         .bind(filter.until)
         .bind(limit)

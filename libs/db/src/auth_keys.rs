@@ -1,6 +1,6 @@
 //! Keys for the screen-pop page.
 
-use crate::{DbError, Operator, Part, TenantDb};
+use crate::{DbError, Operator, Part, TenantDb, listing::row_of};
 use ccm_model::{AuthKeyId, Id, TenantId};
 use sqlx::{Postgres, Row, Transaction, postgres::PgRow};
 use time::OffsetDateTime;
@@ -71,6 +71,12 @@ macro_rules! auth_key_columns {
         "id, name, prefix, networks, created_at, expires_at, revoked_at, replaced_by, last_used_at"
     };
 }
+
+const LOCKED: &str = concat!(
+    "SELECT ",
+    auth_key_columns!(),
+    " FROM auth_key WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+);
 
 fn auth_key(row: &PgRow) -> Result<AuthKeyRow, DbError> {
     Ok(AuthKeyRow {
@@ -175,7 +181,7 @@ impl TenantDb<'_> {
         change: impl FnOnce(&AuthKeyRow) -> Result<AuthKeyChange, E>,
     ) -> Result<AuthKeyRow, E> {
         let mut tx = self.begin().await?;
-        let new = change(&self.locked_auth_key(&mut tx, id).await?)?;
+        let new = change(&row_of(&mut tx, self.tenant, LOCKED, id.uuid(), WHAT, auth_key).await?)?;
         let row = sqlx::query(concat!(
             "UPDATE auth_key SET name = $3, expires_at = $4, networks = $5 WHERE tenant_id = $1 AND id = $2 RETURNING ",
             auth_key_columns!()
@@ -200,7 +206,7 @@ impl TenantDb<'_> {
         allowed: impl FnOnce(&AuthKeyRow) -> Result<(), E>,
     ) -> Result<AuthKeyRow, E> {
         let mut tx = self.begin().await?;
-        let old = self.locked_auth_key(&mut tx, id).await?;
+        let old = row_of(&mut tx, self.tenant, LOCKED, id.uuid(), WHAT, auth_key).await?;
         allowed(&old)?;
         // First: it leaves its name to the new one.
         sqlx::query(
@@ -234,7 +240,7 @@ impl TenantDb<'_> {
         allowed: impl FnOnce(&AuthKeyRow) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut tx = self.begin().await?;
-        allowed(&self.locked_auth_key(&mut tx, id).await?)?;
+        allowed(&row_of(&mut tx, self.tenant, LOCKED, id.uuid(), WHAT, auth_key).await?)?;
         sqlx::query(
             "UPDATE auth_key SET revoked_at = $3 WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL",
         )
@@ -262,23 +268,6 @@ impl TenantDb<'_> {
         .await?;
         tx.commit().await?;
         Ok(())
-    }
-
-    async fn locked_auth_key(
-        &self,
-        tx: &mut Transaction<'_, Postgres>,
-        id: AuthKeyId,
-    ) -> Result<AuthKeyRow, DbError> {
-        let row = sqlx::query(concat!(
-            "SELECT ",
-            auth_key_columns!(),
-            " FROM auth_key WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
-        ))
-        .bind(self.tenant.uuid())
-        .bind(id.uuid())
-        .fetch_optional(&mut **tx)
-        .await?;
-        auth_key(&row.ok_or(DbError::NotFound(WHAT))?)
     }
 }
 

@@ -1,7 +1,10 @@
 //! Tenants' EWC links: how an AACC is reached and trusted.
 
 use crate::{
-    DbError, InTheWay, Part, Removal, TenantDb, removal::referring, seal::Place, storable::storable,
+    DbError, InTheWay, Part, Removal, TenantDb,
+    removal::{Removable, referring},
+    seal::Place,
+    storable::storable,
 };
 use ccm_model::{Id, LinkId};
 use sqlx::{Row, postgres::PgRow};
@@ -152,16 +155,32 @@ pub(crate) use link_columns;
 
 const WHAT: &str = "link";
 
-const REFERRING: &[(&str, &str)] = &[
-    (
-        "skillsets",
-        referring!("skillset WHERE tenant_id = $1 AND link_id = $2"),
-    ),
-    (
-        "open chats",
-        referring!("chat WHERE tenant_id = $1 AND state <> 'closed' AND link_id = $2"),
-    ),
-];
+const LOCKED: &str = concat!(
+    "SELECT ",
+    link_columns!(),
+    " FROM ewc_link WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+);
+
+const REMOVABLE: Removable<LinkRow> = Removable {
+    what: WHAT,
+    locked: LOCKED,
+    read: link,
+    referring: &[
+        (
+            "skillsets",
+            referring!("skillset WHERE tenant_id = $1 AND link_id = $2"),
+        ),
+        (
+            "open chats",
+            referring!("chat WHERE tenant_id = $1 AND state <> 'closed' AND link_id = $2"),
+        ),
+    ],
+    deletes: &[
+        "DELETE FROM link_state WHERE tenant_id = $1 AND link_id = $2",
+        "DELETE FROM maintenance_window WHERE tenant_id = $1 AND link_id = $2",
+        "DELETE FROM ewc_link WHERE tenant_id = $1 AND id = $2",
+    ],
+};
 
 pub(crate) fn link(row: &PgRow) -> Result<LinkRow, DbError> {
     let addresses: Vec<String> = row.try_get("addresses")?;
@@ -350,39 +369,10 @@ impl TenantDb<'_> {
     pub async fn remove_link<E: From<DbError>>(
         &self,
         id: LinkId,
-        mut removal: Removal,
+        removal: Removal,
         allowed: impl FnOnce(&LinkRow) -> Result<(), E>,
     ) -> Result<Vec<InTheWay>, E> {
-        let mut tx = self.begin().await?;
-        let row = sqlx::query(concat!(
-            "SELECT ",
-            link_columns!(),
-            " FROM ewc_link WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
-        ))
-        .bind(self.tenant.uuid())
-        .bind(id.uuid())
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(DbError::from)?
-        .ok_or(DbError::NotFound(WHAT))?;
-        allowed(&link(&row)?)?;
-        removal.look(&mut tx, self, id.uuid(), REFERRING).await?;
-        if removal.goes() {
-            for sql in [
-                "DELETE FROM link_state WHERE tenant_id = $1 AND link_id = $2",
-                "DELETE FROM maintenance_window WHERE tenant_id = $1 AND link_id = $2",
-                "DELETE FROM ewc_link WHERE tenant_id = $1 AND id = $2",
-            ] {
-                sqlx::query(sql)
-                    .bind(self.tenant.uuid())
-                    .bind(id.uuid())
-                    .execute(&mut *tx)
-                    .await
-                    .map_err(DbError::from)?;
-            }
-        }
-        tx.commit().await.map_err(DbError::from)?;
-        Ok(removal.in_the_way)
+        self.remove(&REMOVABLE, id.uuid(), removal, allowed).await
     }
 
     /// What a link is reached with, opened: for whoever dials.

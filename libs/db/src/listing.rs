@@ -1,9 +1,9 @@
-//! Reading what a tenant is configured with: all of it, a part of a list, one row.
+//! Reading what a tenant, or the platform, is configured with: all of it, a part of a list, one row.
 
 use crate::{DbError, TenantDb};
-use ccm_model::Id;
+use ccm_model::{Id, TenantId};
 use sqlx::{
-    Postgres,
+    Postgres, Transaction,
     postgres::{PgArguments, PgRow},
     query::Query,
 };
@@ -19,7 +19,25 @@ pub struct Part {
 }
 
 pub(crate) type Asked<'q> = Query<'q, Postgres, PgArguments>;
-type Read<T> = fn(&PgRow) -> Result<T, DbError>;
+pub(crate) type Read<T> = fn(&PgRow) -> Result<T, DbError>;
+
+/// The owner's row of this id: `$1` is the owner, `$2` the id; `what` it is, as in "link". With `FOR UPDATE` at the end of `sql`,
+/// nobody else changes it until the transaction is over.
+pub(crate) async fn row_of<T>(
+    tx: &mut Transaction<'_, Postgres>,
+    owner: TenantId,
+    sql: &'static str,
+    id: Uuid,
+    what: &'static str,
+    read: Read<T>,
+) -> Result<T, DbError> {
+    let found = sqlx::query(sql)
+        .bind(owner.uuid())
+        .bind(id)
+        .fetch_optional(&mut **tx)
+        .await?;
+    read(&found.ok_or(DbError::NotFound(what))?)
+}
 
 impl TenantDb<'_> {
     /// All rows of a statement about the tenant, `$1`.
@@ -52,7 +70,7 @@ impl TenantDb<'_> {
         rows.iter().map(read).collect()
     }
 
-    /// The tenant's row of this id: `$1` is the tenant, `$2` the id; `what` it is, as in "link".
+    /// As [`row_of`], in a transaction of its own.
     pub(crate) async fn one<T>(
         &self,
         sql: &'static str,
@@ -61,12 +79,8 @@ impl TenantDb<'_> {
         read: Read<T>,
     ) -> Result<T, DbError> {
         let mut tx = self.begin().await?;
-        let row = sqlx::query(sql)
-            .bind(self.tenant.uuid())
-            .bind(id)
-            .fetch_optional(&mut *tx)
-            .await?;
+        let found = row_of(&mut tx, self.tenant, sql, id, what, read).await?;
         tx.commit().await?;
-        read(&row.ok_or(DbError::NotFound(what))?)
+        Ok(found)
     }
 }

@@ -1,7 +1,9 @@
 //! A tenant's SMS numbers.
 
 use crate::{
-    DbError, InTheWay, Operator, Part, Removal, TenantDb, listing::Asked, number_moves::open_on_number,
+    DbError, InTheWay, Operator, Part, Removal, TenantDb,
+    listing::{Asked, row_of},
+    number_moves::open_on_number,
     removal::referring,
 };
 use ccm_model::{AccountId, Address, Id, NumberId, NumberKind, SkillsetId, TenantId};
@@ -92,6 +94,14 @@ const REFERRING: &[(&str, &str)] = &[
     ),
 ];
 
+/// Under the lock that a new conversation waits for. A dispatcher that reserves the number's next moment holds it for a
+/// moment only.
+const LOCKED: &str = concat!(
+    "SELECT ",
+    number_columns!(),
+    " FROM number WHERE tenant_id = $1 AND id = $2 AND released_at IS NULL FOR UPDATE"
+);
+
 fn number(row: &PgRow) -> Result<NumberRow, DbError> {
     Ok(NumberRow {
         id: NumberId(row.try_get("id")?),
@@ -172,7 +182,7 @@ impl TenantDb<'_> {
         change: impl FnOnce(&NumberRow) -> Result<NumberChange, E>,
     ) -> Result<NumberRow, E> {
         let mut tx = self.begin().await?;
-        let new = change(&self.locked_number(&mut tx, id).await?)?;
+        let new = change(&row_of(&mut tx, self.tenant, LOCKED, id.uuid(), "number", number).await?)?;
         let row = sqlx::query(concat!(
             "UPDATE number SET account_id = $3, second_account_id = $4, skillset_id = $5, kind = $6, per_second = $7
              WHERE tenant_id = $1 AND id = $2 RETURNING ",
@@ -249,7 +259,7 @@ impl TenantDb<'_> {
         at: OffsetDateTime,
     ) -> Result<Vec<InTheWay>, E> {
         let mut tx = self.begin().await?;
-        allowed(&self.locked_number(&mut tx, id).await?)?;
+        allowed(&row_of(&mut tx, self.tenant, LOCKED, id.uuid(), "number", number).await?)?;
         removal.look(&mut tx, self, id.uuid(), REFERRING).await?;
         if removal.goes() {
             sqlx::query(
@@ -286,25 +296,6 @@ impl TenantDb<'_> {
         .await?;
         tx.commit().await?;
         Ok(done.rows_affected() > 0)
-    }
-
-    /// Under the lock that a new conversation waits for. A dispatcher that reserves the number's next moment holds it for a
-    /// moment only.
-    async fn locked_number(
-        &self,
-        tx: &mut Transaction<'_, Postgres>,
-        id: NumberId,
-    ) -> Result<NumberRow, DbError> {
-        let row = sqlx::query(concat!(
-            "SELECT ",
-            number_columns!(),
-            " FROM number WHERE tenant_id = $1 AND id = $2 AND released_at IS NULL FOR UPDATE"
-        ))
-        .bind(self.tenant.uuid())
-        .bind(id.uuid())
-        .fetch_optional(&mut **tx)
-        .await?;
-        number(&row.ok_or(DbError::NotFound("number"))?)
     }
 }
 

@@ -1,6 +1,9 @@
 //! Taking away what a tenant is configured with: only what nothing else needs.
 
-use crate::{DbError, TenantDb};
+use crate::{
+    DbError, TenantDb,
+    listing::{Read, row_of},
+};
 use ccm_model::Id;
 use sqlx::{Postgres, Row, Transaction};
 use uuid::Uuid;
@@ -61,5 +64,44 @@ impl Removal {
     /// Whether it is to be done now.
     pub(crate) fn goes(&self) -> bool {
         !self.dry_run && self.in_the_way.is_empty()
+    }
+}
+
+/// Something of a tenant's that is taken away whole. In each statement `$1` is the tenant, `$2` its id.
+pub(crate) struct Removable<T: 'static> {
+    /// As in "link".
+    pub what: &'static str,
+    /// Reads it, `FOR UPDATE`.
+    pub locked: &'static str,
+    pub read: Read<T>,
+    pub referring: &'static [(&'static str, &'static str)],
+    /// What goes, it itself last.
+    pub deletes: &'static [&'static str],
+}
+
+impl TenantDb<'_> {
+    /// Takes it away, if `allowed` and if nothing is in the way; returns what is.
+    pub(crate) async fn remove<T, E: From<DbError>>(
+        &self,
+        thing: &Removable<T>,
+        id: Uuid,
+        mut removal: Removal,
+        allowed: impl FnOnce(&T) -> Result<(), E>,
+    ) -> Result<Vec<InTheWay>, E> {
+        let mut tx = self.begin().await?;
+        allowed(&row_of(&mut tx, self.tenant, thing.locked, id, thing.what, thing.read).await?)?;
+        removal.look(&mut tx, self, id, thing.referring).await?;
+        if removal.goes() {
+            for sql in thing.deletes {
+                sqlx::query(*sql)
+                    .bind(self.tenant.uuid())
+                    .bind(id)
+                    .execute(&mut *tx)
+                    .await
+                    .map_err(DbError::from)?;
+            }
+        }
+        tx.commit().await.map_err(DbError::from)?;
+        Ok(removal.in_the_way)
     }
 }

@@ -1,8 +1,12 @@
 //! Skillsets of a tenant's AACC.
 
-use crate::{DbError, InTheWay, Part, Removal, TenantDb, removal::referring};
+use crate::{
+    DbError, InTheWay, Part, Removal, TenantDb,
+    listing::row_of,
+    removal::{Removable, referring},
+};
 use ccm_model::{Id, LinkId, SkillsetId};
-use sqlx::{Postgres, Row, Transaction, postgres::PgRow};
+use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
 
 /// A skillset of a tenant's AACC.
@@ -42,16 +46,30 @@ macro_rules! skillset_columns {
     };
 }
 
-const REFERRING: &[(&str, &str)] = &[
-    (
-        "numbers",
-        referring!("number WHERE tenant_id = $1 AND skillset_id = $2"),
-    ),
-    (
-        "templates",
-        referring!("template WHERE tenant_id = $1 AND skillset_id = $2"),
-    ),
-];
+const WHAT: &str = "skillset";
+
+const LOCKED: &str = concat!(
+    "SELECT ",
+    skillset_columns!(),
+    " FROM skillset WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+);
+
+const REMOVABLE: Removable<SkillsetRow> = Removable {
+    what: WHAT,
+    locked: LOCKED,
+    read: skillset,
+    referring: &[
+        (
+            "numbers",
+            referring!("number WHERE tenant_id = $1 AND skillset_id = $2"),
+        ),
+        (
+            "templates",
+            referring!("template WHERE tenant_id = $1 AND skillset_id = $2"),
+        ),
+    ],
+    deletes: &["DELETE FROM skillset WHERE tenant_id = $1 AND id = $2"],
+};
 
 fn skillset(row: &PgRow) -> Result<SkillsetRow, DbError> {
     Ok(SkillsetRow {
@@ -121,7 +139,7 @@ impl TenantDb<'_> {
             skillset_columns!(),
             " FROM skillset WHERE tenant_id = $1 AND id = $2"
         );
-        self.one(sql, id.uuid(), "skillset", skillset).await
+        self.one(sql, id.uuid(), WHAT, skillset).await
     }
 
     /// Changes a skillset to what `change` makes of it; nobody else changes it meanwhile. `Conflict` as when one is made.
@@ -131,7 +149,7 @@ impl TenantDb<'_> {
         change: impl FnOnce(&SkillsetRow) -> Result<SkillsetChange, E>,
     ) -> Result<SkillsetRow, E> {
         let mut tx = self.begin().await?;
-        let new = change(&self.locked_skillset(&mut tx, id).await?)?;
+        let new = change(&row_of(&mut tx, self.tenant, LOCKED, id.uuid(), WHAT, skillset).await?)?;
         let row = sqlx::query(concat!(
             "UPDATE skillset SET link_id = $3, name = $4 WHERE tenant_id = $1 AND id = $2 RETURNING ",
             skillset_columns!()
@@ -151,38 +169,9 @@ impl TenantDb<'_> {
     pub async fn remove_skillset<E: From<DbError>>(
         &self,
         id: SkillsetId,
-        mut removal: Removal,
+        removal: Removal,
         allowed: impl FnOnce(&SkillsetRow) -> Result<(), E>,
     ) -> Result<Vec<InTheWay>, E> {
-        let mut tx = self.begin().await?;
-        allowed(&self.locked_skillset(&mut tx, id).await?)?;
-        removal.look(&mut tx, self, id.uuid(), REFERRING).await?;
-        if removal.goes() {
-            sqlx::query("DELETE FROM skillset WHERE tenant_id = $1 AND id = $2")
-                .bind(self.tenant.uuid())
-                .bind(id.uuid())
-                .execute(&mut *tx)
-                .await
-                .map_err(DbError::from)?;
-        }
-        tx.commit().await.map_err(DbError::from)?;
-        Ok(removal.in_the_way)
-    }
-
-    async fn locked_skillset(
-        &self,
-        tx: &mut Transaction<'_, Postgres>,
-        id: SkillsetId,
-    ) -> Result<SkillsetRow, DbError> {
-        let row = sqlx::query(concat!(
-            "SELECT ",
-            skillset_columns!(),
-            " FROM skillset WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
-        ))
-        .bind(self.tenant.uuid())
-        .bind(id.uuid())
-        .fetch_optional(&mut **tx)
-        .await?;
-        skillset(&row.ok_or(DbError::NotFound("skillset"))?)
+        self.remove(&REMOVABLE, id.uuid(), removal, allowed).await
     }
 }

@@ -1,6 +1,6 @@
 //! Templates of texts that agents send.
 
-use crate::{DbError, Part, TenantDb};
+use crate::{DbError, Part, TenantDb, listing::row_of};
 use ccm_model::{Id, SkillsetId};
 use sqlx::{Postgres, Row, Transaction, postgres::PgRow};
 use time::OffsetDateTime;
@@ -77,6 +77,12 @@ macro_rules! columns {
 
 const WHAT: &str = "template";
 
+const LOCKED: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM template WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+);
+
 fn template(row: &PgRow) -> Result<TemplateRow, DbError> {
     let corrupt = || DbError::Corrupt("a template's scope".to_owned());
     let scope = match row.try_get("scope")? {
@@ -129,7 +135,7 @@ impl TenantDb<'_> {
             columns!()
         );
         let mut tx = self.begin().await?;
-        let new = change(&self.locked_template(&mut tx, id).await?)?;
+        let new = change(&row_of(&mut tx, self.tenant, LOCKED, id, WHAT, template).await?)?;
         let row = self.write_template(&mut tx, sql, id, &new).await?;
         tx.commit().await.map_err(DbError::from)?;
         Ok(row)
@@ -203,7 +209,7 @@ impl TenantDb<'_> {
         allowed: impl FnOnce(&TemplateRow) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut tx = self.begin().await?;
-        allowed(&self.locked_template(&mut tx, id).await?)?;
+        allowed(&row_of(&mut tx, self.tenant, LOCKED, id, WHAT, template).await?)?;
         sqlx::query("DELETE FROM template WHERE tenant_id = $1 AND id = $2")
             .bind(self.tenant.uuid())
             .bind(id)
@@ -212,22 +218,5 @@ impl TenantDb<'_> {
             .map_err(DbError::from)?;
         tx.commit().await.map_err(DbError::from)?;
         Ok(())
-    }
-
-    async fn locked_template(
-        &self,
-        tx: &mut Transaction<'_, Postgres>,
-        id: Uuid,
-    ) -> Result<TemplateRow, DbError> {
-        let row = sqlx::query(concat!(
-            "SELECT ",
-            columns!(),
-            " FROM template WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
-        ))
-        .bind(self.tenant.uuid())
-        .bind(id)
-        .fetch_optional(&mut **tx)
-        .await?;
-        template(&row.ok_or(DbError::NotFound(WHAT))?)
     }
 }

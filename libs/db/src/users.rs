@@ -1,6 +1,6 @@
 //! People whom an OIDC issuer knows, and what they are here.
 
-use crate::{AccessDb, DbError, Operator};
+use crate::{AccessDb, DbError, Operator, listing::row_of};
 use ccm_model::{Id, TenantId, UserId};
 use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
@@ -45,6 +45,14 @@ macro_rules! columns {
         "id, tenant_id, name, issuer, subject, email, role, disabled_at, created_at, updated_at, last_seen_at"
     };
 }
+
+const WHAT: &str = "user";
+
+const LOCKED: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM app_user WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+);
 
 fn user(row: &PgRow) -> Result<UserRow, DbError> {
     Ok(UserRow {
@@ -92,18 +100,7 @@ impl AccessDb<'_> {
         change: impl FnOnce(&UserRow) -> Result<UserChange, E>,
     ) -> Result<UserRow, E> {
         let mut tx = self.begin().await?;
-        let row = sqlx::query(concat!(
-            "SELECT ",
-            columns!(),
-            " FROM app_user WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
-        ))
-        .bind(self.owner.uuid())
-        .bind(id.uuid())
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(DbError::from)?
-        .ok_or(DbError::NotFound("user"))?;
-        let new = change(&user(&row)?)?;
+        let new = change(&row_of(&mut tx, self.owner, LOCKED, id.uuid(), WHAT, user).await?)?;
         let row = sqlx::query(concat!(
             "UPDATE app_user SET name = $3, role = $4, disabled_at = CASE WHEN $5 THEN coalesce(disabled_at, $6) END,
                     updated_at = clock_timestamp()
@@ -133,43 +130,29 @@ impl AccessDb<'_> {
             .await?;
         tx.commit().await?;
         match gone.rows_affected() {
-            0 => Err(DbError::NotFound("user")),
+            0 => Err(DbError::NotFound(WHAT)),
             _ => Ok(()),
         }
     }
 
     /// One user.
     pub async fn user(&self, id: UserId) -> Result<UserRow, DbError> {
-        let mut tx = self.begin().await?;
-        let row = sqlx::query(concat!(
+        let sql = concat!(
             "SELECT ",
             columns!(),
             " FROM app_user WHERE tenant_id = $1 AND id = $2"
-        ))
-        .bind(self.owner.uuid())
-        .bind(id.uuid())
-        .fetch_optional(&mut *tx)
-        .await?
-        .ok_or(DbError::NotFound("user"))?;
-        tx.commit().await?;
-        user(&row)
+        );
+        self.one(sql, id.uuid(), WHAT, user).await
     }
 
     /// Users after `after`, the oldest first, `limit` at most.
     pub async fn users(&self, after: Option<UserId>, limit: i64) -> Result<Vec<UserRow>, DbError> {
-        let mut tx = self.begin().await?;
-        let rows = sqlx::query(concat!(
+        let sql = concat!(
             "SELECT ",
             columns!(),
             " FROM app_user WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3"
-        ))
-        .bind(self.owner.uuid())
-        .bind(after.map_or(uuid::Uuid::nil(), Id::uuid))
-        .bind(limit)
-        .fetch_all(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        rows.iter().map(user).collect()
+        );
+        self.after(sql, after, limit, user).await
     }
 
     /// Remembers when somebody was here, to the minute, and what the issuer calls them for ever if that was not known.

@@ -3,14 +3,15 @@
 use crate::{
     Deps,
     answer::{Always, Failure, Gone, InTenant, Made, Making, Taking},
+    owner::Owner,
     path::{ApiKeyPath, PlatformApiKeyPath, TenantPath},
     schema,
     valid::{self, Refused},
 };
 use axum::extract::State;
 use ccm_auth::{Bearer, Permission, Role, secure_random};
-use ccm_db::{AccessDb, ApiKeyRow, DbError};
-use ccm_model::{ApiKeyId, TenantId};
+use ccm_db::{ApiKeyRow, DbError};
+use ccm_model::ApiKeyId;
 use ccm_web::{Json, Page, PageQuery, Path, Platform, Problem, Query, TenantScope, may};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -136,64 +137,40 @@ impl From<ApiKeyRow> for ApiKey {
     }
 }
 
-/// Whose keys, and who deals with them.
-struct Keys<'a> {
-    deps: &'a Deps,
-    db: AccessDb<'a>,
-    owner: TenantId,
-    bearer: &'a Bearer,
-}
+/// Keys of an owner.
+struct Keys<'a>(Owner<'a>);
 
-impl<'a> Keys<'a> {
-    fn of_platform<P>(deps: &'a Deps, by: &'a Platform<P>) -> Self {
-        Self {
-            deps,
-            db: deps.db.access(TenantId::PLATFORM).by(&by.actor),
-            owner: TenantId::PLATFORM,
-            bearer: &by.bearer,
-        }
-    }
-
-    async fn of_tenant<P>(deps: &'a Deps, scope: &'a TenantScope<P>) -> Result<Self, Failure> {
-        deps.tenant(scope).await?;
-        Ok(Self {
-            deps,
-            db: deps.db.access(scope.tenant).by(&scope.actor),
-            owner: scope.tenant,
-            bearer: &scope.bearer,
-        })
-    }
-
+impl Keys<'_> {
     async fn create(&self, new: NewApiKey) -> Result<Made<MadeApiKey>, Failure> {
-        let now = self.deps.ids.clock().now();
+        let now = self.0.deps.ids.clock().now();
         valid::name("name", &new.name, 100)?;
-        valid::role_of("role", new.role, self.owner)?;
+        valid::role_of("role", new.role, self.0.owner)?;
         to_come(new.expires_at, now)?;
         let scopes: Option<Vec<Permission>> =
             new.scopes.map(|scopes| scopes.into_iter().map(|s| s.0).collect());
         check_scopes(new.role, scopes.as_deref())?;
-        not_more_than_own(self.bearer, new.role, scopes.as_deref())?;
+        not_more_than_own(self.0.bearer, new.role, scopes.as_deref())?;
         let names: Option<Vec<String>> =
             scopes.map(|scopes| scopes.iter().map(ToString::to_string).collect());
         let key = ccm_auth::ApiKey::generate(secure_random);
         let row = ccm_db::NewApiKey {
-            id: self.deps.ids.next(),
+            id: self.0.deps.ids.next(),
             name: &new.name,
             prefix: key.prefix(),
-            lookup_hash: &key.lookup_hash(&self.deps.lookup_key),
+            lookup_hash: &key.lookup_hash(&self.0.deps.lookup_key),
             role: new.role.as_str(),
             scopes: names.as_deref(),
-            created_by: &self.bearer.sub,
+            created_by: &self.0.bearer.sub,
             expires_at: new.expires_at,
         };
-        match self.db.create_api_key(row).await {
+        match self.0.db.create_api_key(row).await {
             Err(DbError::Conflict { .. }) => Err(Failure::exists("API key in use", "name", None::<ApiKeyId>)),
             made => Ok(shown(made?, &key)),
         }
     }
 
     async fn rotate(&self, id: ApiKeyId, asked: RotateApiKey) -> Result<Made<MadeApiKey>, Failure> {
-        let now = self.deps.ids.clock().now();
+        let now = self.0.deps.ids.clock().now();
         if asked.overlap_s > MAX_OVERLAP_S {
             return Err(Refused::new(
                 "overlap_s",
@@ -203,27 +180,27 @@ impl<'a> Keys<'a> {
             .into());
         }
         to_come(asked.expires_at, now)?;
-        let old = self.db.api_key(id).await?;
+        let old = self.0.db.api_key(id).await?;
         let role: Role = old.role.parse().map_err(DbError::Corrupt)?;
         let scopes = old.scopes.as_ref().map(|names| {
             let known = names.iter().filter_map(|name| name.parse().ok());
             known.collect::<Vec<Permission>>()
         });
-        not_more_than_own(self.bearer, role, scopes.as_deref())?;
+        not_more_than_own(self.0.bearer, role, scopes.as_deref())?;
         let key = ccm_auth::ApiKey::generate(secure_random);
         let as_long = old.expires_at.map(|end| now + (end - old.created_at));
         let new = ccm_db::NewApiKey {
-            id: self.deps.ids.next(),
+            id: self.0.deps.ids.next(),
             name: &old.name,
             prefix: key.prefix(),
-            lookup_hash: &key.lookup_hash(&self.deps.lookup_key),
+            lookup_hash: &key.lookup_hash(&self.0.deps.lookup_key),
             role: &old.role,
             scopes: old.scopes.as_deref(),
-            created_by: &self.bearer.sub,
+            created_by: &self.0.bearer.sub,
             expires_at: asked.expires_at.or(as_long),
         };
         let old_until = now + Duration::seconds(asked.overlap_s.into());
-        match self.db.rotate_api_key(id, old_until, now, new).await {
+        match self.0.db.rotate_api_key(id, old_until, now, new).await {
             Err(DbError::NotFound(_)) => Err(Problem::conflict(
                 "the key is not in use: it has expired, was revoked, or has been replaced already",
             )
@@ -235,17 +212,20 @@ impl<'a> Keys<'a> {
 
     async fn list(&self, page: &PageQuery) -> Result<Json<Page<ApiKey>>, Failure> {
         let limit = page.limit()?;
-        let rows = self.db.api_keys(page.position()?, limit as i64 + 1).await?;
+        let rows = self.0.db.api_keys(page.position()?, limit as i64 + 1).await?;
         let items = rows.into_iter().map(ApiKey::from).collect();
         Ok(Json(Page::cut(items, limit, |key: &ApiKey| key.id)))
     }
 
     async fn get(&self, id: ApiKeyId) -> Result<Json<ApiKey>, Failure> {
-        Ok(Json(self.db.api_key(id).await?.into()))
+        Ok(Json(self.0.db.api_key(id).await?.into()))
     }
 
     async fn revoke(&self, id: ApiKeyId) -> Result<Gone, Failure> {
-        self.db.revoke_api_key(id, self.deps.ids.clock().now()).await?;
+        self.0
+            .db
+            .revoke_api_key(id, self.0.deps.ids.clock().now())
+            .await?;
         Ok(Gone)
     }
 }
@@ -318,7 +298,7 @@ pub async fn create_platform_api_key(
     by: Platform<may::ManagePlatformAccess>,
     Json(new): Json<NewApiKey>,
 ) -> Result<Made<MadeApiKey>, Failure> {
-    Keys::of_platform(&deps, &by).create(new).await
+    Keys(Owner::platform(&deps, &by)).create(new).await
 }
 
 /// List the platform's API keys, the oldest first
@@ -331,7 +311,7 @@ pub async fn list_platform_api_keys(
     by: Platform<may::ManagePlatformAccess>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<ApiKey>>, Failure> {
-    Keys::of_platform(&deps, &by).list(&page).await
+    Keys(Owner::platform(&deps, &by)).list(&page).await
 }
 
 /// Read an API key of the platform
@@ -344,7 +324,7 @@ pub async fn get_platform_api_key(
     by: Platform<may::ManagePlatformAccess>,
     Path(path): Path<PlatformApiKeyPath>,
 ) -> Result<Json<ApiKey>, Failure> {
-    Keys::of_platform(&deps, &by).get(path.key).await
+    Keys(Owner::platform(&deps, &by)).get(path.key).await
 }
 
 /// Revoke an API key of the platform
@@ -357,7 +337,7 @@ pub async fn revoke_platform_api_key(
     by: Platform<may::ManagePlatformAccess>,
     Path(path): Path<PlatformApiKeyPath>,
 ) -> Result<Gone, Failure> {
-    Keys::of_platform(&deps, &by).revoke(path.key).await
+    Keys(Owner::platform(&deps, &by)).revoke(path.key).await
 }
 
 /// Put a new API key of the platform in an old one's place
@@ -371,7 +351,7 @@ pub async fn rotate_platform_api_key(
     Path(path): Path<PlatformApiKeyPath>,
     Json(asked): Json<RotateApiKey>,
 ) -> Result<Made<MadeApiKey>, Failure> {
-    Keys::of_platform(&deps, &by).rotate(path.key, asked).await
+    Keys(Owner::platform(&deps, &by)).rotate(path.key, asked).await
 }
 
 /// Make an API key of a tenant
@@ -385,7 +365,7 @@ pub async fn create_api_key(
     scope: TenantScope<may::ManageAccess>,
     Json(new): Json<NewApiKey>,
 ) -> Result<Made<MadeApiKey>, Failure> {
-    Keys::of_tenant(&deps, &scope).await?.create(new).await
+    Keys(Owner::tenant(&deps, &scope).await?).create(new).await
 }
 
 /// List a tenant's API keys, the oldest first
@@ -398,7 +378,7 @@ pub async fn list_api_keys(
     scope: TenantScope<may::ManageAccess>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<ApiKey>>, Failure> {
-    Keys::of_tenant(&deps, &scope).await?.list(&page).await
+    Keys(Owner::tenant(&deps, &scope).await?).list(&page).await
 }
 
 /// Read an API key of a tenant
@@ -411,7 +391,7 @@ pub async fn get_api_key(
     scope: TenantScope<may::ManageAccess>,
     Path(path): Path<ApiKeyPath>,
 ) -> Result<Json<ApiKey>, Failure> {
-    Keys::of_tenant(&deps, &scope).await?.get(path.key).await
+    Keys(Owner::tenant(&deps, &scope).await?).get(path.key).await
 }
 
 /// Revoke an API key of a tenant
@@ -425,7 +405,7 @@ pub async fn revoke_api_key(
     scope: TenantScope<may::ManageAccess>,
     Path(path): Path<ApiKeyPath>,
 ) -> Result<Gone, Failure> {
-    Keys::of_tenant(&deps, &scope).await?.revoke(path.key).await
+    Keys(Owner::tenant(&deps, &scope).await?).revoke(path.key).await
 }
 
 /// Put a new API key of a tenant in an old one's place
@@ -440,8 +420,7 @@ pub async fn rotate_api_key(
     Path(path): Path<ApiKeyPath>,
     Json(asked): Json<RotateApiKey>,
 ) -> Result<Made<MadeApiKey>, Failure> {
-    Keys::of_tenant(&deps, &scope)
-        .await?
+    Keys(Owner::tenant(&deps, &scope).await?)
         .rotate(path.key, asked)
         .await
 }

@@ -137,13 +137,10 @@ impl AuditEntry {
 }
 
 async fn list(db: AccessDb<'_>, query: &AuditQuery) -> Result<Json<Page<AuditEntry>>, Failure> {
-    // A NUL is in no name, and the database takes none.
-    let named = |name: &Option<String>| name.clone().map(|name| name.replace('\0', "\u{fffd}"));
-    let (kind, actor) = (named(&query.kind), named(&query.actor));
     let filter = AuditFilter {
-        kind: kind.as_deref(),
+        kind: query.kind.as_deref(),
         object: query.object,
-        actor: actor.as_deref(),
+        actor: query.actor.as_deref(),
         from: query.from,
         until: query.until,
     };

@@ -53,7 +53,7 @@ impl Deps {
         }
     }
 
-    /// Something of a tenant was made: tells the other pods, and leaves a line for the audit.
+    /// Something of a tenant was made: tells the other pods, and leaves a line in the log. What was changed in it, the audit says.
     pub(crate) fn made(&self, tenant: TenantId, what: &'static str, id: impl fmt::Display, by: &str) {
         self.bus.publish(Wake::TenantChanged { tenant });
         tracing::info!(tenant.id = %tenant, made.kind = what, made.id = %id, actor = by, "made through the admin API");
@@ -67,7 +67,7 @@ impl Deps {
         );
     }
 
-    /// Leaves a line for the audit about what is no setting: nobody has to hear of it.
+    /// Leaves a line in the log about what is no setting, and so in no audit: nobody has to hear of it.
     pub(crate) fn dealt_with(
         &self,
         tenant: TenantId,

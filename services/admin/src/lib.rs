@@ -35,6 +35,7 @@ mod number_moves;
 mod numbers;
 mod oidc;
 mod once;
+mod owner;
 mod pace;
 mod patch;
 mod path;

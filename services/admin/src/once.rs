@@ -2,8 +2,8 @@
 
 use crate::Deps;
 use axum::{
-    body::{Body, Bytes, HttpBody, to_bytes},
-    extract::{Request, State},
+    body::{Body, HttpBody, to_bytes},
+    extract::{FromRequest, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -12,7 +12,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use ccm_auth::Bearer;
 use ccm_db::{AccessDb, Begun, DbError, OnceRequest};
 use ccm_model::TenantId;
-use ccm_web::{Caller, Problem};
+use ccm_web::{Bytes, Caller, Problem};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -75,8 +75,9 @@ pub(crate) async fn once(State(deps): State<Deps>, request: Request, next: Next)
         return next.run(request).await;
     };
     let (parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, deps.max_body_bytes).await else {
-        return Problem::too_large(deps.max_body_bytes).into_response();
+    let Bytes(body) = match Bytes::from_request(Request::from_parts(parts.clone(), body), &()).await {
+        Ok(body) => body,
+        Err(problem) => return problem.into_response(),
     };
     let asked = Asked {
         fingerprint: fingerprint(&parts, &body),
@@ -197,7 +198,7 @@ fn usable(key: &HeaderValue) -> Option<String> {
 }
 
 /// What makes it the same request.
-fn fingerprint(parts: &Parts, body: &Bytes) -> [u8; 32] {
+fn fingerprint(parts: &Parts, body: &[u8]) -> [u8; 32] {
     let if_match = parts
         .headers
         .get(header::IF_MATCH)

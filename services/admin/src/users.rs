@@ -4,15 +4,16 @@ use crate::{
     Deps,
     answer::{Always, Failure, Gone, InTenant, Made, Making, Taking},
     api_keys::not_more_than_own,
+    owner::Owner,
     path::{PlatformUserPath, TenantPath, UserPath},
     schema,
     tagged::{Guarded, IfMatch, IfMatchHeader, Tagged, content_tag, with_tag},
     valid::{self, Refused},
 };
 use axum::extract::State;
-use ccm_auth::{Bearer, Role};
-use ccm_db::{AccessDb, DbError, UserChange, UserRow};
-use ccm_model::{TenantId, UserId};
+use ccm_auth::Role;
+use ccm_db::{DbError, UserChange, UserRow};
+use ccm_model::UserId;
 use ccm_web::{Json, Page, PageQuery, Path, Platform, Query, TenantScope, may};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -110,40 +111,16 @@ impl From<UserRow> for User {
     }
 }
 
-/// Whose users, and who deals with them.
-struct Users<'a> {
-    deps: &'a Deps,
-    db: AccessDb<'a>,
-    owner: TenantId,
-    bearer: &'a Bearer,
-}
+/// Users of an owner.
+struct Users<'a>(Owner<'a>);
 
-impl<'a> Users<'a> {
-    fn of_platform<P>(deps: &'a Deps, by: &'a Platform<P>) -> Self {
-        Self {
-            deps,
-            db: deps.db.access(TenantId::PLATFORM).by(&by.actor),
-            owner: TenantId::PLATFORM,
-            bearer: &by.bearer,
-        }
-    }
-
-    async fn of_tenant<P>(deps: &'a Deps, scope: &'a TenantScope<P>) -> Result<Self, Failure> {
-        deps.tenant(scope).await?;
-        Ok(Self {
-            deps,
-            db: deps.db.access(scope.tenant).by(&scope.actor),
-            owner: scope.tenant,
-            bearer: &scope.bearer,
-        })
-    }
-
+impl Users<'_> {
     async fn create(&self, new: NewUser) -> Result<Made<User>, Failure> {
         valid::name("name", &new.name, 200)?;
-        if !self.deps.oidc.knows(&new.issuer) {
+        if !self.0.deps.oidc.knows(&new.issuer) {
             return Err(Refused::new(
                 "issuer",
-                match self.deps.oidc.names().as_str() {
+                match self.0.deps.oidc.names().as_str() {
                     "" => "is unknown: this platform takes no issuer's tokens (oidc.issuers)".to_owned(),
                     names => format!("is none of those whose tokens are taken: {names}"),
                 },
@@ -151,7 +128,7 @@ impl<'a> Users<'a> {
             )
             .into());
         }
-        valid::role_of("role", new.role, self.owner)?;
+        valid::role_of("role", new.role, self.0.owner)?;
         let email = new.email.as_deref().map(email).transpose()?;
         if let Some(subject) = &new.subject {
             valid::name("subject", subject, 300)?;
@@ -164,16 +141,16 @@ impl<'a> Users<'a> {
             )
             .into());
         }
-        not_more_than_own(self.bearer, new.role, None)?;
+        not_more_than_own(self.0.bearer, new.role, None)?;
         let row = ccm_db::NewUser {
-            id: self.deps.ids.next(),
+            id: self.0.deps.ids.next(),
             name: &new.name,
             issuer: &new.issuer,
             subject: new.subject.as_deref(),
             email: email.as_deref(),
             role: new.role.as_str(),
         };
-        match self.db.create_user(row).await {
+        match self.0.db.create_user(row).await {
             Err(DbError::Conflict { constraint, .. }) => {
                 let field = if constraint.contains("email") {
                     "email"
@@ -188,13 +165,13 @@ impl<'a> Users<'a> {
 
     async fn list(&self, page: &PageQuery) -> Result<Json<Page<User>>, Failure> {
         let limit = page.limit()?;
-        let rows = self.db.users(page.position()?, limit as i64 + 1).await?;
+        let rows = self.0.db.users(page.position()?, limit as i64 + 1).await?;
         let items = rows.into_iter().map(User::from).collect();
         Ok(Json(Page::cut(items, limit, |user: &User| user.id)))
     }
 
     async fn get(&self, id: UserId) -> Result<Tagged<User>, Failure> {
-        Ok(answer(self.db.user(id).await?))
+        Ok(answer(self.0.db.user(id).await?))
     }
 
     async fn change(
@@ -207,7 +184,7 @@ impl<'a> Users<'a> {
             valid::name("name", name, 200)?;
         }
         if let Some(role) = change.role {
-            valid::role_of("role", role, self.owner)?;
+            valid::role_of("role", role, self.0.owner)?;
         }
         let becomes = |user: &UserRow| -> Result<UserChange, Failure> {
             unless.check("user", &tag(user))?;
@@ -217,7 +194,7 @@ impl<'a> Users<'a> {
             };
             let disabled = change.disabled.unwrap_or(user.disabled_at.is_some());
             if !disabled {
-                not_more_than_own(self.bearer, role, None)?;
+                not_more_than_own(self.0.bearer, role, None)?;
             }
             Ok(UserChange {
                 name: change.name.clone().unwrap_or_else(|| user.name.clone()),
@@ -225,12 +202,12 @@ impl<'a> Users<'a> {
                 disabled,
             })
         };
-        let now = self.deps.ids.clock().now();
-        Ok(answer(self.db.change_user(id, now, becomes).await?))
+        let now = self.0.deps.ids.clock().now();
+        Ok(answer(self.0.db.change_user(id, now, becomes).await?))
     }
 
     async fn delete(&self, id: UserId) -> Result<Gone, Failure> {
-        self.db.delete_user(id).await?;
+        self.0.db.delete_user(id).await?;
         Ok(Gone)
     }
 }
@@ -276,7 +253,7 @@ pub async fn create_platform_user(
     by: Platform<may::ManagePlatformAccess>,
     Json(new): Json<NewUser>,
 ) -> Result<Made<User>, Failure> {
-    Users::of_platform(&deps, &by).create(new).await
+    Users(Owner::platform(&deps, &by)).create(new).await
 }
 
 /// List the platform's users, the oldest first
@@ -289,7 +266,7 @@ pub async fn list_platform_users(
     by: Platform<may::ManagePlatformAccess>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<User>>, Failure> {
-    Users::of_platform(&deps, &by).list(&page).await
+    Users(Owner::platform(&deps, &by)).list(&page).await
 }
 
 /// Read a user of the platform
@@ -303,7 +280,7 @@ pub async fn get_platform_user(
     by: Platform<may::ManagePlatformAccess>,
     Path(path): Path<PlatformUserPath>,
 ) -> Result<Tagged<User>, Failure> {
-    Users::of_platform(&deps, &by).get(path.user).await
+    Users(Owner::platform(&deps, &by)).get(path.user).await
 }
 
 /// Change a user of the platform
@@ -319,7 +296,7 @@ pub async fn change_platform_user(
     unless: IfMatch,
     Json(change): Json<ChangeUser>,
 ) -> Result<Tagged<User>, Failure> {
-    Users::of_platform(&deps, &by)
+    Users(Owner::platform(&deps, &by))
         .change(path.user, &unless, change)
         .await
 }
@@ -334,7 +311,7 @@ pub async fn delete_platform_user(
     by: Platform<may::ManagePlatformAccess>,
     Path(path): Path<PlatformUserPath>,
 ) -> Result<Gone, Failure> {
-    Users::of_platform(&deps, &by).delete(path.user).await
+    Users(Owner::platform(&deps, &by)).delete(path.user).await
 }
 
 /// Make a user of a tenant
@@ -347,7 +324,7 @@ pub async fn create_user(
     scope: TenantScope<may::ManageAccess>,
     Json(new): Json<NewUser>,
 ) -> Result<Made<User>, Failure> {
-    Users::of_tenant(&deps, &scope).await?.create(new).await
+    Users(Owner::tenant(&deps, &scope).await?).create(new).await
 }
 
 /// List a tenant's users, the oldest first
@@ -360,7 +337,7 @@ pub async fn list_users(
     scope: TenantScope<may::ManageAccess>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<User>>, Failure> {
-    Users::of_tenant(&deps, &scope).await?.list(&page).await
+    Users(Owner::tenant(&deps, &scope).await?).list(&page).await
 }
 
 /// Read a user of a tenant
@@ -374,7 +351,7 @@ pub async fn get_user(
     scope: TenantScope<may::ManageAccess>,
     Path(path): Path<UserPath>,
 ) -> Result<Tagged<User>, Failure> {
-    Users::of_tenant(&deps, &scope).await?.get(path.user).await
+    Users(Owner::tenant(&deps, &scope).await?).get(path.user).await
 }
 
 /// Change a user of a tenant
@@ -391,8 +368,7 @@ pub async fn change_user(
     unless: IfMatch,
     Json(change): Json<ChangeUser>,
 ) -> Result<Tagged<User>, Failure> {
-    Users::of_tenant(&deps, &scope)
-        .await?
+    Users(Owner::tenant(&deps, &scope).await?)
         .change(path.user, &unless, change)
         .await
 }
@@ -407,7 +383,7 @@ pub async fn delete_user(
     scope: TenantScope<may::ManageAccess>,
     Path(path): Path<UserPath>,
 ) -> Result<Gone, Failure> {
-    Users::of_tenant(&deps, &scope).await?.delete(path.user).await
+    Users(Owner::tenant(&deps, &scope).await?).delete(path.user).await
 }
 
 #[cfg(test)]
