@@ -1,5 +1,5 @@
 use crate::{Permission, Role};
-use ccm_model::{ApiKeyId, TenantId};
+use ccm_model::{ApiKeyId, TenantId, UserId};
 
 /// Who asks, however they are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +21,8 @@ pub struct Bearer {
 pub enum Via {
     /// By a token that was issued here.
     Token,
-    /// By a token of an OIDC issuer.
-    Oidc,
+    /// By a token of an OIDC issuer, as this user.
+    Oidc(UserId),
     /// By an API key.
     ApiKey(ApiKeyId),
 }
@@ -32,7 +32,7 @@ impl Via {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Token => "token",
-            Self::Oidc => "oidc",
+            Self::Oidc(_) => "oidc",
             Self::ApiKey(_) => "api_key",
         }
     }
@@ -134,7 +134,8 @@ impl Bearer {
     pub fn id(&self) -> String {
         match self.via {
             Via::ApiKey(id) => format!("key {id}"),
-            via => format!("{} {} {:?} {}", via.as_str(), self.role, self.tenant, self.sub),
+            Via::Oidc(id) => format!("user {id}"),
+            Via::Token => format!("token {} {:?} {}", self.role, self.tenant, self.sub),
         }
     }
 }
@@ -274,6 +275,11 @@ mod tests {
         };
         assert_eq!(key(1).id(), key(1).id());
         assert_ne!(key(1).id(), key(2).id());
+        let user = |n| Bearer {
+            via: Via::Oidc(UserId::from_uuid(uuid::Uuid::from_u128(n))),
+            ..bearer(Role::Engineer, None)
+        };
+        assert_ne!(user(1).id(), user(2).id(), "people may have the same name");
         let of = |n| bearer(Role::TenantAdmin, Some(tenant(n))).id();
         assert_ne!(of(1), of(2));
         assert_ne!(

@@ -95,7 +95,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
             via: bearer.via.as_str(),
             key: match bearer.via {
                 Via::ApiKey(id) => Some(id.uuid()),
-                Via::Token | Via::Oidc => None,
+                Via::Token | Via::Oidc(_) => None,
             },
             from: caller.from,
             request,

@@ -112,7 +112,7 @@ fn bearer_of_user(row: UserRow) -> Result<Bearer, DbError> {
         role,
         tenant,
         scopes: None,
-        via: Via::Oidc,
+        via: Via::Oidc(row.id),
     })
 }
 
