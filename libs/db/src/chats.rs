@@ -91,7 +91,8 @@ pub struct ActorContext {
     pub our_address: Address,
     pub customer_address: Address,
     pub skillset: String,
-    /// What a deflection or a screen pop knows of the customer: `name`, `email`, `language`, `context`.
+    /// What a deflection or a screen pop knows: `name`, `email`, `language` and `context` of the customer; `skillset`, whose agents
+    /// get the chat if no rule says another; `said`, what they are to read first.
     pub about: Value,
     /// What it is said to wait for, see [`TenantDb::set_waits`].
     pub waits_for: Option<String>,

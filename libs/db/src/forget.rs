@@ -12,14 +12,16 @@ pub enum Old {
     InboundWords,
     ProviderIds,
     DoctorReports,
+    ScreenpopSessions,
 }
 
 impl Old {
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::InboundIds,
         Self::InboundWords,
         Self::ProviderIds,
         Self::DoctorReports,
+        Self::ScreenpopSessions,
     ];
 
     /// The table, which is a metric's label too.
@@ -29,6 +31,7 @@ impl Old {
             Self::InboundWords => "inbound_content",
             Self::ProviderIds => "provider_message",
             Self::DoctorReports => "doctor_report",
+            Self::ScreenpopSessions => "screenpop_session",
         }
     }
 
@@ -68,6 +71,10 @@ impl Old {
             Self::DoctorReports => {
                 "DELETE FROM doctor_report WHERE id IN (
                    SELECT id FROM doctor_report WHERE made_at < now() - interval '90 days' LIMIT $1)"
+            }
+            Self::ScreenpopSessions => {
+                "DELETE FROM screenpop_session WHERE id IN (
+                   SELECT id FROM screenpop_session WHERE expires_at < now() - interval '1 hour' LIMIT $1)"
             }
         }
     }

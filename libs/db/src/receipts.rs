@@ -162,7 +162,7 @@ impl TenantDb<'_> {
             "SELECT m.conversation_id, m.origin, s.settings, t.settings ->> 'language' AS language,
                     (SELECT max(n.created_at) FROM message n WHERE n.tenant_id = $1
                        AND n.conversation_id = m.conversation_id AND n.origin = 'system'
-                       AND n.direction = 'mo' AND n.id >= uuid_v7_floor($3)) AS noted_at
+                       AND n.direction = 'mo' AND n.author = $4 AND n.id >= uuid_v7_floor($3)) AS noted_at
              FROM message m
              JOIN chat c ON c.tenant_id = m.tenant_id AND c.conversation_id = m.conversation_id AND c.state <> 'closed'
              LEFT JOIN sms_settings s ON s.tenant_id = m.tenant_id
@@ -172,6 +172,7 @@ impl TenantDb<'_> {
         .bind(self.tenant.uuid())
         .bind(message.uuid())
         .bind(at - Duration::hours(2))
+        .bind(NOTE)
         .fetch_optional(&mut **tx)
         .await?;
         let Some(row) = row else { return Ok(false) };
@@ -193,7 +194,7 @@ impl TenantDb<'_> {
         };
         let body = format!("{} {}", notes.prefix, words.replace("{reason}", reason));
         let conversation = ConversationId(row.try_get("conversation_id")?);
-        self.put_note(tx, derived_id(message, NOTE), conversation, &body, at)
+        self.put_note(tx, derived_id(message, NOTE), conversation, NOTE, &body, at)
             .await
     }
 
@@ -208,16 +209,17 @@ impl TenantDb<'_> {
     ) -> Result<(), DbError> {
         let mut tx = self.fenced(fence).await?;
         let id = derived_id(MessageId(chat.uuid()), NOTE);
-        self.put_note(&mut tx, id, conversation, body, at).await?;
+        self.put_note(&mut tx, id, conversation, NOTE, body, at).await?;
         tx.commit().await?;
         Ok(())
     }
 
-    async fn put_note(
+    pub(crate) async fn put_note(
         &self,
         tx: &mut Transaction<'static, Postgres>,
         id: MessageId,
         conversation: ConversationId,
+        author: &str,
         body: &str,
         at: OffsetDateTime,
     ) -> Result<bool, DbError> {
@@ -237,7 +239,7 @@ impl TenantDb<'_> {
         .bind(self.tenant.uuid())
         .bind(id.uuid())
         .bind(conversation.uuid())
-        .bind(NOTE)
+        .bind(author)
         .bind(storable(body))
         .bind(at)
         .execute(&mut **tx)

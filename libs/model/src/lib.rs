@@ -9,6 +9,7 @@ mod body;
 pub mod chat_settings;
 mod clock;
 mod ids;
+pub mod screenpop_settings;
 pub mod settings;
 pub mod sms_settings;
 mod state;
@@ -22,8 +23,9 @@ pub use chat_settings::ChatSettings;
 pub use clock::{Clock, IdSource};
 pub use ids::{
     AccountId, ApiKeyId, AuthKeyId, ChatId, ConversationId, Id, LinkId, MessageId, NumberId, PodId,
-    SkillsetId, TenantId, UserId, WebhookSecretId,
+    SigningKeyId, SkillsetId, TenantId, UserId, WebhookSecretId,
 };
+pub use screenpop_settings::ScreenpopSettings;
 pub use sms_settings::SmsSettings;
 pub use state::{
     ChatState, ConversationState, Direction, LineType, MessageState, NumberKind, Origin, ProviderKind,

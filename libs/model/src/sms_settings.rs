@@ -75,6 +75,8 @@ pub struct AgentNotes {
     pub failed: Words,
     /// The customer opted out.
     pub opted_out: Words,
+    /// Somebody else texted the customer from the chat's number; knows `{author}` and `{text}`.
+    pub texted: Words,
 }
 
 /// How much one phone may text one number. What is beyond is stored and shown, and no agent gets it.
@@ -118,7 +120,19 @@ impl Default for AgentNotes {
             min_gap_s: 30,
             failed: english("Your text did not reach the customer's phone. {reason}"),
             opted_out: english("The customer has opted out. No more texts can be sent; the chat ends."),
+            texted: english("{author} texted the customer: {text}"),
         }
+    }
+}
+
+impl AgentNotes {
+    /// What agents read about a text that somebody else has sent to their customer.
+    pub fn of_text(&self, language: &str, author: &str, text: &str) -> Option<String> {
+        let words = self.texted.in_language(language);
+        let words = words.or_else(|| self.texted.in_language("en"))?;
+        // The text last: what looks like a word in it stays as it is.
+        let words = words.replace("{author}", author).replace("{text}", text);
+        Some(format!("{} {words}", self.prefix))
     }
 }
 
@@ -162,6 +176,7 @@ impl SmsSettings {
         check.range("agent_notes.min_gap_s", self.agent_notes.min_gap_s, 0, 3600);
         check.words("agent_notes.failed", Some(&self.agent_notes.failed));
         check.words("agent_notes.opted_out", Some(&self.agent_notes.opted_out));
+        check.words("agent_notes.texted", Some(&self.agent_notes.texted));
         check.range("flood.texts", self.flood.texts, 1, 10_000);
         check.range("flood.per_s", self.flood.per_s, 1, 3600);
         check.range("auto_replies.most", self.auto_replies.most, 1, 100);

@@ -2,7 +2,7 @@
 
 use ccm_db::{ActorContext, PreviousChat};
 use ccm_ewc_proto::frame::{CustomField, Intrinsics};
-use ccm_model::Address;
+use ccm_model::{Address, sms_settings::AgentNotes};
 use phonenumber::Mode;
 use serde_json::Value;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
@@ -89,8 +89,26 @@ impl Known<'_> {
         }
     }
 
+    /// What agents read in front of a chat's first text: that it goes on from an earlier one, what whoever sent the customer to them
+    /// wants them to know, and what others have written to the customer, `written`, author and text.
+    pub fn first_note(&self, written: &[(Option<String>, String)], notes: &AgentNotes) -> Option<String> {
+        let language = &self.context.settings.language;
+        let said = about(self.context, "said");
+        let said = (!said.trim().is_empty()).then(|| format!("{} {said}", notes.prefix));
+        let written = written
+            .iter()
+            .filter_map(|(author, text)| notes.of_text(language, author.as_deref().unwrap_or("-"), text));
+        let lines: Vec<String> = self
+            .reopen_note()
+            .into_iter()
+            .chain(said)
+            .chain(written)
+            .collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
+    }
+
     /// What is said in front of the first text of a chat that goes on from an earlier one.
-    pub fn reopen_note(&self) -> Option<String> {
+    fn reopen_note(&self) -> Option<String> {
         let settings = &self.context.settings;
         let words = settings
             .life
@@ -138,7 +156,7 @@ pub(crate) fn language(context: &ActorContext) -> String {
     }
 }
 
-fn about(context: &ActorContext, key: &str) -> String {
+pub(crate) fn about(context: &ActorContext, key: &str) -> String {
     match &context.about[key] {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),

@@ -3,7 +3,7 @@
 //! Both ways of planning count: with the first calls' values, and once for all values, as Postgres does for a statement
 //! that is prepared for long.
 
-use crate::{accept, caps, chats, conversations, inbox, numbers, outbox};
+use crate::{accept, caps, chats, conversations, customer_texts, inbox, numbers, outbox};
 use ccm_testkit::TestDb;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 
@@ -102,6 +102,18 @@ const CASES: &[Case] = &[
         conversations::CONVERSATIONS_OF_CUSTOMER,
         "$tenant, '+12120000001', 'ffffffff-ffff-ffff-ffff-ffffffffffff', 50",
         &["conversation_customer"],
+    ),
+    case(
+        "history",
+        conversations::HISTORY,
+        "$tenant, '+12120000001', 50",
+        &["conversation_customer", "conversation_id = "],
+    ),
+    case(
+        "text_customer",
+        customer_texts::OPEN_FOR_TEXT,
+        "gen_random_uuid(), $tenant, $number, '+14150000101', '+12120000001', now(), '{}'::jsonb",
+        &["Conflict Arbiter Indexes: conversation_open"],
     ),
     case(
         "begin_send's head",

@@ -72,6 +72,7 @@ pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
     db.create_template(crate::rig::IDS.next(), &template)
         .await
         .unwrap();
+    crate::pops::fill(&rig.db, tenant).await;
     db.put_routing(&serde_json::json!({}), None).await.unwrap();
     let link = crate::links::watched(&rig.db, tenant, &fence).await;
     assert_eq!(link, tenant.link);
@@ -480,6 +481,13 @@ async fn the_system_role_reads_these_columns_only() {
             "provider_message.account_id",
             "provider_message.created_at",
             "provider_message.provider_message_id",
+            "screenpop_session.auth_key_id",
+            "screenpop_session.expires_at",
+            "screenpop_session.id",
+            "screenpop_session.tenant_id",
+            "screenpop_session.token_hash",
+            "screenpop_signing_key.id",
+            "screenpop_signing_key.tenant_id",
             "timer.due_at",
             "timer.id",
             "timer.kind",
@@ -500,6 +508,8 @@ async fn the_system_role_reads_these_columns_only() {
         "SELECT host FROM ewc_link",
         "SELECT report FROM doctor_report",
         "SELECT key_sealed FROM link_client_key",
+        "SELECT number FROM screenpop_session",
+        "SELECT secret_sealed FROM screenpop_signing_key",
         "UPDATE outbox_line SET tenant_id = tenant_id",
         "DELETE FROM outbox_line",
         "DELETE FROM tenant",

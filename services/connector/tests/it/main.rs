@@ -9,6 +9,7 @@ mod agents;
 mod certificates;
 mod chats;
 mod consent;
+mod customer_texts;
 mod deletion;
 mod faults;
 mod links;
