@@ -50,6 +50,7 @@ pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
         .unwrap();
     crate::number_lookups::fill(rig, tenant, customer).await;
     crate::doctor_reports::fill(&rig.db, tenant).await;
+    crate::deflections::fill(rig, tenant, customer).await;
     crate::link_certificates::fill(&rig.db, tenant).await;
     let template = ccm_db::Template {
         name: "hello".to_owned(),
