@@ -38,7 +38,7 @@ CREATE TABLE deflection (
                                AND expires_at IS NOT NULL)),
   CHECK (state <> 'refused' OR due_at IS NULL),
   CHECK ((answered_at IS NULL) = (answered_by IS NULL)),
-  FOREIGN KEY (tenant_id, conversation_id) REFERENCES conversation (tenant_id, id)
+  FOREIGN KEY (tenant_id, conversation_id) REFERENCES conversation (tenant_id, id) ON DELETE SET NULL (conversation_id)
 );
 CREATE INDEX deflection_newest ON deflection (tenant_id, id DESC);
 CREATE INDEX deflection_due ON deflection (due_at) WHERE due_at IS NOT NULL;

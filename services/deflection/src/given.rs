@@ -124,6 +124,7 @@ impl Given {
                 "unsupported-media-type",
                 "The body is neither JSON nor a form",
             )
+            .detail("the body's content type is not one of the two that are read")
             .remedy("send `Content-Type: application/json` or `application/x-www-form-urlencoded`")),
         }
     }

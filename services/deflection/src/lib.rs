@@ -16,6 +16,7 @@ mod offers;
 mod page;
 mod queues;
 mod step;
+mod turns;
 mod words;
 mod worker;
 
@@ -64,6 +65,7 @@ pub struct Deps {
     queues: Arc<queues::Queues>,
     hours: Arc<hours::Hours>,
     pace: Arc<given::Pace>,
+    turns: Arc<turns::Turns>,
 }
 
 /// What [`Deps::new`] is made of.
@@ -90,6 +92,7 @@ impl Deps {
                 parts.settings.queue,
             )),
             hours: Arc::default(),
+            turns: Arc::default(),
             pace: Arc::new(given::Pace::new(parts.settings.requests_per_minute)),
             db: parts.db,
             bus: parts.bus,

@@ -285,32 +285,34 @@ impl Deps {
             within: Duration::seconds(settings.limits.per_caller_s.into()),
             per_minute: settings.limits.per_minute.into(),
         };
-        Ok(
-            match db.offer(new, &offer, bounds, now - ACCEPTED_LASTS, now).await? {
-                Offered::Made(conversation) => {
-                    self.bus.publish(Wake::Outbound {
-                        tenant: db.id(),
-                        conversation,
-                    });
-                    came_to(DeflectionState::Offered);
-                    Answer::Accepted {
-                        deflection: new.id,
-                        state: DeflectionState::Offered,
-                        expires_at: Some(now + offer.answer_within),
-                        repeated: false,
-                    }
+        let offered = {
+            let _turn = self.turns.take(db.id()).await;
+            db.offer(new, &offer, bounds, now - ACCEPTED_LASTS, now).await?
+        };
+        Ok(match offered {
+            Offered::Made(conversation) => {
+                self.bus.publish(Wake::Outbound {
+                    tenant: db.id(),
+                    conversation,
+                });
+                came_to(DeflectionState::Offered);
+                Answer::Accepted {
+                    deflection: new.id,
+                    state: DeflectionState::Offered,
+                    expires_at: Some(now + offer.answer_within),
+                    repeated: false,
                 }
-                Offered::Before(row) => Answer::before(*row),
-                Offered::Refused(refusal) => Answer::refused(
-                    refusal,
-                    match refusal {
-                        Refusal::OfferedRecently => "the caller has had as many offers as the tenant allows",
-                        Refusal::Limit => "the tenant has made as many offers in this minute as it allows",
-                        _ => "the tenant's texts are not carried now, or the number is no longer its own",
-                    },
-                ),
-            },
-        )
+            }
+            Offered::Before(row) => Answer::before(*row),
+            Offered::Refused(refusal) => Answer::refused(
+                refusal,
+                match refusal {
+                    Refusal::OfferedRecently => "the caller has had as many offers as the tenant allows",
+                    Refusal::Limit => "the tenant has made as many offers in this minute as it allows",
+                    _ => "the tenant's texts are not carried now, or the number is no longer its own",
+                },
+            ),
+        })
     }
 }
 

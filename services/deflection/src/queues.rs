@@ -109,7 +109,7 @@ impl Queues {
 
     fn good(&self, seen: &Seen) -> Option<QueueMetrics> {
         let (at, metrics) = seen.answer.as_ref()?;
-        (at.elapsed() < self.times.stale).then(|| metrics.clone())
+        (at.elapsed() < self.times.stale.max(self.times.fresh)).then(|| metrics.clone())
     }
 
     async fn ask_now(

@@ -80,7 +80,7 @@ const EXPIRED: &str = "deflection_expired";
 /// What is read of an answer: enough to tell a keyword from it, and to pass over a few.
 const HEARD: i64 = 20;
 
-const CLAIM: &str = "
+pub(crate) const CLAIM: &str = "
 UPDATE deflection SET due_at = $3 + make_interval(secs => $2)
 WHERE due_at IS NOT NULL AND id = ANY (ARRAY(
   SELECT id FROM deflection WHERE due_at <= $3 ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED))
@@ -160,7 +160,11 @@ impl TenantDb<'_> {
         .bind(id.uuid())
         .fetch_optional(&mut *tx)
         .await?;
-        let (Some(conversation), true) = (conversation, live.ok_or(DbError::NotFound("deflection"))?) else {
+        let live = live.ok_or(DbError::NotFound("deflection"))?;
+        let Some(conversation) = conversation.filter(|_| live) else {
+            if live {
+                self.let_go(&mut tx, id, now).await?;
+            }
             tx.commit().await?;
             return Ok(None);
         };
@@ -185,6 +189,22 @@ impl TenantDb<'_> {
             to: change.state,
             texted,
         }))
+    }
+
+    /// The conversation has been deleted: nothing can be seen any more.
+    async fn let_go(
+        &self,
+        tx: &mut Transaction<'static, Postgres>,
+        id: DeflectionId,
+        now: OffsetDateTime,
+    ) -> Result<(), DbError> {
+        sqlx::query("UPDATE deflection SET due_at = NULL, ended_at = $3 WHERE tenant_id = $1 AND id = $2")
+            .bind(self.tenant.uuid())
+            .bind(id.uuid())
+            .bind(now)
+            .execute(&mut **tx)
+            .await?;
+        Ok(())
     }
 
     /// Texts the caller, once.

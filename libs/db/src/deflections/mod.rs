@@ -5,9 +5,14 @@ mod advance;
 mod funnel;
 mod offer;
 
+#[cfg(test)]
+pub(crate) use advance::{CLAIM, HEARD_SINCE, SEEN};
 pub use advance::{DeflectionChange, DeflectionMoved, DeflectionSeen, DueDeflection, HeardText};
 pub use funnel::{FunnelRow, RefusalRow};
 pub use offer::{Clicked, NewDeflection, NewOffer, OfferBounds, Offered, Refusal};
+
+#[cfg(test)]
+pub(crate) use offer::{COUNTS, OF_CONTACT};
 
 use crate::{DbError, TenantDb, listing};
 use ccm_model::{Address, ConversationId, DeflectionId, DeflectionState, Id, MessageId};

@@ -129,7 +129,7 @@ pub enum Clicked {
 /// The author of the text that a click stands for.
 const LINK: &str = "deflection_link";
 
-const OF_CONTACT: &str = concat!(
+pub(crate) const OF_CONTACT: &str = concat!(
     "SELECT ",
     columns!(),
     " FROM deflection WHERE tenant_id = $1 AND contact_id = $2 AND asked_at > $3 ORDER BY id DESC LIMIT 1"
@@ -141,7 +141,7 @@ INSERT INTO deflection (id, tenant_id, state, reason, our_address, customer_addr
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
 
 /// Offers to the caller since a moment, and of the tenant since another, as far as the limits count.
-const COUNTS: &str = "
+pub(crate) const COUNTS: &str = "
 SELECT (SELECT count(*) FROM (
           SELECT 1 FROM deflection WHERE tenant_id = $1 AND customer_address = $2 AND asked_at > $3 AND state <> 'refused'
           LIMIT $4) AS theirs) AS of_caller,

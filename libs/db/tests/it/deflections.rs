@@ -381,3 +381,26 @@ async fn the_system_sees_neither_numbers_nor_what_scripts_say() {
         .await;
     assert!(changed.is_err(), "it ends nothing");
 }
+
+#[tokio::test]
+async fn one_whose_conversation_is_deleted_is_let_go() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let id = fill(&rig, tenant, 1).await;
+    for table in ["outbox", "outbox_line", "timer", "conversation"] {
+        rig.run(&format!("DELETE FROM {table} WHERE tenant_id = '{}'", tenant.id))
+            .await;
+    }
+    let db = rig.db.tenant(tenant.id);
+    assert_eq!(db.advance_deflection(id, now(), same).await.unwrap(), None);
+    let row = db.deflection(id).await.unwrap();
+    assert!(row.conversation.is_none() && row.ended_at.is_some());
+    let hold = StdDuration::from_secs(15);
+    let due = rig
+        .db
+        .operator()
+        .claim_deflections(10, hold, now() + Duration::DAY)
+        .await
+        .unwrap();
+    assert_eq!(due, []);
+}

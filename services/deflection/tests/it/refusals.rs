@@ -107,7 +107,7 @@ async fn agents_must_be_there_as_the_tenant_wants_it() {
 
 #[tokio::test]
 async fn an_aacc_that_says_nothing_keeps_nobody_waiting() {
-    let rig = Rig::with(|settings| settings.queue.wait = Duration::from_millis(200)).await;
+    let rig = Rig::with(|settings| settings.queue.stale = Duration::from_secs(8)).await;
     let tenant = rig.tenant(1).await;
     rig.sim
         .change_edge(|edge| edge.queue = Some(ccm_aacc_sim::HttpAnswer::status(503)));
@@ -121,10 +121,8 @@ async fn an_aacc_that_says_nothing_keeps_nobody_waiting() {
     // It dies: the last answer will do for a moment, then callers stay in the queue.
     rig.sim.shutdown().await;
     sleep(Duration::from_millis(310)).await;
-    let began = Instant::now();
     rig.ask(&tenant, json!({"caller": mobile(2)})).await.accepted();
-    assert!(began.elapsed() < Duration::from_secs(5));
-    sleep(Duration::from_millis(600)).await;
+    sleep(Duration::from_secs(8)).await;
     assert_eq!(
         rig.ask(&tenant, json!({"caller": mobile(3)})).await.refused(),
         "unavailable"
@@ -137,7 +135,7 @@ async fn outside_of_hours_nothing_is_offered() {
     let tenant = rig.tenant(1).await;
     let closed = json!({
         "calendars": {"never": {"time_zone": "Europe/Dublin", "weekly": {}}},
-        "after_hours": [{"calendar": "never", "skillsets": ["WC_Sales"], "reply": {"en": "Closed."}}],
+        "after_hours": [{"calendar": "never", "skillsets": ["WC_Sales"], "reply": {"en": "Closed."}, "hold": false}],
     });
     rig.deps
         .db
@@ -233,7 +231,9 @@ async fn a_flood_over_two_pods_keeps_to_the_limits_and_asks_aacc_once() {
     });
     let answers = join_all(asked).await;
     let took = began.elapsed();
-    assert!(answers.iter().all(|answer| answer.status == StatusCode::OK));
+    for answer in &answers {
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    }
     let new = answers.iter().filter(|answer| {
         let json = answer.json();
         json["result"] == "accepted" && json["repeated"] == false

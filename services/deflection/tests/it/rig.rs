@@ -46,6 +46,7 @@ pub struct Rig {
     pub sim: Sim,
     pub test: TestDb,
     later_s: Arc<AtomicI64>,
+    begin: OffsetDateTime,
 }
 
 pub struct Tenant {
@@ -125,7 +126,7 @@ impl Rig {
             tls: Tls::Plain,
             ..Config::default()
         });
-        let later_s = Arc::new(AtomicI64::new(0));
+        let (later_s, begin) = (Arc::new(AtomicI64::new(0)), OffsetDateTime::now_utc());
         let mut settings = Settings {
             max_body_bytes: 65_536,
             public_base_url: Some("https://chat.example".to_owned()),
@@ -140,16 +141,22 @@ impl Rig {
         };
         change(&mut settings);
         Self {
-            deps: pod(&test, &later_s, settings),
+            deps: pod(&test, begin, &later_s, settings),
             sim: sim.await.unwrap(),
             test,
             later_s,
+            begin,
         }
     }
 
     /// Another pod of the same installation.
     pub fn pod(&self) -> Deps {
-        pod(&self.test, &self.later_s, (*self.deps.settings).clone())
+        pod(
+            &self.test,
+            self.begin,
+            &self.later_s,
+            (*self.deps.settings).clone(),
+        )
     }
 
     /// From now on it is so much later.
@@ -327,7 +334,7 @@ impl Rig {
     }
 }
 
-fn pod(test: &TestDb, later_s: &Arc<AtomicI64>, settings: Settings) -> Deps {
+fn pod(test: &TestDb, begin: OffsetDateTime, later_s: &Arc<AtomicI64>, settings: Settings) -> Deps {
     let config = DbConfig {
         app_url: test.app_url().to_owned().into(),
         system_url: test.system_url().to_owned().into(),
@@ -335,9 +342,8 @@ fn pod(test: &TestDb, later_s: &Arc<AtomicI64>, settings: Settings) -> Deps {
         system_pool: 2,
     };
     let passed = later_s.clone();
-    let clock = Clock::from_fn(move || {
-        OffsetDateTime::now_utc() + time::Duration::seconds(passed.load(Ordering::Relaxed))
-    });
+    // It stands still but for what tests let pass.
+    let clock = Clock::from_fn(move || begin + time::Duration::seconds(passed.load(Ordering::Relaxed)));
     let seed = IdSource::system().next_u64();
     Deps::new(Parts {
         db: Db::open(&config, KeyRing::new([[7; 32]]).unwrap()).unwrap(),

@@ -41,7 +41,7 @@ async fn each_role_ends_orderly_on_sigterm_and_drops_nothing() {
     }
     world
         .carrier
-        .wait_received(CUSTOMER, 15, SOON)
+        .wait_received(CUSTOMER, 18, SOON)
         .await
         .expect("all answers");
     all_is_well(&world).await;
