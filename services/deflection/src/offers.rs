@@ -136,6 +136,12 @@ type Refused = (Refusal, &'static str);
 
 impl Deps {
     async fn decide(&self, db: &TenantDb<'_>, call: Call) -> Result<Answer, Problem> {
+        let Some(_turn) = self.turns.take(db.id()).await else {
+            return Ok(Answer::refused(
+                Refusal::Unavailable,
+                "too many questions of the tenant's wait already",
+            ));
+        };
         let now = self.ids.clock().now();
         if let Some(contact) = &call.contact
             && let Some(before) = db.deflection_of_contact(contact, now - ACCEPTED_LASTS).await?
@@ -285,10 +291,7 @@ impl Deps {
             within: Duration::seconds(settings.limits.per_caller_s.into()),
             per_minute: settings.limits.per_minute.into(),
         };
-        let offered = {
-            let _turn = self.turns.take(db.id()).await;
-            db.offer(new, &offer, bounds, now - ACCEPTED_LASTS, now).await?
-        };
+        let offered = db.offer(new, &offer, bounds, now - ACCEPTED_LASTS, now).await?;
         Ok(match offered {
             Offered::Made(conversation) => {
                 self.bus.publish(Wake::Outbound {
@@ -357,12 +360,10 @@ fn note(known: &Known, call: &Call, new: &NewDeflection) -> Option<String> {
 }
 
 async fn known(db: &TenantDb<'_>, call: &Call) -> Result<Known, Problem> {
-    let ((settings, _), (chat, _), numbers, skillsets) = tokio::try_join!(
-        db.deflection_settings(),
-        db.chat_settings(),
-        db.numbers(),
-        db.skillsets()
-    )?;
+    // One after the other: a question takes one connection.
+    let (settings, _) = db.deflection_settings().await?;
+    let (chat, _) = db.chat_settings().await?;
+    let (numbers, skillsets) = (db.numbers().await?, db.skillsets().await?);
     let number = sender(&settings, &numbers, call.dialed.as_deref())?;
     let voice = call.skillset.as_deref().unwrap_or_default();
     let wanted = settings.chat_skillset(voice, call.waited_s);

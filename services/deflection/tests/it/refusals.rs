@@ -219,14 +219,19 @@ async fn a_flood_over_two_pods_keeps_to_the_limits_and_asks_aacc_once() {
     let rig = Rig::with(|settings| settings.queue.fresh = Duration::from_secs(60)).await;
     let tenant = rig.tenant_with(1, json!({"limits": {"per_minute": 10}})).await;
     let pods = [rig.deps.clone(), rig.pod()];
+    // Connections are opened before: a debug build takes seconds to prove a password.
+    for pod in &pods {
+        join_all((0..8).map(|_| pod.db.ping())).await;
+        join_all((0..8).map(|_| pod.db.ping())).await;
+    }
     // Each pod asks AACC for itself, once.
     let began = Instant::now();
-    let asked = (0..200u32).map(|n| {
+    let asked = (0..60u32).map(|n| {
         let router = ccm_deflection::router(pods[n as usize % 2].clone());
         ask(
             router,
             &tenant,
-            json!({"caller": mobile(n % 50), "contact_id": format!("call-{}", n % 100)}),
+            json!({"caller": mobile(n % 20), "contact_id": format!("call-{}", n % 40)}),
         )
     });
     let answers = join_all(asked).await;
@@ -249,7 +254,7 @@ async fn a_flood_over_two_pods_keeps_to_the_limits_and_asks_aacc_once() {
         rig.sim.stats().peak_connects_per_s <= 2,
         "one question of each pod"
     );
-    println!("200 requests at once over two pods took {} ms", took.as_millis());
+    println!("60 requests at once over two pods took {} ms", took.as_millis());
     let rows = rig.deps.db.tenant(tenant.id);
     let rows = rows.deflections(&Default::default(), None, 200).await.unwrap();
     let made = rows.iter().filter(|row| row.state != DeflectionState::Refused);
