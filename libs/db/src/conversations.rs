@@ -46,6 +46,34 @@ pub struct MessageRow {
     pub updated_at: OffsetDateTime,
 }
 
+/// A text of a customer's history, as the agents' page shows it.
+#[derive(Debug, Clone)]
+pub struct HistoryRow {
+    pub id: MessageId,
+    pub our_address: Address,
+    pub direction: Direction,
+    pub origin: Origin,
+    pub author: Option<String>,
+    pub body: Body,
+    pub state: MessageState,
+    pub error_code: Option<String>,
+    pub created_at: OffsetDateTime,
+}
+
+fn history(row: &PgRow) -> Result<HistoryRow, DbError> {
+    Ok(HistoryRow {
+        id: MessageId(row.try_get("id")?),
+        our_address: row.try_get::<&str, _>("our_address")?.parse()?,
+        direction: row.try_get::<&str, _>("direction")?.parse()?,
+        origin: row.try_get::<&str, _>("origin")?.parse()?,
+        author: row.try_get("author")?,
+        body: Body::new(row.try_get::<String, _>("body")?)?,
+        state: row.try_get::<&str, _>("state")?.parse()?,
+        error_code: row.try_get("error_code")?,
+        created_at: row.try_get("created_at")?,
+    })
+}
+
 fn conversation(row: &PgRow) -> Result<ConversationRow, DbError> {
     Ok(ConversationRow {
         id: ConversationId(row.try_get("id")?),
@@ -113,7 +141,44 @@ SELECT id, chat_id, seq, direction, origin, author, body, state, attempts, resen
 FROM message WHERE tenant_id = $1 AND conversation_id = $2 AND seq > $3 AND id >= uuid_v7_floor($4)
 ORDER BY seq LIMIT $5";
 
+// Of each conversation its last texts, by its own index. Notes of ours to agents are no texts of the customer's.
+pub(crate) const HISTORY: &str = "
+SELECT m.id, c.our_address, m.direction, m.origin, m.author, m.body, m.state, m.error_code, m.created_at FROM (
+  SELECT id, our_address, opened_at FROM conversation WHERE tenant_id = $1 AND customer_address = $2
+  ORDER BY id DESC LIMIT 30) AS c,
+LATERAL (
+  SELECT id, direction, origin, author, body, state, error_code, created_at FROM message
+  WHERE tenant_id = $1 AND conversation_id = c.id AND id >= uuid_v7_floor(c.opened_at - interval '1 day')
+    AND NOT (direction = 'mo' AND origin = 'system')
+  ORDER BY seq DESC LIMIT $3) AS m
+ORDER BY m.id DESC LIMIT $3";
+
 impl TenantDb<'_> {
+    /// The last texts to and from a customer, over all conversations and numbers of the tenant; the newest first, `limit` at most.
+    pub async fn history(&self, customer: &Address, limit: i64) -> Result<Vec<HistoryRow>, DbError> {
+        let asked = sqlx::query(HISTORY)
+            .bind(self.tenant.uuid())
+            .bind(customer.as_str())
+            .bind(limit);
+        self.rows(asked, history).await
+    }
+
+    /// One text to or from a customer of this address.
+    pub async fn text_of_history(&self, customer: &Address, id: MessageId) -> Result<Body, DbError> {
+        let mut tx = self.begin().await?;
+        let body: Option<String> = sqlx::query_scalar(
+            "SELECT m.body FROM message m JOIN conversation c ON c.tenant_id = m.tenant_id AND c.id = m.conversation_id
+             WHERE m.tenant_id = $1 AND m.id = $2 AND c.customer_address = $3",
+        )
+        .bind(self.tenant.uuid())
+        .bind(id.uuid())
+        .bind(customer.as_str())
+        .fetch_optional(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(Body::new(body.ok_or(DbError::NotFound("message"))?)?)
+    }
+
     /// Conversations from the newest on, `before` excluded, of one customer or of all, `limit` at most.
     pub async fn conversations(
         &self,

@@ -12,14 +12,18 @@ pub enum Old {
     InboundWords,
     ProviderIds,
     DoctorReports,
+    ScreenpopSessions,
+    Deflections,
 }
 
 impl Old {
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::InboundIds,
         Self::InboundWords,
         Self::ProviderIds,
         Self::DoctorReports,
+        Self::ScreenpopSessions,
+        Self::Deflections,
     ];
 
     /// The table, which is a metric's label too.
@@ -29,6 +33,8 @@ impl Old {
             Self::InboundWords => "inbound_content",
             Self::ProviderIds => "provider_message",
             Self::DoctorReports => "doctor_report",
+            Self::ScreenpopSessions => "screenpop_session",
+            Self::Deflections => "deflection",
         }
     }
 
@@ -68,6 +74,14 @@ impl Old {
             Self::DoctorReports => {
                 "DELETE FROM doctor_report WHERE id IN (
                    SELECT id FROM doctor_report WHERE made_at < now() - interval '90 days' LIMIT $1)"
+            }
+            Self::ScreenpopSessions => {
+                "DELETE FROM screenpop_session WHERE id IN (
+                   SELECT id FROM screenpop_session WHERE expires_at < now() - interval '1 hour' LIMIT $1)"
+            }
+            Self::Deflections => {
+                "DELETE FROM deflection WHERE id IN (
+                   SELECT id FROM deflection WHERE asked_at < now() - interval '90 days' LIMIT $1)"
             }
         }
     }

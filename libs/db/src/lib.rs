@@ -20,7 +20,9 @@ mod caps;
 mod chats;
 mod consent;
 mod conversations;
+mod customer_texts;
 mod dead_letters;
+mod deflections;
 mod deletion;
 mod doctor_reports;
 mod documents;
@@ -40,12 +42,15 @@ mod number_lookups;
 mod number_moves;
 mod numbers;
 mod outbox;
+mod pace;
 mod parts;
 mod pool;
+mod pops;
 mod receipts;
 mod removal;
 mod routing;
 mod seal;
+mod signing_keys;
 mod skillsets;
 mod storable;
 mod templates;
@@ -68,8 +73,13 @@ pub use chats::{
     ActorContext, ChatResume, CountedChat, Fence, LastWords, NewChat, PreviousChat, RoomState, ToServe,
 };
 pub use consent::{ConsentChange, ConsentEventRow, ConsentSource, OptOutRow};
-pub use conversations::{ConversationRow, MessageRow};
+pub use conversations::{ConversationRow, HistoryRow, MessageRow};
+pub use customer_texts::{NewText, NotTexted, TextOutcome, Texted};
 pub use dead_letters::{DeadLetterFilter, DeadLetterRow, MOST_UNROUTED, Mend, Replay, Replayed, Unrouted};
+pub use deflections::{
+    Clicked, DeflectionChange, DeflectionFilter, DeflectionMoved, DeflectionRow, DeflectionSeen,
+    DueDeflection, FunnelRow, HeardText, NewDeflection, NewOffer, OfferBounds, Offered, Refusal, RefusalRow,
+};
 pub use deletion::{
     Closing, DeletionRow, DeletionState, KEPT, NewDeletion, Purge, PurgeBatch, TableRows, UnderWay,
 };
@@ -93,10 +103,12 @@ pub use numbers::{NewNumber, NumberChange, NumberFilter, NumberRow};
 pub use outbox::{AsSent, Claim, Doubt, Head, Knows, Outcome, Sender, Sending};
 pub use parts::{DueParts, IncomingPart, Parted, StoredPart};
 pub use pool::{Db, DbConfig, Operator, TenantDb};
+pub use pops::{NewPop, OpenedWith, PopChange, PopForm, PopOwner, PopRow};
 pub use receipts::{Receipt, Receipted, derived_id};
 pub use removal::{InTheWay, Removal};
 pub use routing::{RoutingNames, RoutingRow};
 pub use seal::{KeyRing, SealError};
+pub use signing_keys::SigningKeyRow;
 pub use skillsets::{NewSkillset, SkillsetChange, SkillsetFilter, SkillsetRow};
 pub use templates::{Template, TemplateFilter, TemplateRow, TemplateScope};
 pub use tenants::{StateChange, TenantChange, TenantFilter, TenantRow};

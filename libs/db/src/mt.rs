@@ -61,16 +61,19 @@ const AUTO_REPLIES: [&str; 5] = [
 /// The one text that a customer who has opted out gets: that he has.
 pub(crate) const STOP_REPLY: &str = "stop_reply";
 
-struct Mt<'a> {
-    message: MessageId,
-    conversation: ConversationId,
-    chat: Option<ChatId>,
-    origin: Origin,
-    author: &'a str,
-    body: &'a Body,
-    heard: Option<&'a [u8; 32]>,
-    written_at: Option<OffsetDateTime>,
-    trace: Option<&'a TraceParent>,
+/// The code of a text to an address that takes none.
+pub(crate) const UNANSWERABLE: &str = "ccm:unanswerable";
+
+pub(crate) struct Mt<'a> {
+    pub message: MessageId,
+    pub conversation: ConversationId,
+    pub chat: Option<ChatId>,
+    pub origin: Origin,
+    pub author: &'a str,
+    pub body: &'a Body,
+    pub heard: Option<&'a [u8; 32]>,
+    pub written_at: Option<OffsetDateTime>,
+    pub trace: Option<&'a TraceParent>,
 }
 
 impl TenantDb<'_> {
@@ -224,7 +227,7 @@ impl TenantDb<'_> {
     }
 
     /// False when it was stored by an earlier call whose answer was lost; the transaction is to be rolled back then.
-    async fn put_in_line(
+    pub(crate) async fn put_in_line(
         &self,
         tx: &mut Transaction<'static, Postgres>,
         mt: &Mt<'_>,
@@ -248,7 +251,7 @@ impl TenantDb<'_> {
         let confirms = mt.origin == Origin::System && mt.author == STOP_REPLY;
         let refused = if !customer.can_be_answered() {
             Some((
-                "ccm:unanswerable",
+                UNANSWERABLE,
                 "the customer's address is a sender name, which cannot receive texts",
             ))
         } else if row.try_get("opted_out")? && !confirms {

@@ -1,6 +1,10 @@
 //! What providers said about customers' numbers, kept so that nobody is asked, and paid, twice.
 
-use crate::{DbError, TenantDb, storable::storable};
+use crate::{
+    DbError, TenantDb,
+    pace::{Pace, pace},
+    storable::storable,
+};
 use ccm_model::{Address, Id, LineType};
 use sqlx::Row;
 use std::time::Duration;
@@ -26,6 +30,8 @@ pub struct NumberLookupRow {
 
 /// What the numbers' hashes are for.
 const PURPOSE: &str = "number_lookup.number_hash";
+
+const PACE: Pace = pace!("number_lookup_pace");
 
 /// Answers that are forgotten with each new one: more than come in.
 const FORGOTTEN: i64 = 100;
@@ -121,32 +127,8 @@ impl TenantDb<'_> {
         per_minute: u32,
         now: OffsetDateTime,
     ) -> Result<Option<Duration>, DbError> {
-        let each = Duration::from_secs(60) / per_minute.max(1);
-        let ahead = Duration::from_secs(60).saturating_sub(each);
         let mut tx = self.begin().await?;
-        let taken = sqlx::query(
-            "INSERT INTO number_lookup_pace AS pace (tenant_id, next_at) VALUES ($1, $2 + make_interval(secs => $3))
-             ON CONFLICT (tenant_id) DO UPDATE SET next_at = greatest(pace.next_at, $2) + make_interval(secs => $3)
-             WHERE pace.next_at <= $4",
-        )
-        .bind(self.tenant.uuid())
-        .bind(now)
-        .bind(each.as_secs_f64())
-        .bind(now + ahead)
-        .execute(&mut *tx)
-        .await?
-        .rows_affected();
-        let wait = match taken {
-            0 => {
-                let next: OffsetDateTime =
-                    sqlx::query_scalar("SELECT next_at FROM number_lookup_pace WHERE tenant_id = $1")
-                        .bind(self.tenant.uuid())
-                        .fetch_one(&mut *tx)
-                        .await?;
-                Some(Duration::try_from(next - ahead - now).unwrap_or_default())
-            }
-            _ => None,
-        };
+        let wait = PACE.take(&mut tx, self.tenant, per_minute, now).await?;
         tx.commit().await?;
         Ok(wait)
     }

@@ -1,6 +1,6 @@
 //! What became of texts to phones, as their providers tell later, and what agents are told of it.
 
-use crate::{DbError, Fence, TenantDb, documents, storable::storable};
+use crate::{DbError, Fence, TenantDb, TextKind, documents, storable::storable};
 use aws_lc_rs::digest::{SHA256, digest};
 use ccm_model::{AccountId, ChatId, ConversationId, Id, MessageId, Report, SmsSettings};
 use sqlx::{Postgres, Row, Transaction};
@@ -162,7 +162,7 @@ impl TenantDb<'_> {
             "SELECT m.conversation_id, m.origin, s.settings, t.settings ->> 'language' AS language,
                     (SELECT max(n.created_at) FROM message n WHERE n.tenant_id = $1
                        AND n.conversation_id = m.conversation_id AND n.origin = 'system'
-                       AND n.direction = 'mo' AND n.id >= uuid_v7_floor($3)) AS noted_at
+                       AND n.direction = 'mo' AND n.author = $4 AND n.id >= uuid_v7_floor($3)) AS noted_at
              FROM message m
              JOIN chat c ON c.tenant_id = m.tenant_id AND c.conversation_id = m.conversation_id AND c.state <> 'closed'
              LEFT JOIN sms_settings s ON s.tenant_id = m.tenant_id
@@ -172,6 +172,7 @@ impl TenantDb<'_> {
         .bind(self.tenant.uuid())
         .bind(message.uuid())
         .bind(at - Duration::hours(2))
+        .bind(NOTE)
         .fetch_optional(&mut **tx)
         .await?;
         let Some(row) = row else { return Ok(false) };
@@ -193,7 +194,7 @@ impl TenantDb<'_> {
         };
         let body = format!("{} {}", notes.prefix, words.replace("{reason}", reason));
         let conversation = ConversationId(row.try_get("conversation_id")?);
-        self.put_note(tx, derived_id(message, NOTE), conversation, &body, at)
+        self.put_note(tx, derived_id(message, NOTE), conversation, NOTE, &body, at)
             .await
     }
 
@@ -208,16 +209,31 @@ impl TenantDb<'_> {
     ) -> Result<(), DbError> {
         let mut tx = self.fenced(fence).await?;
         let id = derived_id(MessageId(chat.uuid()), NOTE);
-        self.put_note(&mut tx, id, conversation, body, at).await?;
+        self.put_note(&mut tx, id, conversation, NOTE, body, at).await?;
         tx.commit().await?;
         Ok(())
     }
 
-    async fn put_note(
+    pub(crate) async fn put_note(
         &self,
         tx: &mut Transaction<'static, Postgres>,
         id: MessageId,
         conversation: ConversationId,
+        author: &str,
+        body: &str,
+        at: OffsetDateTime,
+    ) -> Result<bool, DbError> {
+        self.put_for_agent(tx, id, conversation, (author, TextKind::Note), body, at)
+            .await
+    }
+
+    /// Puts a text of ours into the line to the agent, once: a note for those who are there, or a text that opens a chat.
+    pub(crate) async fn put_for_agent(
+        &self,
+        tx: &mut Transaction<'static, Postgres>,
+        id: MessageId,
+        conversation: ConversationId,
+        (author, kind): (&str, TextKind),
         body: &str,
         at: OffsetDateTime,
     ) -> Result<bool, DbError> {
@@ -232,14 +248,15 @@ impl TenantDb<'_> {
                SELECT $2, $1, $3, seq, 'mo', 'system', $4, $5, 'accepted', $6, $6 FROM seq RETURNING id, seq
              )
              INSERT INTO inbox (message_id, tenant_id, conversation_id, seq, kind)
-             SELECT id, $1, $3, seq, 'note' FROM note",
+             SELECT id, $1, $3, seq, $7 FROM note",
         )
         .bind(self.tenant.uuid())
         .bind(id.uuid())
         .bind(conversation.uuid())
-        .bind(NOTE)
+        .bind(author)
         .bind(storable(body))
         .bind(at)
+        .bind(kind.as_str())
         .execute(&mut **tx)
         .await?;
         Ok(written.rows_affected() > 0)

@@ -75,8 +75,12 @@ ids! {
     UserId,
     /// What a tenant's own programs know our calls by.
     WebhookSecretId,
+    /// A secret that a tenant signs links to the agent's page with.
+    SigningKeyId,
     /// Tenant + our address + customer's address, while it is open.
     ConversationId,
+    /// A caller who was offered a text chat, or was not.
+    DeflectionId,
     /// One EWC chat (guid and key) within a conversation.
     ChatId,
     /// One text, in either direction.

@@ -5,6 +5,7 @@
 //! customer has read him.
 
 use crate::settings::{Check, SettingRefused, Words};
+use ccm_sms_text::keyword::{Keyword, Keywords};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -75,6 +76,8 @@ pub struct AgentNotes {
     pub failed: Words,
     /// The customer opted out.
     pub opted_out: Words,
+    /// Somebody else texted the customer from the chat's number; knows `{author}` and `{text}`.
+    pub texted: Words,
 }
 
 /// How much one phone may text one number. What is beyond is stored and shown, and no agent gets it.
@@ -118,7 +121,19 @@ impl Default for AgentNotes {
             min_gap_s: 30,
             failed: english("Your text did not reach the customer's phone. {reason}"),
             opted_out: english("The customer has opted out. No more texts can be sent; the chat ends."),
+            texted: english("{author} texted the customer: {text}"),
         }
+    }
+}
+
+impl AgentNotes {
+    /// What agents read about a text that somebody else has sent to their customer.
+    pub fn of_text(&self, language: &str, author: &str, text: &str) -> Option<String> {
+        let words = self.texted.in_language(language);
+        let words = words.or_else(|| self.texted.in_language("en"))?;
+        // The text last: what looks like a word in it stays as it is.
+        let words = words.replace("{author}", author).replace("{text}", text);
+        Some(format!("{} {words}", self.prefix))
     }
 }
 
@@ -162,6 +177,7 @@ impl SmsSettings {
         check.range("agent_notes.min_gap_s", self.agent_notes.min_gap_s, 0, 3600);
         check.words("agent_notes.failed", Some(&self.agent_notes.failed));
         check.words("agent_notes.opted_out", Some(&self.agent_notes.opted_out));
+        check.words("agent_notes.texted", Some(&self.agent_notes.texted));
         check.range("flood.texts", self.flood.texts, 1, 10_000);
         check.range("flood.per_s", self.flood.per_s, 1, 3600);
         check.range("auto_replies.most", self.auto_replies.most, 1, 100);
@@ -172,6 +188,24 @@ impl SmsSettings {
 }
 
 impl ConsentSettings {
+    /// What a customer's text is held against. What cannot be a keyword was refused when it was set; here it is passed over.
+    pub fn keywords(&self) -> Keywords {
+        let mut keywords = Keywords::default();
+        for (language, words) in &self.words {
+            let lists = [
+                (Keyword::Stop, &words.stop),
+                (Keyword::Start, &words.start),
+                (Keyword::Help, &words.help),
+            ];
+            for (keyword, list) in lists {
+                for word in list {
+                    let _ = keywords.add(language, keyword, word);
+                }
+            }
+        }
+        keywords
+    }
+
     fn check(&self, check: &mut Check) {
         check.words("consent.stop_reply", self.stop_reply.as_ref());
         check.words("consent.start_reply", self.start_reply.as_ref());

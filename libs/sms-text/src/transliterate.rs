@@ -43,6 +43,13 @@ pub fn transliterate(text: &str, policy: Policy) -> Cow<'_, str> {
     outcome.map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
+/// The text in the 7-bit alphabet, for somebody who asks for it: what has no likeness there is left out.
+pub fn seven_bit(text: &str) -> String {
+    let near = mapped(&composed(text), |c, out| sign(c, out) || letter(c, out));
+    let has = |c: &char| Alphabet::default().units(*c).is_some();
+    near.chars().filter(has).collect()
+}
+
 /// Marks joined to the letters before them where there is such a letter.
 ///
 /// Not NFC: that would also take characters apart which stand for themselves.
@@ -168,6 +175,13 @@ fn letter(c: char, out: &mut String) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_no_likeness_is_left_out_when_somebody_asks_for_it() {
+        assert_eq!(seven_bit("It’s łate 😀– ok, é"), "It's late - ok, é");
+        assert_eq!(seven_bit("plain"), "plain");
+        assert_eq!(seven_bit("漢字"), "");
+    }
     use proptest::prelude::*;
 
     #[test]

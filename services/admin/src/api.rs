@@ -1,8 +1,9 @@
 use crate::{
     Deletions, Deps, accounts, api_keys, asked, audit, auth_keys, caps, certificates, chat_settings,
-    client_key, consent, conversations, dead_letters, deletions, doctor, events, identity::Gate, link_watch,
-    links, maintenance, number_check, number_moves, numbers, once, pace, routing, skillsets, sms_settings,
-    templates, tenants, text_check, usage, usage_work, users, webhook_secrets,
+    client_key, consent, conversations, dead_letters, deflection_settings, deflections, deletions, doctor,
+    events, identity::Gate, link_watch, links, maintenance, number_check, number_moves, numbers, once, pace,
+    routing, skillsets, sms_settings, templates, tenants, text_check, usage, usage_work, users,
+    webhook_secrets,
 };
 use axum::{
     Router,
@@ -44,6 +45,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
         (name = "chat-settings", description = "How a tenant's chats behave."),
         (name = "sms-settings", description = "How a tenant's texts are treated."),
         (name = "routing", description = "Where a tenant's texts go: rules, business hours, automatic replies."),
+        (name = "deflection", description = "Callers in a voice queue who are offered a text chat instead."),
         (name = "links", description = "A tenant's AACC, reached over EWC: how, how it does, and when it is meant to be away."),
         (name = "certificates", description = "Whom a link trusts and what it shows; keys that are made here."),
         (name = "doctor", description = "The link doctor: what is wrong with a link, where, and what to do about it."),
@@ -107,6 +109,12 @@ fn routes() -> OpenApiRouter<Deps> {
             sms_settings::get_sms_settings,
             sms_settings::put_sms_settings
         ))
+        .routes(routes!(
+            deflection_settings::get_deflection_settings,
+            deflection_settings::put_deflection_settings
+        ))
+        .routes(routes!(deflections::list_deflections))
+        .routes(routes!(deflections::get_deflection_funnel))
         .routes(routes!(routing::get_routing, routing::put_routing))
         .routes(routes!(routing::dry_run_routing))
         .routes(routes!(

@@ -56,7 +56,8 @@ pub struct EventQuery {
 pub struct Event {
     id: Uuid,
     /// Of a link: `link_down`, `link_up`, `failover`, `failback`, `certificate_expires`, `maintenance_began`,
-    /// `maintenance_ended`. Of an account: `failing`, `recovered`. Of the tenant: `state_changed`. There will be others.
+    /// `maintenance_ended`. Of an account: `failing`, `recovered`. Of the tenant: `state_changed`, `deflection_offered` and so
+    /// on with each state of a deflection. There will be others.
     #[schema(example = "link_down")]
     kind: String,
     #[serde(with = "time::serde::rfc3339")]

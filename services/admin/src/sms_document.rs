@@ -109,6 +109,9 @@ pub struct AgentNotes {
     /// The customer opted out.
     #[schema(default = json!({"en": "The customer has opted out. No more texts can be sent; the chat ends."}), required = false)]
     opted_out: BTreeMap<String, String>,
+    /// Somebody else texted the customer from the chat's number; knows `{author}` and `{text}`.
+    #[schema(default = json!({"en": "{author} texted the customer: {text}"}), required = false)]
+    texted: BTreeMap<String, String>,
 }
 
 /// How much one phone may text one number. What is beyond is stored and shown, and no agent gets it.

@@ -11,6 +11,7 @@ mod forget;
 mod lookup;
 mod parts;
 mod refusal;
+mod unanswered;
 mod webhook;
 
 pub use batch::{AcceptError, Batcher, Batching, Workers};
@@ -54,6 +55,7 @@ impl Ingest {
         let (batcher, mut workers) = Batcher::start(&self.db, &self.bus, settings.batching);
         let forget = forget::run(self.db.clone(), life.clone());
         let parts = parts::run(self.db.clone(), self.bus.clone(), self.ids.clone(), life.clone());
+        let unanswered = unanswered::run(self.db.clone(), self.ids.clock().clone(), life.clone());
         let router = webhook::router(webhook::Webhooks {
             events: events::Events {
                 lookups: lookup::Lookups::new(self.db.clone()),
@@ -72,7 +74,9 @@ impl Ingest {
             timeout: Some(settings.request_timeout + SLOW_SENDER),
         };
         tokio::select! {
-            (served, (), ()) = async { tokio::join!(serve(listener, wrap(router, web, self.ids), life), parts, forget) } => served?,
+            (served, (), (), ()) = async {
+                tokio::join!(serve(listener, wrap(router, web, self.ids), life), parts, forget, unanswered)
+            } => served?,
             () = workers.died() => return Err(io::Error::other("a worker that stores texts has died")),
         }
         // The last handle went with the router.

@@ -274,6 +274,7 @@ async fn every_column_of_an_audited_table_is_watched_or_named() {
             "app_user.updated_at",
             "auth_key.last_used_at",
             "chat_settings.updated_at",
+            "deflection_settings.updated_at",
             "ewc_link.updated_at",
             "number.next_at",
             "provider_account.next_at",

@@ -8,6 +8,8 @@
 mod accept;
 mod access;
 mod closing;
+mod customer_texts;
+mod deflections;
 mod deletion;
 mod doctor_reports;
 mod errors;
@@ -21,6 +23,7 @@ mod outbox;
 mod outbox_races;
 mod outbox_rules;
 mod outbox_turns;
+mod pops;
 mod rig;
 mod sealing;
 mod texts;

@@ -50,6 +50,7 @@ pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
         .unwrap();
     crate::number_lookups::fill(rig, tenant, customer).await;
     crate::doctor_reports::fill(&rig.db, tenant).await;
+    crate::deflections::fill(rig, tenant, customer).await;
     crate::link_certificates::fill(&rig.db, tenant).await;
     let template = ccm_db::Template {
         name: "hello".to_owned(),
@@ -72,6 +73,7 @@ pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
     db.create_template(crate::rig::IDS.next(), &template)
         .await
         .unwrap();
+    crate::pops::fill(&rig.db, tenant).await;
     db.put_routing(&serde_json::json!({}), &RoutingNames::default(), None)
         .await
         .unwrap();
@@ -482,6 +484,13 @@ async fn the_system_role_reads_these_columns_only() {
             "provider_message.account_id",
             "provider_message.created_at",
             "provider_message.provider_message_id",
+            "screenpop_session.auth_key_id",
+            "screenpop_session.expires_at",
+            "screenpop_session.id",
+            "screenpop_session.tenant_id",
+            "screenpop_session.token_hash",
+            "screenpop_signing_key.id",
+            "screenpop_signing_key.tenant_id",
             "timer.due_at",
             "timer.id",
             "timer.kind",
@@ -502,6 +511,8 @@ async fn the_system_role_reads_these_columns_only() {
         "SELECT host FROM ewc_link",
         "SELECT report FROM doctor_report",
         "SELECT key_sealed FROM link_client_key",
+        "SELECT number FROM screenpop_session",
+        "SELECT secret_sealed FROM screenpop_signing_key",
         "UPDATE outbox_line SET tenant_id = tenant_id",
         "DELETE FROM outbox_line",
         "DELETE FROM tenant",

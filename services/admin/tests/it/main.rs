@@ -12,6 +12,8 @@ mod checks;
 mod consent;
 mod conversations;
 mod dead_letters;
+mod deflection_settings;
+mod deflections;
 mod deletions;
 mod doctor;
 mod document;

@@ -27,6 +27,10 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     ("put", "/v1/tenants/{tenant}/chat-settings", WRITERS),
     ("get", "/v1/tenants/{tenant}/sms-settings", READERS),
     ("put", "/v1/tenants/{tenant}/sms-settings", WRITERS),
+    ("get", "/v1/tenants/{tenant}/deflection-settings", READERS),
+    ("put", "/v1/tenants/{tenant}/deflection-settings", WRITERS),
+    ("get", "/v1/tenants/{tenant}/deflections", READERS),
+    ("get", "/v1/tenants/{tenant}/deflection-funnel", READERS),
     ("put", "/v1/tenants/{tenant}/state", &[PlatformAdmin, Engineer]),
     ("get", "/v1/tenants/{tenant}/events", READERS),
     ("get", "/v1/tenants/{tenant}/routing", READERS),
@@ -204,6 +208,7 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
     }
     match path.rsplit('/').next().unwrap() {
         "sms-settings" => json!({"transliterate": "latin"}),
+        "deflection-settings" => json!({"offer": {"en": "Text back for a chat."}}),
         "state" => json!({"state": "active", "reason": name}),
         "{account}" | "{skillset}" | "{key}" => json!({"name": name}),
         "templates" => json!({"name": name, "text": "Hello from {agent}", "scope": "tenant"}),

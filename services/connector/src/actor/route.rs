@@ -34,6 +34,11 @@ impl Actor {
         let Some(head) = self.line.front().cloned() else {
             return Ok(Routed::Done);
         };
+        // Whoever sent the customer here knows better than the number who is to answer; the tenant's rules and hours know best.
+        let meant = customer::about(context, "skillset");
+        if !meant.is_empty() {
+            self.point_at(context, &meant).await?;
+        }
         let (message, language) = (head.message, customer::language(context));
         let facts = facts(context, head.body.as_str(), &language, self.now());
         let decision = router.decide(&facts);
@@ -108,7 +113,7 @@ impl Actor {
             }
             None => {
                 metrics::counter!("ccm_connector_routed_nowhere_total").increment(1);
-                tracing::warn!(conversation.id = %self.conversation, skillset, "a rule names a skillset that is gone; the number's own skillset gets the text");
+                tracing::warn!(conversation.id = %self.conversation, skillset, "a rule, or whoever sent the customer here, names a skillset that is gone; the number's own skillset gets the text");
             }
         }
         Ok(())

@@ -90,9 +90,12 @@ impl Actor {
         if let Some(begun) = self.enter(&context, &mut policy).await? {
             return Ok(begun);
         }
-        let previous = match context.chat {
-            None => persist!(self, |db| db.previous_chat(conversation))?,
-            Some(_) => None,
+        let (previous, written) = match context.chat {
+            None => (
+                persist!(self, |db| db.previous_chat(conversation))?,
+                persist!(self, |db| db.written_before(conversation))?,
+            ),
+            Some(_) => (None, Vec::new()),
         };
         let known = Known {
             first_text: self.line.front().map(|t| t.body.as_str()),
@@ -104,7 +107,9 @@ impl Actor {
             device_type: translate::DEVICE_TYPE.into(),
             intrinsics: known.intrinsics(),
         };
-        self.note = known.reopen_note().filter(|_| context.chat.is_none());
+        self.note = known
+            .first_note(&written, &sms.agent_notes)
+            .filter(|_| context.chat.is_none());
         self.replay = context.chat.is_none().then(Default::default);
         self.logged_in = false;
         let name = profile.intrinsics.name.to_string();

@@ -9,6 +9,8 @@ mod agents;
 mod certificates;
 mod chats;
 mod consent;
+mod customer_texts;
+mod deflections;
 mod deletion;
 mod faults;
 mod links;

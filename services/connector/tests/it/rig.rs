@@ -68,7 +68,7 @@ pub struct Tenant {
     pub link: LinkId,
     pub route: Route,
     /// The number's address is `canary::number(ours)`.
-    ours: u32,
+    pub ours: u32,
 }
 
 impl Rig {

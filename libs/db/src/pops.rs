@@ -1,0 +1,236 @@
+//! Pages that agents have open: what a page's own address stands for, and what has been written in it.
+
+use crate::{
+    DbError, Operator, TenantDb,
+    pace::{Pace, pace},
+};
+use ccm_model::{Address, AuthKeyId, Id, MessageId, SigningKeyId, TenantId};
+use serde_json::Value;
+use sqlx::{Row, postgres::PgRow};
+use std::time::Duration;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// What a page is opened with.
+#[derive(Debug, Clone, Copy)]
+pub enum OpenedWith {
+    Key(AuthKeyId),
+    /// A signed link: `link` is the SHA-256 of its own id. It opens one page.
+    Link {
+        key: SigningKeyId,
+        link: [u8; 32],
+    },
+}
+
+/// A page to be opened. Deliberately without `Debug`: it names a customer.
+pub struct NewPop<'a> {
+    pub id: Uuid,
+    /// SHA-256 of what stands in the page's address.
+    pub token_hash: &'a [u8; 32],
+    pub with: OpenedWith,
+    pub claims: &'a Value,
+    pub form: &'a PopForm,
+    pub next_message: MessageId,
+    pub expires_at: OffsetDateTime,
+}
+
+/// What stands in a page's form. Deliberately without `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PopForm {
+    /// The tenant's number that texts leave from.
+    pub sender: Address,
+    /// As the agent or the address wrote it.
+    pub number: String,
+    pub body: String,
+    pub order: String,
+}
+
+/// An open page. Deliberately without `Debug`.
+pub struct PopRow {
+    pub id: Uuid,
+    pub claims: Value,
+    pub form: PopForm,
+    /// What the agent is told about the last thing done.
+    pub notice: Option<Value>,
+    /// The text that is sent next.
+    pub next_message: MessageId,
+    pub expires_at: OffsetDateTime,
+}
+
+/// Whose page it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PopOwner {
+    pub tenant: TenantId,
+    pub pop: Uuid,
+    /// Of the key that it was opened with: CIDR blocks from which it may be used; none: from anywhere.
+    pub networks: Vec<String>,
+}
+
+/// What a page's form is to become.
+pub struct PopChange<'a> {
+    pub form: &'a PopForm,
+    /// In place of what the agent has been told; `None`: that stays.
+    pub notice: Option<&'a Value>,
+    /// The text that has been sent, and the one that is sent next.
+    pub sent: Option<(MessageId, MessageId)>,
+}
+
+/// Texts that one page may send at once after a rest, and how long each then takes.
+const AT_ONCE: u32 = 5;
+const EACH: Duration = Duration::from_secs(3);
+
+const TEXTS: Pace = pace!("screenpop_pace");
+
+pub(crate) const POP_OWNER: &str = "
+SELECT s.tenant_id, s.id, k.networks FROM screenpop_session s
+JOIN tenant t ON t.id = s.tenant_id AND t.closing_since IS NULL
+LEFT JOIN auth_key k ON k.id = s.auth_key_id AND k.tenant_id = s.tenant_id AND k.revoked_at IS NULL
+WHERE s.token_hash = $1 AND s.expires_at > $2 AND (s.auth_key_id IS NULL OR k.id IS NOT NULL)";
+
+fn pop(row: &PgRow) -> Result<PopRow, DbError> {
+    Ok(PopRow {
+        id: row.try_get("id")?,
+        claims: row.try_get("claims")?,
+        form: PopForm {
+            sender: row.try_get::<&str, _>("sender")?.parse()?,
+            number: row.try_get("number")?,
+            body: row.try_get("body")?,
+            order: row.try_get("order_number")?,
+        },
+        notice: row.try_get("notice")?,
+        next_message: MessageId(row.try_get("next_message_id")?),
+        expires_at: row.try_get("expires_at")?,
+    })
+}
+
+impl TenantDb<'_> {
+    /// Opens a page. `Conflict` when the link has opened one before.
+    pub async fn open_pop(&self, new: &NewPop<'_>, at: OffsetDateTime) -> Result<(), DbError> {
+        let (auth_key, signing_key, link) = match new.with {
+            OpenedWith::Key(key) => (Some(key.uuid()), None, None),
+            OpenedWith::Link { key, link } => (None, Some(key.uuid()), Some(link)),
+        };
+        let mut tx = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO screenpop_session (id, tenant_id, token_hash, auth_key_id, signing_key_id, link_hash, claims, sender,
+                                            number, body, order_number, next_message_id, created_at, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+        )
+        .bind(new.id)
+        .bind(self.tenant.uuid())
+        .bind(&new.token_hash[..])
+        .bind(auth_key)
+        .bind(signing_key)
+        .bind(link.as_ref().map(|hash| &hash[..]))
+        .bind(new.claims)
+        .bind(new.form.sender.as_str())
+        .bind(&new.form.number)
+        .bind(&new.form.body)
+        .bind(&new.form.order)
+        .bind(new.next_message.uuid())
+        .bind(at)
+        .bind(new.expires_at)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// An open page.
+    pub async fn pop(&self, id: Uuid) -> Result<PopRow, DbError> {
+        self.one(
+            "SELECT id, claims, sender, number, body, order_number, notice, next_message_id, expires_at
+             FROM screenpop_session WHERE tenant_id = $1 AND id = $2",
+            id,
+            "page",
+            pop,
+        )
+        .await
+    }
+
+    /// Keeps what has been written in a page, and what its agent is to be told.
+    pub async fn change_pop(&self, id: Uuid, change: &PopChange<'_>) -> Result<(), DbError> {
+        let (sent, next) = change.sent.unzip();
+        let mut tx = self.begin().await?;
+        sqlx::query(
+            "UPDATE screenpop_session SET sender = $3, number = $4, body = $5, order_number = $6, notice = coalesce($7, notice),
+                    next_message_id = CASE WHEN next_message_id = $8 THEN $9 ELSE next_message_id END
+             WHERE tenant_id = $1 AND id = $2",
+        )
+        .bind(self.tenant.uuid())
+        .bind(id)
+        .bind(change.form.sender.as_str())
+        .bind(&change.form.number)
+        .bind(&change.form.body)
+        .bind(&change.form.order)
+        .bind(change.notice)
+        .bind(sent.map(Id::uuid))
+        .bind(next.map(Id::uuid))
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Takes one of the texts that the page, and all of the tenant's pages together (`per_minute`, over all pods), may send.
+    /// Otherwise says how long there is none.
+    pub async fn take_pop_text(
+        &self,
+        id: Uuid,
+        per_minute: u32,
+        now: OffsetDateTime,
+    ) -> Result<Option<Duration>, DbError> {
+        let ahead = EACH * (AT_ONCE - 1);
+        let mut tx = self.begin().await?;
+        let taken = sqlx::query(
+            "UPDATE screenpop_session SET next_at = greatest(next_at, $3) + make_interval(secs => $4)
+             WHERE tenant_id = $1 AND id = $2 AND next_at <= $5",
+        )
+        .bind(self.tenant.uuid())
+        .bind(id)
+        .bind(now)
+        .bind(EACH.as_secs_f64())
+        .bind(now + ahead)
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        if taken == 0 {
+            let next: Option<OffsetDateTime> =
+                sqlx::query_scalar("SELECT next_at FROM screenpop_session WHERE tenant_id = $1 AND id = $2")
+                    .bind(self.tenant.uuid())
+                    .bind(id)
+                    .fetch_optional(&mut *tx)
+                    .await?;
+            let next = next.ok_or(DbError::NotFound("page"))?;
+            return Ok(Some(Duration::try_from(next - ahead - now).unwrap_or_default()));
+        }
+        let wait = TEXTS.take(&mut tx, self.tenant, per_minute, now).await?;
+        if wait.is_none() {
+            tx.commit().await?;
+        }
+        Ok(wait)
+    }
+}
+
+impl Operator<'_> {
+    /// Whose page it is whose address has this hash, if it is open and neither its key was revoked nor its tenant is being deleted.
+    pub async fn pop_owner(
+        &self,
+        token_hash: &[u8; 32],
+        now: OffsetDateTime,
+    ) -> Result<Option<PopOwner>, DbError> {
+        let row = sqlx::query(POP_OWNER)
+            .bind(&token_hash[..])
+            .bind(now)
+            .fetch_optional(self.pool())
+            .await?;
+        row.map(|row| {
+            Ok(PopOwner {
+                tenant: TenantId(row.try_get("tenant_id")?),
+                pop: row.try_get("id")?,
+                networks: row.try_get::<Option<_>, _>("networks")?.unwrap_or_default(),
+            })
+        })
+        .transpose()
+    }
+}

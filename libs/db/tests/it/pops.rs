@@ -1,0 +1,251 @@
+//! Pages that agents have open.
+
+use crate::rig::{IDS, Rig, Tenant, address, now};
+use ccm_db::{Db, DbError, NewAuthKey, NewPop, Old, OpenedWith, PopChange, PopForm};
+use ccm_model::{AuthKeyId, ScreenpopSettings};
+use ccm_testkit::canary;
+use serde_json::json;
+use std::time::Duration;
+use time::Duration as Span;
+use uuid::Uuid;
+
+/// A row in each of the page's tables.
+pub async fn fill(db: &Db, tenant: Tenant) {
+    let of = db.tenant(tenant.id);
+    of.put_screenpop_settings(&ScreenpopSettings::default(), None)
+        .await
+        .unwrap();
+    let key = IDS.next();
+    of.create_signing_key(key, "2026", "secret")
+        .await
+        .unwrap()
+        .unwrap();
+    let link = OpenedWith::Link {
+        key,
+        link: hash(key_number(tenant)),
+    };
+    let pop = open(db, tenant, hash(key_number(tenant) + 1), link)
+        .await
+        .unwrap();
+    assert_eq!(of.take_pop_text(pop, 1, now()).await.unwrap(), None);
+}
+
+/// Another one for each tenant.
+fn key_number(tenant: Tenant) -> u32 {
+    tenant.ours * 10
+}
+
+fn hash(n: u32) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash[..4].copy_from_slice(&n.to_be_bytes());
+    hash
+}
+
+fn form(tenant: Tenant) -> PopForm {
+    PopForm {
+        sender: address(tenant.ours),
+        number: canary::number(1),
+        body: String::new(),
+        order: String::new(),
+    }
+}
+
+async fn open(db: &Db, tenant: Tenant, token_hash: [u8; 32], with: OpenedWith) -> Result<Uuid, DbError> {
+    let id = IDS.next();
+    let new = NewPop {
+        id,
+        token_hash: &token_hash,
+        with,
+        claims: &json!({"agent": "Mary"}),
+        form: &form(tenant),
+        next_message: IDS.next(),
+        expires_at: now() + Span::HOUR,
+    };
+    db.tenant(tenant.id).open_pop(&new, now()).await?;
+    Ok(id)
+}
+
+async fn key(rig: &Rig, tenant: Tenant, n: u8) -> AuthKeyId {
+    let id = IDS.next();
+    let new = NewAuthKey {
+        id,
+        name: "agents",
+        prefix: "abcd",
+        lookup_hash: &[n; 32],
+        expires_at: Some(now() + Span::MINUTE),
+        networks: &["10.0.0.0/8".to_owned()],
+    };
+    rig.db.tenant(tenant.id).create_auth_key(new).await.unwrap();
+    id
+}
+
+#[tokio::test]
+async fn a_page_is_found_by_its_address_until_it_ends() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let key = key(&rig, tenant, 1).await;
+    let pop = open(&rig.db, tenant, hash(1), OpenedWith::Key(key))
+        .await
+        .unwrap();
+    let operator = rig.db.operator();
+    let owner = operator.pop_owner(&hash(1), now()).await.unwrap().unwrap();
+    assert_eq!((owner.tenant, owner.pop), (tenant.id, pop));
+    assert_eq!(owner.networks, ["10.0.0.0/8"]);
+    assert_eq!(operator.pop_owner(&hash(2), now()).await.unwrap(), None);
+    // A key that ends, as one that was rotated does, lets a call that is under way end too.
+    assert!(
+        operator
+            .pop_owner(&hash(1), now() + Span::minutes(2))
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert_eq!(
+        operator
+            .pop_owner(&hash(1), now() + Span::minutes(61))
+            .await
+            .unwrap(),
+        None
+    );
+    rig.db
+        .tenant(tenant.id)
+        .revoke_auth_key(key, now(), |_| Ok::<_, DbError>(()))
+        .await
+        .unwrap();
+    assert_eq!(
+        operator.pop_owner(&hash(1), now()).await.unwrap(),
+        None,
+        "a revoked key ends its pages"
+    );
+    let other = rig.tenant(2).await;
+    assert!(matches!(
+        rig.db.tenant(other.id).pop(pop).await,
+        Err(DbError::NotFound(_))
+    ));
+}
+
+#[tokio::test]
+async fn a_link_opens_one_page_and_ends_with_its_key() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let db = rig.db.tenant(tenant.id);
+    let key = IDS.next();
+    db.create_signing_key(key, "2026", "to hide")
+        .await
+        .unwrap()
+        .unwrap();
+    db.create_signing_key(IDS.next(), "2027", "other")
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        db.create_signing_key(IDS.next(), "2028", "more")
+            .await
+            .unwrap()
+            .is_none(),
+        "two at a time"
+    );
+    let link = OpenedWith::Link { key, link: [1; 32] };
+    open(&rig.db, tenant, hash(1), link).await.unwrap();
+    let again = open(&rig.db, tenant, hash(2), link).await.unwrap_err();
+    assert!(
+        matches!(again, DbError::Conflict { missing: false, .. }),
+        "{again}"
+    );
+    let operator = rig.db.operator();
+    assert_eq!(operator.signing_key_owner(key).await.unwrap(), Some(tenant.id));
+    assert!(operator.pop_owner(&hash(1), now()).await.unwrap().is_some());
+    let other = rig.tenant(2).await;
+    let not_theirs = rig.db.tenant(other.id).delete_signing_key(key).await;
+    assert!(matches!(not_theirs, Err(DbError::NotFound(_))));
+    db.delete_signing_key(key).await.unwrap();
+    assert_eq!(operator.signing_key_owner(key).await.unwrap(), None);
+    assert_eq!(operator.pop_owner(&hash(1), now()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_is_written_is_kept_and_the_next_text_is_one_text() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let db = rig.db.tenant(tenant.id);
+    let key = key(&rig, tenant, 1).await;
+    let id = open(&rig.db, tenant, hash(1), OpenedWith::Key(key))
+        .await
+        .unwrap();
+    let first = db.pop(id).await.unwrap();
+    assert!(first.notice.is_none() && first.form == form(tenant));
+    let written = PopForm {
+        body: canary::body(1),
+        order: "4711".to_owned(),
+        ..form(tenant)
+    };
+    let told = json!({"kind": "sent"});
+    let sent = |next| PopChange {
+        form: &written,
+        notice: Some(&told),
+        sent: Some((first.next_message, next)),
+    };
+    let (one, two) = (IDS.next(), IDS.next());
+    db.change_pop(id, &sent(one)).await.unwrap();
+    db.change_pop(id, &sent(two)).await.unwrap();
+    let now_open = db.pop(id).await.unwrap();
+    assert_eq!(
+        now_open.next_message, one,
+        "the second of two at once changes nothing"
+    );
+    assert!(now_open.form == written);
+    assert_eq!(now_open.notice, Some(told));
+}
+
+#[tokio::test]
+async fn a_page_and_all_of_a_tenants_pages_have_a_rate() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let db = rig.db.tenant(tenant.id);
+    let key = key(&rig, tenant, 1).await;
+    let one = open(&rig.db, tenant, hash(1), OpenedWith::Key(key))
+        .await
+        .unwrap();
+    let other = open(&rig.db, tenant, hash(2), OpenedWith::Key(key))
+        .await
+        .unwrap();
+    let begin = now();
+    for _ in 0..5 {
+        assert_eq!(db.take_pop_text(one, 7, begin).await.unwrap(), None);
+    }
+    let wait = db.take_pop_text(one, 7, begin).await.unwrap().unwrap();
+    assert!(
+        wait <= Duration::from_secs(3) && wait > Duration::from_secs(2),
+        "{wait:?}"
+    );
+    for _ in 0..2 {
+        assert_eq!(db.take_pop_text(other, 7, begin).await.unwrap(), None);
+    }
+    let wait = db.take_pop_text(other, 7, begin).await.unwrap().unwrap();
+    assert!(wait > Duration::from_secs(7), "{wait:?}: a seventh of a minute");
+    let later = begin + Span::seconds(9);
+    assert_eq!(
+        db.take_pop_text(other, 7, later).await.unwrap(),
+        None,
+        "a refused one costs nothing"
+    );
+}
+
+#[tokio::test]
+async fn old_pages_are_forgotten() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let key = key(&rig, tenant, 1).await;
+    for n in 0..2 {
+        open(&rig.db, tenant, hash(n), OpenedWith::Key(key))
+            .await
+            .unwrap();
+    }
+    rig.run("UPDATE screenpop_session SET expires_at = now() - interval '2 hours' WHERE token_hash = decode(repeat('00', 32), 'hex')")
+        .await;
+    assert_eq!(
+        rig.db.operator().forget(Old::ScreenpopSessions).await.unwrap(),
+        (1, false)
+    );
+    assert_eq!(rig.count("SELECT count(*) FROM screenpop_session").await, 1);
+}
