@@ -3,12 +3,13 @@
 //!
 //! A handler takes [`Json`], [`Document`], [`Path`], [`Query`] and [`Bytes`] from here, never from axum, so that each refusal is a
 //! [`Problem`]; it says who may call it by taking [`Authenticated`], [`Platform`] or [`TenantScope`], for which [`identify`]
-//! finds out who asks. [`wrap`] puts the rest around a router.
+//! finds out who asks, or [`KeyHolder`] where screen-pop keys open the door. [`wrap`] puts the rest around a router.
 
 mod authorise;
 mod document;
 mod extract;
 mod identify;
+mod key;
 mod page;
 mod problem;
 mod wrap;
@@ -17,6 +18,7 @@ pub use authorise::{Authenticated, Permit, Platform, TenantScope, may};
 pub use document::Document;
 pub use extract::{Bytes, Json, Path, Query, plus};
 pub use identify::{Caller, Gatekeeper, TrustedProxies, identify};
+pub use key::{KeyCheck, KeyHolder, within};
 pub use page::{Cursor, Page, PageQuery};
 pub use problem::{PROBLEM_JSON, Problem};
 pub use wrap::{RequestId, WebConfig, not_stored, wrap};

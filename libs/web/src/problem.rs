@@ -3,6 +3,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use ccm_auth::{Denied, TokenError};
+use ccm_db::DbError;
 use serde::{Serialize, Serializer};
 use std::fmt;
 use utoipa::ToSchema;
@@ -210,6 +211,15 @@ impl Problem {
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+impl From<DbError> for Problem {
+    fn from(error: DbError) -> Self {
+        match error.is_retryable() {
+            true => Self::unavailable(error),
+            false => Self::internal(error),
+        }
     }
 }
 

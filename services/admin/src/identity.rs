@@ -31,8 +31,7 @@ impl Gatekeeper for Gate {
         match bearer {
             Ok(Ok(bearer)) => Ok(bearer),
             Ok(Err(error)) => Err(Problem::unauthorised(Some(error))),
-            Err(error) if error.is_retryable() => Err(Problem::unavailable(error)),
-            Err(error) => Err(Problem::internal(error)),
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -12,15 +12,13 @@ use std::time::Duration;
 pub enum Failure {
     /// 429: the tenant's rate of questions to providers is used up for so long.
     TooOften(Duration),
-    /// 500 or 503.
-    Db(DbError),
     /// Classified already.
     Problem(Problem),
 }
 
 impl From<DbError> for Failure {
     fn from(error: DbError) -> Self {
-        Self::Db(error)
+        Self::Problem(error.into())
     }
 }
 
@@ -40,8 +38,6 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         match self {
             Self::TooOften(wait) => too_often(wait),
-            Self::Db(error) if error.is_retryable() => Problem::unavailable(error).into_response(),
-            Self::Db(error) => Problem::internal(error).into_response(),
             Self::Problem(problem) => problem.into_response(),
         }
     }

@@ -3,7 +3,6 @@
 //! Number look-ups cost the tenant money: answers are kept, and questions have a rate. `docs/api.md` says what is answered.
 
 mod failure;
-mod key;
 mod look_up;
 mod number_check;
 
@@ -14,7 +13,7 @@ use ccm_auth::LookupKey;
 use ccm_db::Db;
 use ccm_model::IdSource;
 use ccm_runtime::{Lifecycle, serve};
-use ccm_web::{TrustedProxies, WebConfig, not_stored, wrap};
+use ccm_web::{KeyCheck, TrustedProxies, WebConfig, not_stored, wrap};
 use std::{io, time::Duration};
 use tokio::net::TcpListener;
 
@@ -44,6 +43,21 @@ pub struct Deps {
     /// From [`client`].
     pub http: reqwest::Client,
     pub settings: Settings,
+}
+
+impl KeyCheck for Deps {
+    fn db(&self) -> &Db {
+        &self.db
+    }
+    fn ids(&self) -> &IdSource {
+        &self.ids
+    }
+    fn lookup_key(&self) -> &LookupKey {
+        &self.lookup_key
+    }
+    fn proxies(&self) -> &TrustedProxies {
+        &self.proxies
+    }
 }
 
 /// Besides the provider's time: longer than any request takes on a healthy database.

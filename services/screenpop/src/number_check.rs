@@ -1,11 +1,11 @@
 //! What is known about a number before an agent texts it.
 
-use crate::{Deps, failure::Failure, key::KeyHolder, look_up::LookedUp};
+use crate::{Deps, failure::Failure, look_up::LookedUp};
 use axum::extract::State;
 use ccm_db::{NumberLookupRow, OptOutRow};
 use ccm_model::{Address, LineType};
 use ccm_numbers::Facts;
-use ccm_web::{Json, Problem, Query, plus};
+use ccm_web::{Json, KeyHolder, Problem, Query, plus};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
