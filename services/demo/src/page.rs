@@ -62,7 +62,11 @@ impl Page {
             tenant: tenant.made.id.clone(),
             number: tenant.number.clone(),
             skillset: crate::world::SKILLSET,
-            pop: format!("{}/?auth={}", world.stack.address("screenpop")?, tenant.made.auth_key),
+            pop: format!(
+                "{}/?auth={}",
+                world.stack.address("screenpop")?,
+                tenant.made.auth_key
+            ),
         });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
         let listener = listener.with_context(|| {
@@ -129,7 +133,10 @@ async fn about(State(shown): State<Arc<Shown>>) -> Json<Value> {
 async fn screenpop(State(shown): State<Arc<Shown>>) -> Redirect {
     let digits = |number: &str| number.trim_start_matches('+').to_owned();
     let (ours, caller) = (digits(&shown.number), digits(CUSTOMER));
-    Redirect::to(&format!("{}&dialed={ours}&dest={caller}&agent=Russell", shown.pop))
+    Redirect::to(&format!(
+        "{}&dialed={ours}&dest={caller}&agent=Russell",
+        shown.pop
+    ))
 }
 
 /// Both simulators' events in one stream: a browser opens six connections to an origin, so two streams a tab would end

@@ -119,6 +119,11 @@
   /* Back in a page that the browser kept. */
   window.addEventListener('pageshow', function (event) { if (event.persisted) { window.location.reload(); } sending = false; }, false);
 
+  /* Whoever goes on writing does so at the end. */
+  (function () {
+    var field = document.activeElement;
+    if (field === byId('body') && field.setSelectionRange) { field.setSelectionRange(field.value.length, field.value.length); }
+  }());
   localTimes();
   window.setTimeout(look, 2000);
   if (form.getAttribute('data-check')) { check(); }

@@ -63,7 +63,10 @@ async fn a_voice_agent_has_a_page(browser: &Browser, url: &str) -> Result<()> {
     browser.see("a.voice", "text the caller").await?;
     browser.open(&format!("{url}demo/screenpop")).await?;
     browser.see("h1", "Sending SMS to:").await?;
-    ensure!(browser.address().await?.contains("/pop/"), "the key is in the address");
+    ensure!(
+        browser.address().await?.contains("/pop/"),
+        "the key is in the address"
+    );
     browser.open(url).await?;
     browser.see("#live", "live").await
 }

@@ -80,6 +80,11 @@ impl Page {
         }
     }
 
+    /// In place of the message. What is beyond is more than can be sent, and the meter says so.
+    pub fn put_in(&mut self, body: String) {
+        self.pop.form.body = body.chars().take(LONGEST_BODY).collect();
+    }
+
     async fn put_in_template(&mut self, id: Option<&str>) -> Result<Told, Stop> {
         let Some(id) = id.and_then(|id| id.parse::<Uuid>().ok()) else {
             return Ok(Told::TemplateGone);
@@ -89,7 +94,7 @@ impl Page {
             Err(DbError::NotFound(_)) => return Ok(Told::TemplateGone),
             Err(error) => return Err(error.into()),
         };
-        self.pop.form.body = self.known().fill(&row.template.body);
+        self.put_in(self.known().fill(&row.template.body));
         Ok(Told::Template)
     }
 
@@ -100,7 +105,7 @@ impl Page {
             "check" => self.ask().await?,
             "template" => Some(self.put_in_template(sent.get("template")).await?),
             "replace" => {
-                self.pop.form.body = replaced(&self.pop.form.body);
+                self.put_in(replaced(&self.pop.form.body));
                 Some(Told::Replaced)
             }
             "send" => return self.send(sent, &senders).await,

@@ -27,7 +27,7 @@ enum Outcome {
 impl Page {
     /// Sends what stands in the form.
     pub async fn send(&mut self, sent: &Sent, senders: &Senders) -> Result<(), Stop> {
-        self.pop.form.body = self.known().fill(&self.pop.form.body);
+        self.put_in(self.known().fill(&self.pop.form.body));
         let body = self.pop.form.body.clone();
         match self.deliver(sent, &body, senders).await? {
             Outcome::Sent => {

@@ -142,7 +142,8 @@ async fn a_call(stage: &Stage, pictured: &str, scripts: bool) -> Result<()> {
         browser.see("#meter", "122 characters left").await?;
         // What is half written is there after a reload.
         browser.reload().await?;
-        ensure!(browser.value("#body").await? == "Lukasz, your reference number is 1234!");
+        let kept = browser.value("#body").await?;
+        ensure!(kept == "Lukasz, your reference number is 1234!", "{kept:?}");
         browser.clear("#body").await?;
     }
     let reference = browser.texts("#template option").await?;

@@ -96,6 +96,7 @@ async fn neither_key_nor_page_number_nor_text_is_left_behind() {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_span_events(FmtSpan::FULL)
+        .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
     let _default = tracing::subscriber::set_default(subscriber);

@@ -367,7 +367,7 @@ async fn a_draft_survives_and_an_old_pages_draft_changes_nothing() {
 #[tokio::test]
 async fn a_number_is_checked_and_its_answer_says_why() {
     let rig = Rig::new().await;
-    let tenant = rig.tenant(1, ProviderKind::Twilio).await;
+    let tenant = rig.tenant(1, ProviderKind::Http).await;
     let path = rig.pop(&tenant, "").await;
     for (number, verdict, why) in [
         (MOBILE, "SMS AVAILABLE", ""),
