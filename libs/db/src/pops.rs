@@ -75,6 +75,14 @@ pub struct PopChange<'a> {
     pub sent: Option<(MessageId, MessageId)>,
 }
 
+/// How long no text may be sent from a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PopWait {
+    pub wait: Duration,
+    /// The page itself has sent too many; else all of the tenant's pages together.
+    pub of_page: bool,
+}
+
 /// Texts that one page may send at once after a rest, and how long each then takes.
 const AT_ONCE: u32 = 5;
 const EACH: Duration = Duration::from_secs(3);
@@ -179,7 +187,7 @@ impl TenantDb<'_> {
         id: Uuid,
         per_minute: u32,
         now: OffsetDateTime,
-    ) -> Result<Option<Duration>, DbError> {
+    ) -> Result<Option<PopWait>, DbError> {
         let ahead = EACH * (AT_ONCE - 1);
         let mut tx = self.begin().await?;
         let taken = sqlx::query(
@@ -202,13 +210,16 @@ impl TenantDb<'_> {
                     .fetch_optional(&mut *tx)
                     .await?;
             let next = next.ok_or(DbError::NotFound("page"))?;
-            return Ok(Some(Duration::try_from(next - ahead - now).unwrap_or_default()));
+            return Ok(Some(PopWait {
+                wait: Duration::try_from(next - ahead - now).unwrap_or_default(),
+                of_page: true,
+            }));
         }
         let wait = TEXTS.take(&mut tx, self.tenant, per_minute, now).await?;
         if wait.is_none() {
             tx.commit().await?;
         }
-        Ok(wait)
+        Ok(wait.map(|wait| PopWait { wait, of_page: false }))
     }
 }
 

@@ -39,6 +39,23 @@ impl TenantDb<'_> {
         name: &str,
         secret: &str,
     ) -> Result<Option<SigningKeyRow>, DbError> {
+        for _ in 0..2 {
+            match self.take_signing_key_slot(id, name, secret).await {
+                // Somebody else took the place meanwhile; the other one may be free.
+                Err(DbError::Conflict { constraint, .. })
+                    if constraint == "screenpop_signing_key_tenant_id_slot_key" => {}
+                made => return made,
+            }
+        }
+        Ok(None)
+    }
+
+    async fn take_signing_key_slot(
+        &self,
+        id: SigningKeyId,
+        name: &str,
+        secret: &str,
+    ) -> Result<Option<SigningKeyRow>, DbError> {
         let mut tx = self.begin().await?;
         let sealed = self.seal(&mut tx, place(id), secret.as_bytes()).await?;
         let made = sqlx::query(

@@ -192,6 +192,24 @@ impl TenantDb<'_> {
         .await
     }
 
+    /// The tenant's templates that an agent sees on a call of this skillset: the agent's own, the skillset's, everybody's; by name.
+    pub async fn templates_for(
+        &self,
+        skillset: Option<SkillsetId>,
+        agent: Option<&str>,
+    ) -> Result<Vec<TemplateRow>, DbError> {
+        let asked = sqlx::query(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM template WHERE tenant_id = $1 AND (scope = 'tenant' OR skillset_id = $2 OR agent = $3)
+             ORDER BY name, id LIMIT 200"
+        ))
+        .bind(self.tenant.uuid())
+        .bind(skillset.map(Id::uuid))
+        .bind(agent);
+        self.rows(asked, template).await
+    }
+
     /// One of the tenant's templates.
     pub async fn template(&self, id: Uuid) -> Result<TemplateRow, DbError> {
         let sql = concat!(

@@ -5,6 +5,8 @@
 //! that). Nothing here touches what already runs on the machine: every server has its own folder and port, listens on
 //! 127.0.0.1 and ends with the process that started it, even if that one is killed.
 
+#[cfg(feature = "browser")]
+pub mod browser;
 pub mod canary;
 pub mod certs;
 pub mod db;

@@ -18,7 +18,7 @@ pub use authorise::{Authenticated, Permit, Platform, TenantScope, may};
 pub use document::Document;
 pub use extract::{Bytes, Json, Path, Query, plus};
 pub use identify::{Caller, Gatekeeper, TrustedProxies, identify};
-pub use key::{KeyCheck, KeyHolder};
+pub use key::{KeyCheck, KeyHolder, within};
 pub use page::{Cursor, Page, PageQuery};
 pub use problem::{PROBLEM_JSON, Problem};
 pub use wrap::{RequestId, WebConfig, not_stored, wrap};

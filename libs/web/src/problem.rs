@@ -208,6 +208,11 @@ impl Problem {
         serde_json::to_vec(self).expect("texts and numbers can be written as JSON")
     }
 
+    /// The kind of problem, as it stands in `type`.
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)

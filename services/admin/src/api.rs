@@ -2,8 +2,8 @@ use crate::{
     Deletions, Deps, accounts, api_keys, asked, audit, auth_keys, caps, certificates, chat_settings,
     client_key, consent, conversations, dead_letters, deflection_settings, deflections, deletions, doctor,
     events, identity::Gate, link_watch, links, maintenance, number_check, number_moves, numbers, once, pace,
-    routing, skillsets, sms_settings, templates, tenants, text_check, usage, usage_work, users,
-    webhook_secrets,
+    routing, screenpop_settings, signing_keys, skillsets, sms_settings, templates, tenants, text_check,
+    usage, usage_work, users, webhook_secrets,
 };
 use axum::{
     Router,
@@ -44,6 +44,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
         (name = "deletions", description = "Tenants that go, in steps that can be taken back, and the proof that nothing is left."),
         (name = "chat-settings", description = "How a tenant's chats behave."),
         (name = "sms-settings", description = "How a tenant's texts are treated."),
+        (name = "screenpop", description = "The page from which agents text a caller, and links to it that a tenant signs."),
         (name = "routing", description = "Where a tenant's texts go: rules, business hours, automatic replies."),
         (name = "deflection", description = "Callers in a voice queue who are offered a text chat instead."),
         (name = "links", description = "A tenant's AACC, reached over EWC: how, how it does, and when it is meant to be away."),
@@ -115,6 +116,15 @@ fn routes() -> OpenApiRouter<Deps> {
         ))
         .routes(routes!(deflections::list_deflections))
         .routes(routes!(deflections::get_deflection_funnel))
+        .routes(routes!(
+            screenpop_settings::get_screenpop_settings,
+            screenpop_settings::put_screenpop_settings
+        ))
+        .routes(routes!(
+            signing_keys::create_signing_key,
+            signing_keys::list_signing_keys
+        ))
+        .routes(routes!(signing_keys::delete_signing_key))
         .routes(routes!(routing::get_routing, routing::put_routing))
         .routes(routes!(routing::dry_run_routing))
         .routes(routes!(

@@ -1,6 +1,6 @@
 use ccm_model::{
-    AccountId, ApiKeyId, AuthKeyId, ConversationId, LinkId, NumberId, SkillsetId, TenantId, UserId,
-    WebhookSecretId,
+    AccountId, ApiKeyId, AuthKeyId, ConversationId, LinkId, NumberId, SigningKeyId, SkillsetId, TenantId,
+    UserId, WebhookSecretId,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -141,6 +141,19 @@ pub struct WebhookSecretPath {
     /// The secret's id.
     #[param(value_type = Uuid)]
     pub secret: WebhookSecretId,
+}
+
+/// The path of a signing key for links to the agents' page.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct SigningKeyPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The key's id.
+    #[param(value_type = Uuid)]
+    pub signing_key: SigningKeyId,
 }
 
 /// A skillset's path.

@@ -7,7 +7,7 @@ use axum::{
     extract::{Query, State},
     http::{StatusCode, header},
     response::{
-        IntoResponse,
+        IntoResponse, Redirect,
         sse::{self, KeepAlive, Sse},
     },
     routing::get,
@@ -47,6 +47,8 @@ struct Shown {
     tenant: String,
     number: String,
     skillset: &'static str,
+    /// The page that a voice call opens in Agent Desktop, without the call.
+    pop: String,
 }
 
 impl Page {
@@ -60,6 +62,11 @@ impl Page {
             tenant: tenant.made.id.clone(),
             number: tenant.number.clone(),
             skillset: crate::world::SKILLSET,
+            pop: format!(
+                "{}/?auth={}",
+                world.stack.address("screenpop")?,
+                tenant.made.auth_key
+            ),
         });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
         let listener = listener.with_context(|| {
@@ -74,6 +81,7 @@ impl Page {
             )
             .route("/demo.js", get(js))
             .route("/demo/about", get(about))
+            .route("/demo/screenpop", get(screenpop))
             .route("/demo/events", get(events))
             .route("/demo/store", get(store))
             .with_state(shown)
@@ -119,6 +127,16 @@ async fn about(State(shown): State<Arc<Shown>>) -> Json<Value> {
         "skillset": shown.skillset,
         "link": shown.aacc.chat_url(),
     }))
+}
+
+/// A voice call of the customer's: what Agent Desktop would open, at the address that customers have configured.
+async fn screenpop(State(shown): State<Arc<Shown>>) -> Redirect {
+    let digits = |number: &str| number.trim_start_matches('+').to_owned();
+    let (ours, caller) = (digits(&shown.number), digits(CUSTOMER));
+    Redirect::to(&format!(
+        "{}&dialed={ours}&dest={caller}&agent=Russell",
+        shown.pop
+    ))
 }
 
 /// Both simulators' events in one stream: a browser opens six connections to an origin, so two streams a tab would end

@@ -1,15 +1,19 @@
-//! What agents' pages ask: about a number before it is texted. Requests carry a tenant's screen-pop key, which names the tenant.
+//! The page that pops up in Agent Desktop with a call, from which agents text the caller; and what pages of a tenant's own ask about
+//! a number before it is texted. A tenant's screen-pop key opens the door, and names the tenant.
 //!
 //! Number look-ups cost the tenant money: answers are kept, and questions have a rate. `docs/api.md` says what is answered.
 
 mod failure;
 mod look_up;
 mod number_check;
+mod pop;
 
 pub use ccm_sms::{Allowed, Client, client};
+pub use pop::Doors;
 
 use axum::{Router, middleware::map_response, routing::get};
 use ccm_auth::LookupKey;
+use ccm_bus::Bus;
 use ccm_db::Db;
 use ccm_model::IdSource;
 use ccm_runtime::{Lifecycle, serve};
@@ -34,6 +38,8 @@ pub struct Settings {
 #[derive(Clone)]
 pub struct Deps {
     pub db: Db,
+    /// Wakes those who carry what agents send.
+    pub bus: Bus,
     /// The clock that keys expire by.
     pub ids: IdSource,
     /// Keys are stored as hashes under it.
@@ -43,6 +49,7 @@ pub struct Deps {
     /// From [`client`].
     pub http: Client,
     pub settings: Settings,
+    pub doors: Doors,
 }
 
 impl KeyCheck for Deps {
@@ -73,8 +80,9 @@ pub fn router(deps: Deps) -> Router {
     let ids = deps.ids.clone();
     let router = Router::new()
         .route("/v1/number-check", get(number_check::check_number))
-        .with_state(deps)
-        .layer(map_response(not_stored));
+        .layer(map_response(not_stored))
+        .merge(pop::router())
+        .with_state(deps);
     wrap(router, web, ids)
 }
 

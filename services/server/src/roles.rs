@@ -241,6 +241,7 @@ impl Process<'_> {
         let listener = bind("screenpop.listen", config.listen).await?;
         let deps = ccm_screenpop::Deps {
             db: self.db.clone(),
+            bus: self.bus.clone(),
             ids: self.ids.clone(),
             lookup_key: LookupKey::derive(&self.config.keys.master_keys()?[0]),
             proxies: TrustedProxies::new(config.trusted_proxies.iter().copied()),
@@ -251,6 +252,7 @@ impl Process<'_> {
                 look_ups_per_minute: config.lookups_per_minute,
                 look_ups_kept: config.lookups_kept,
             },
+            doors: ccm_screenpop::Doors::default(),
         };
         self.life
             .spawn("screenpop", ccm_screenpop::run(listener, deps, self.life.clone()));

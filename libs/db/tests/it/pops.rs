@@ -1,7 +1,7 @@
 //! Pages that agents have open.
 
 use crate::rig::{IDS, Rig, Tenant, address, now};
-use ccm_db::{Db, DbError, NewAuthKey, NewPop, Old, OpenedWith, PopChange, PopForm};
+use ccm_db::{Db, DbError, NewAuthKey, NewPop, Old, OpenedWith, PopChange, PopForm, PopWait};
 use ccm_model::{AuthKeyId, ScreenpopSettings};
 use ccm_testkit::canary;
 use serde_json::json;
@@ -221,7 +221,8 @@ async fn a_page_and_all_of_a_tenants_pages_have_a_rate() {
     for _ in 0..2 {
         assert_eq!(db.take_pop_text(other, 7, begin).await.unwrap(), None);
     }
-    let wait = db.take_pop_text(other, 7, begin).await.unwrap().unwrap();
+    let PopWait { wait, of_page } = db.take_pop_text(other, 7, begin).await.unwrap().unwrap();
+    assert!(!of_page);
     assert!(wait > Duration::from_secs(7), "{wait:?}: a seventh of a minute");
     let later = begin + Span::seconds(9);
     assert_eq!(

@@ -385,6 +385,12 @@ async fn answers_are_as_documented() {
     .await
     .ok();
     app.post(
+        &format!("/v1/tenants/{}/screenpop-signing-keys", tenant.id),
+        json!({"name": "2026"}),
+    )
+    .await
+    .ok();
+    app.post(
         &format!(
             "/v1/tenants/{}/links/{}/maintenance-windows",
             tenant.id, tenant.link
@@ -440,6 +446,7 @@ async fn answers_are_as_documented() {
         ("Number", "/numbers".to_owned()),
         ("AuthKey", "/auth-keys".to_owned()),
         ("WebhookSecret", "/webhook-secrets".to_owned()),
+        ("SigningKey", "/screenpop-signing-keys".to_owned()),
         ("Conversation", "/conversations".to_owned()),
         ("Conversation", format!("/conversations/{conversation}")),
         ("Message", format!("/conversations/{conversation}/messages")),

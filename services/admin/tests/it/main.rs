@@ -29,6 +29,7 @@ mod removals;
 mod roles;
 mod routing;
 mod schemathesis;
+mod screenpop_settings;
 mod serving;
 mod settings_shape;
 mod sms_settings;

@@ -31,6 +31,15 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     ("put", "/v1/tenants/{tenant}/deflection-settings", WRITERS),
     ("get", "/v1/tenants/{tenant}/deflections", READERS),
     ("get", "/v1/tenants/{tenant}/deflection-funnel", READERS),
+    ("get", "/v1/tenants/{tenant}/screenpop-settings", READERS),
+    ("put", "/v1/tenants/{tenant}/screenpop-settings", WRITERS),
+    ("post", "/v1/tenants/{tenant}/screenpop-signing-keys", WRITERS),
+    ("get", "/v1/tenants/{tenant}/screenpop-signing-keys", READERS),
+    (
+        "delete",
+        "/v1/tenants/{tenant}/screenpop-signing-keys/{signing_key}",
+        WRITERS,
+    ),
     ("put", "/v1/tenants/{tenant}/state", &[PlatformAdmin, Engineer]),
     ("get", "/v1/tenants/{tenant}/events", READERS),
     ("get", "/v1/tenants/{tenant}/routing", READERS),
@@ -209,6 +218,7 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
     match path.rsplit('/').next().unwrap() {
         "sms-settings" => json!({"transliterate": "latin"}),
         "deflection-settings" => json!({"offer": {"en": "Text back for a chat."}}),
+        "screenpop-settings" => json!({"region": "IE"}),
         "state" => json!({"state": "active", "reason": name}),
         "{account}" | "{skillset}" | "{key}" => json!({"name": name}),
         "templates" => json!({"name": name, "text": "Hello from {agent}", "scope": "tenant"}),
@@ -242,7 +252,7 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
                              "secret": {"signing_secret": AUTH_TOKEN}}),
         "numbers" => json!({"address": (10_000 + n).to_string(), "account_id": tenant.account,
                             "skillset_id": tenant.skillset}),
-        "auth-keys" | "webhook-secrets" => json!({"name": name}),
+        "auth-keys" | "webhook-secrets" | "screenpop-signing-keys" => json!({"name": name}),
         "api-keys" if path.contains("{tenant}") => json!({"name": name, "role": "tenant-viewer"}),
         "api-keys" => json!({"name": name, "role": "support"}),
         "users" if path.contains("{tenant}") => access::new_user(&name, "tenant-viewer"),
@@ -330,8 +340,9 @@ async fn planned(app: &App, tenant: &Tenant) -> String {
     made["id"].as_str().unwrap().to_owned()
 }
 
-async fn without_webhook_secrets(app: &App, tenant: &Tenant) {
-    let path = format!("/v1/tenants/{}/webhook-secrets", tenant.id);
+/// Of what there are two at most.
+async fn without(app: &App, tenant: &Tenant, these: &str) {
+    let path = format!("/v1/tenants/{}/{these}", tenant.id);
     for secret in app.get(&path).await.ok()["items"].as_array().unwrap() {
         let id = secret["id"].as_str().unwrap();
         assert_eq!(app.delete(&format!("{path}/{id}")).await.status, 204);
@@ -340,9 +351,17 @@ async fn without_webhook_secrets(app: &App, tenant: &Tenant) {
 
 /// A secret that can be deleted once.
 async fn webhook_secret(app: &App, tenant: &Tenant, n: usize) -> String {
-    without_webhook_secrets(app, tenant).await;
+    without(app, tenant, "webhook-secrets").await;
     let path = format!("/v1/tenants/{}/webhook-secrets", tenant.id);
     let made = app.post(&path, json!({"name": format!("secret {n}")})).await.ok();
+    made["id"].as_str().unwrap().to_owned()
+}
+
+/// A key that can be deleted once.
+async fn signing_key(app: &App, tenant: &Tenant, n: usize) -> String {
+    without(app, tenant, "screenpop-signing-keys").await;
+    let path = format!("/v1/tenants/{}/screenpop-signing-keys", tenant.id);
+    let made = app.post(&path, json!({"name": format!("key {n}")})).await.ok();
     made["id"].as_str().unwrap().to_owned()
 }
 
@@ -376,9 +395,15 @@ async fn every_endpoint_and_every_role() {
                 if path.contains("{secret}") {
                     path = path.replace("{secret}", &webhook_secret(&app, tenant, n).await);
                 }
+                if path.contains("{signing_key}") {
+                    path = path.replace("{signing_key}", &signing_key(&app, tenant, n).await);
+                }
                 // Two at most.
                 if *method == "post" && path.ends_with("/webhook-secrets") {
-                    without_webhook_secrets(&app, tenant).await;
+                    without(&app, tenant, "webhook-secrets").await;
+                }
+                if *method == "post" && path.ends_with("/screenpop-signing-keys") {
+                    without(&app, tenant, "screenpop-signing-keys").await;
                 }
                 if path.contains("{sha256}") {
                     path = path.replace("{sha256}", &certificates::trusted(&app, tenant).await);

@@ -216,6 +216,8 @@ async fn a_tenant_that_is_not_there_is_not_found() {
         "/conversations",
         "/chat-settings",
         "/sms-settings",
+        "/screenpop-settings",
+        "/screenpop-signing-keys",
         "/dead-letters",
         "/opt-outs",
         "/consent-events",

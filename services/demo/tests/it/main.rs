@@ -1,6 +1,5 @@
 //! The program as a person starts it: its page in a browser, and its script in a terminal.
 
-mod browser;
 mod onboarding;
 mod page;
 mod program;

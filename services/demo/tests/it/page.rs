@@ -1,8 +1,6 @@
-use crate::{
-    browser::Browser,
-    program::{Demo, alive},
-};
-use anyhow::{Context, Result};
+use crate::program::{Demo, alive};
+use anyhow::{Context, Result, ensure};
+use ccm_testkit::browser::Browser;
 use std::path::{Path, PathBuf};
 
 const PHONE: &str = "#bubbles .bubble";
@@ -43,6 +41,7 @@ async fn play(browser: &Browser, url: &str) -> Result<()> {
     browser.open(url).await?;
     browser.see("#live", "live").await?;
     browser.see("#happened", "ready").await?;
+    a_voice_agent_has_a_page(browser, url).await?;
     a_text_waits_and_is_answered(browser).await?;
     the_link_breaks(browser).await?;
     another_phone(browser).await?;
@@ -57,6 +56,19 @@ async fn play(browser: &Browser, url: &str) -> Result<()> {
     assert_eq!(browser.wrongs().await?, "");
     assert!(browser.attribute("#problem", "hidden").await?.is_some());
     Ok(())
+}
+
+/// The page that a voice call opens is the product's own.
+async fn a_voice_agent_has_a_page(browser: &Browser, url: &str) -> Result<()> {
+    browser.see("a.voice", "text the caller").await?;
+    browser.open(&format!("{url}demo/screenpop")).await?;
+    browser.see("h1", "Sending SMS to:").await?;
+    ensure!(
+        browser.address().await?.contains("/pop/"),
+        "the key is in the address"
+    );
+    browser.open(url).await?;
+    browser.see("#live", "live").await
 }
 
 async fn a_text_waits_and_is_answered(browser: &Browser) -> Result<()> {

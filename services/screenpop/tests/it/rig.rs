@@ -6,10 +6,11 @@ use axum::{
     http::{HeaderMap, Request, StatusCode, header},
 };
 use ccm_auth::{AuthKey, LookupKey};
+use ccm_bus::Bus;
 use ccm_carrier_sim::{Account, Config, Kind, Setup, Sim};
 use ccm_db::{Db, DbConfig, KeyRing, NewAccount, NewAuthKey, NewLink, NewNumber, NewSkillset, Scheme};
 use ccm_model::{AccountId, Clock, IdSource, NumberKind, ProviderKind, TenantId};
-use ccm_screenpop::{Allowed, Deps, Settings};
+use ccm_screenpop::{Allowed, Deps, Doors, Settings};
 use ccm_testkit::{TestDb, canary};
 use ccm_web::TrustedProxies;
 use secrecy::SecretBox;
@@ -34,7 +35,7 @@ pub const MOBILE: &str = "+353861234567";
 pub struct Rig {
     pub deps: Deps,
     pub sim: Sim,
-    _test: TestDb,
+    test: TestDb,
     later_s: Arc<AtomicU64>,
 }
 
@@ -47,6 +48,47 @@ pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub json: Value,
+}
+
+pub struct Html {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Html {
+    /// The value of the form's field.
+    pub fn value(&self, name: &str) -> &str {
+        let (_, rest) = self.text.split_once(&format!("name=\"{name}\"")).expect(name);
+        let (_, rest) = rest.split_once("value=\"").expect(name);
+        rest.split_once('"').expect(name).0
+    }
+
+    /// What stands in the message's field.
+    pub fn body(&self) -> &str {
+        let (_, rest) = self.text.split_once("<textarea").unwrap();
+        let (_, rest) = rest.split_once(">\n").unwrap();
+        rest.split_once("</textarea>").unwrap().0
+    }
+
+    /// What the agent is told.
+    pub fn told(&self) -> &str {
+        let Some((_, rest)) = self.text.split_once("id=\"told\"") else {
+            return "";
+        };
+        let (_, rest) = rest.split_once('>').unwrap();
+        rest.split_once("</p>").unwrap().0
+    }
+
+    /// What is said of the number.
+    pub fn verdict(&self) -> &str {
+        let (_, rest) = self
+            .text
+            .split_once("<strong class=\"verdict")
+            .unwrap_or_default();
+        let (_, rest) = rest.split_once('>').unwrap_or_default();
+        rest.split_once("</strong>").unwrap_or_default().0
+    }
 }
 
 impl Answer {
@@ -104,6 +146,8 @@ impl Rig {
         Self {
             deps: Deps {
                 db: Db::open(&config, KeyRing::new([[7; 32]]).unwrap()).unwrap(),
+                bus: Bus::in_process(),
+                doors: Doors::default(),
                 ids: IdSource::new(clock, 7),
                 lookup_key: LookupKey::derive(&SecretBox::new(Box::new([7; 32]))),
                 proxies: TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]),
@@ -116,9 +160,14 @@ impl Rig {
                 },
             },
             sim: sim.await.unwrap(),
-            _test: test,
+            test,
             later_s,
         }
+    }
+
+    /// As the superuser.
+    pub fn sql(&self, sql: &str) -> String {
+        self.test.superuser_sql(sql).unwrap()
     }
 
     /// From now on it is so much later.
@@ -242,6 +291,38 @@ impl Rig {
             request = request.header(header::AUTHORIZATION, authorization);
         }
         self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// A page as a browser gets it.
+    pub async fn html(&self, request: Request<Body>) -> Html {
+        let (parts, body) = self.router().oneshot(request).await.unwrap().into_parts();
+        let body = to_bytes(body, 1 << 20).await.unwrap();
+        Html {
+            status: parts.status,
+            headers: parts.headers,
+            text: String::from_utf8(body.to_vec()).unwrap(),
+        }
+    }
+
+    pub async fn browse(&self, path: &str) -> Html {
+        self.html(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn submit(&self, path: &str, fields: &[(&str, &str)]) -> Html {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        let request = Request::post(path)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Body::from(body));
+        self.html(request.unwrap()).await
+    }
+
+    /// Opens a page with the tenant's key; returns its path.
+    pub async fn pop(&self, tenant: &Tenant, query: &str) -> String {
+        let opened = self.browse(&format!("/?auth={}&{query}", tenant.key)).await;
+        assert_eq!(opened.status, 303, "{}", opened.text);
+        opened.headers[header::LOCATION].to_str().unwrap().to_owned()
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {

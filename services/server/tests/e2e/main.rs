@@ -11,6 +11,7 @@ mod play;
 mod pods;
 mod recovery;
 mod redaction;
+mod screenpop;
 mod shutdown;
 mod soak;
 mod tenants;

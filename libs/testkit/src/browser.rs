@@ -1,10 +1,10 @@
 //! Debian's Chromium, driven over WebDriver.
 
+use crate::ports::free_port;
 use anyhow::{Context, Result, bail};
-use ccm_testkit::ports::free_port;
 use fantoccini::{
     Client, ClientBuilder, Locator,
-    wd::{Capabilities, TimeoutConfiguration},
+    wd::{Capabilities, TimeoutConfiguration, WindowHandle},
 };
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
@@ -26,6 +26,15 @@ pub struct Browser {
 impl Browser {
     /// `profile` is a folder for the browser's own files.
     pub async fn start(profile: &Path) -> Result<Self> {
+        Self::start_with(profile, true).await
+    }
+
+    /// One in which pages' own scripts do not run.
+    pub async fn start_without_scripts(profile: &Path) -> Result<Self> {
+        Self::start_with(profile, false).await
+    }
+
+    async fn start_with(profile: &Path, scripts: bool) -> Result<Self> {
         let port = free_port();
         let mut driver = Command::new("chromedriver")
             .arg(format!("--port={port}"))
@@ -46,7 +55,11 @@ impl Browser {
             &format!("--user-data-dir={}", profile.display()),
         ];
         let mut wanted = Capabilities::new();
-        wanted.insert("goog:chromeOptions".to_owned(), json!({ "args": flags }));
+        // 2: blocked.
+        let scripts = if scripts { 1 } else { 2 };
+        let preferences = json!({ "profile.managed_default_content_settings.javascript": scripts });
+        let options = json!({ "args": flags, "prefs": preferences });
+        wanted.insert("goog:chromeOptions".to_owned(), options);
         let mut builder = ClientBuilder::new(HttpConnector::new());
         builder.capabilities(wanted);
         let began = Instant::now();
@@ -153,6 +166,59 @@ impl Browser {
     /// Types into a field, and Enter.
     pub async fn enter(&self, css: &str, text: &str) -> Result<()> {
         self.type_into(css, &format!("{text}\u{e007}")).await
+    }
+
+    /// What is typed into a field, or chosen in a list.
+    pub async fn value(&self, css: &str) -> Result<String> {
+        let field = self.client.find(Locator::Css(css)).await?;
+        Ok(field.prop("value").await?.unwrap_or_default())
+    }
+
+    /// Empties a field.
+    pub async fn clear(&self, css: &str) -> Result<()> {
+        Ok(self.client.find(Locator::Css(css)).await?.clear().await?)
+    }
+
+    /// Where the browser is.
+    pub async fn address(&self) -> Result<String> {
+        Ok(self.client.current_url().await?.to_string())
+    }
+
+    pub async fn reload(&self) -> Result<()> {
+        Ok(self.client.refresh().await?)
+    }
+
+    pub async fn back(&self) -> Result<()> {
+        Ok(self.client.back().await?)
+    }
+
+    /// Opens another tab with the same cookies and goes there; returns the names of the tab before and of the new one.
+    pub async fn new_tab(&self) -> Result<[WindowHandle; 2]> {
+        let before = self.client.window().await?;
+        let new = self.client.new_window(true).await?.handle;
+        self.client.switch_to_window(new.clone()).await?;
+        Ok([before, new])
+    }
+
+    pub async fn switch_to(&self, tab: &WindowHandle) -> Result<()> {
+        Ok(self.client.switch_to_window(tab.clone()).await?)
+    }
+
+    /// Looks into a frame until [`Self::leave_frame`].
+    pub async fn enter_frame(&self, css: &str) -> Result<()> {
+        let frame = self.client.find(Locator::Css(css)).await?;
+        frame.enter_frame().await?;
+        Ok(())
+    }
+
+    pub async fn leave_frame(&self) -> Result<()> {
+        self.client.enter_parent_frame().await?;
+        Ok(())
+    }
+
+    /// What a script of the test's own returns.
+    pub async fn run(&self, script: &str) -> Result<serde_json::Value> {
+        Ok(self.client.execute(script, Vec::new()).await?)
     }
 
     /// Makes the window so wide and high, and takes a picture.

@@ -1,0 +1,203 @@
+//! The exchange of a key, or of a signed link, for a page.
+
+use super::{
+    address::{Given, read_number},
+    dress::bare,
+    page::Senders,
+    stop::Stop,
+};
+use crate::Deps;
+use aws_lc_rs::digest::{SHA256, digest};
+use axum::{
+    extract::{RawQuery, State},
+    http::{StatusCode, request::Parts},
+    response::{IntoResponse, Redirect, Response},
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use ccm_auth::{pop_link_key, read_pop_link, secure_random};
+use ccm_db::{DbError, NewPop, OpenedWith, PopForm};
+use ccm_model::{AuthKeyId, TenantId};
+use ccm_web::{KeyHolder, RequestId, plus};
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+    state::keyed::DefaultKeyedStateStore,
+};
+use std::{hash::Hash, net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
+
+type Limiter<K> = RateLimiter<K, DefaultKeyedStateStore<K>, DefaultClock>;
+
+/// Those that may be remembered before such as have long been silent are let go.
+const REMEMBERED: usize = 10_000;
+
+/// How often a door opens, and how often it may be knocked at in vain. Each pod counts for itself. Cheap to clone.
+#[derive(Clone)]
+pub struct Doors {
+    wrong: Arc<Limiter<IpAddr>>,
+    pops: Arc<Limiter<AuthKeyId>>,
+}
+
+impl Default for Doors {
+    fn default() -> Self {
+        let per_minute = |n: u32, at_once: u32| {
+            let some = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+            Quota::per_minute(some(n)).allow_burst(some(at_once))
+        };
+        Self {
+            wrong: Arc::new(RateLimiter::keyed(per_minute(10, 20))),
+            pops: Arc::new(RateLimiter::keyed(per_minute(600, 200))),
+        }
+    }
+}
+
+fn take<K: Hash + Eq + Clone>(limiter: &Limiter<K>, key: &K) -> Result<(), Duration> {
+    if limiter.len() > REMEMBERED {
+        limiter.retain_recent();
+    }
+    let taken = limiter.check_key(key);
+    taken.map_err(|until| until.wait_time_from(DefaultClock::default().now()))
+}
+
+/// Who opens a page, and with what.
+struct Opener {
+    tenant: TenantId,
+    with: OpenedWith,
+    given: Given,
+}
+
+/// `GET /` and `GET /scrpop/minpop.html`
+pub async fn by_address(
+    State(deps): State<Deps>,
+    RawQuery(query): RawQuery,
+    request: RequestId,
+    parts: Parts,
+) -> Response {
+    let opened = open(&deps, query.as_deref().unwrap_or_default(), &parts).await;
+    let result = opened.as_ref().map_or_else(Stop::as_str, |_| "opened");
+    metrics::counter!("ccm_screenpop_opened_total", "result" => result).increment(1);
+    match opened {
+        Ok(token) => {
+            let mut response = Redirect::to(&format!("/pop/{token}")).into_response();
+            bare(response.headers_mut());
+            response
+        }
+        Err(stop) => stop.page(&parts.headers, request),
+    }
+}
+
+async fn open(deps: &Deps, query: &str, parts: &Parts) -> Result<String, Stop> {
+    let given = url::form_urlencoded::parse(query.as_bytes());
+    let given = Given(
+        given
+            .map(|(name, value)| (name.into_owned(), plus(&value)))
+            .collect(),
+    );
+    let from = deps.proxies.caller(&parts.extensions, &parts.headers);
+    let opener = match given.get("link") {
+        Some(link) => by_link(deps, link).await,
+        None => by_key(deps, given, parts).await,
+    };
+    let opener = match opener {
+        // Nobody guesses 96 bits. A contact center shares one address: who has a good key is not held up by a page that has a wrong one.
+        Err(stop @ (Stop::Key | Stop::Link(_))) => {
+            let bounded = from.map_or(Ok(()), |from| take(&deps.doors.wrong, &from));
+            return Err(bounded.map_or_else(Stop::WrongKeys, |()| stop));
+        }
+        other => other?,
+    };
+    make(deps, opener).await
+}
+
+async fn by_key(deps: &Deps, given: Given, parts: &Parts) -> Result<Opener, Stop> {
+    let admitted = KeyHolder::admit(given.get("auth"), parts, deps).await;
+    let holder = admitted.map_err(|problem| match (problem.status(), problem.kind()) {
+        (StatusCode::UNAUTHORIZED, _) => Stop::Key,
+        (_, "wrong-network") => Stop::Network,
+        (_, "suspended") => Stop::Suspended,
+        _ => Stop::Problem(problem),
+    })?;
+    take(&deps.doors.pops, &holder.key).map_err(Stop::Busy)?;
+    Ok(Opener {
+        tenant: holder.tenant,
+        with: OpenedWith::Key(holder.key),
+        given,
+    })
+}
+
+async fn by_link(deps: &Deps, token: &str) -> Result<Opener, Stop> {
+    let key = pop_link_key(token).map_err(Stop::Link)?;
+    let owner = deps.db.operator().signing_key_owner(key).await?;
+    let tenant = owner.ok_or(Stop::Link(ccm_auth::PopLinkError::Signature))?;
+    let db = deps.db.tenant(tenant);
+    let secret = db.signing_secret(key).await?;
+    let link = read_pop_link(token, &secret, deps.ids.clock().now()).map_err(Stop::Link)?;
+    if db.tenant().await?.state == "suspended" {
+        return Err(Stop::Suspended);
+    }
+    let mut hashed = [0; 32];
+    let id = format!("{key} {}", link.id);
+    hashed.copy_from_slice(digest(&SHA256, id.as_bytes()).as_ref());
+    Ok(Opener {
+        tenant,
+        with: OpenedWith::Link { key, link: hashed },
+        given: Given(link.parameters.into_iter().collect()),
+    })
+}
+
+/// Makes the page, and returns what its address has.
+async fn make(deps: &Deps, opener: Opener) -> Result<String, Stop> {
+    let db = deps.db.tenant(opener.tenant);
+    let (settings, _) = db.screenpop_settings().await?;
+    let region = settings.region.as_deref();
+    let (given, names) = (&opener.given, &settings.parameters);
+    let mut claims = given.claims(names);
+    let number = given
+        .caller(names, region)
+        .map_err(|hint| claims.hint = Some(hint));
+    let senders = Senders::of(&db).await?;
+    let dialed = given.dialed();
+    let dialed_is = dialed.and_then(|raw| senders.dialed(raw, read_number(raw, region).as_ref()));
+    claims.strange_sender = dialed.is_some() && dialed_is.is_none();
+    let sender = senders
+        .for_skillset(claims.skillset.as_deref(), &settings.senders)
+        .or(dialed_is)
+        .or_else(|| senders.first(claims.skillset.as_deref()))
+        .ok_or(Stop::NoSender)?;
+    let mut secret = [0; 32];
+    secure_random(&mut secret);
+    let token = BASE64_URL_SAFE_NO_PAD.encode(secret);
+    let now = deps.ids.clock().now();
+    let form = PopForm {
+        sender,
+        number: number
+            .map(|number| number.as_str().to_owned())
+            .unwrap_or_default(),
+        body: String::new(),
+        order: given.order(names),
+    };
+    let claims =
+        serde_json::to_value(&claims).map_err(|error| Stop::Problem(ccm_web::Problem::internal(error)))?;
+    let new = NewPop {
+        id: deps.ids.next(),
+        token_hash: &token_hash(&token),
+        with: opener.with,
+        claims: &claims,
+        form: &form,
+        next_message: deps.ids.next(),
+        expires_at: now + Duration::from_secs(settings.session_s.into()),
+    };
+    match db.open_pop(&new, now).await {
+        Ok(()) => Ok(token),
+        Err(DbError::Conflict { missing: false, .. }) => Err(Stop::LinkUsed),
+        // The signing key was deleted at this very moment.
+        Err(DbError::Conflict { missing: true, .. }) => Err(Stop::Link(ccm_auth::PopLinkError::Signature)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What is kept of a page's address.
+pub fn token_hash(token: &str) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+    hash
+}
