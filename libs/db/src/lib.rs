@@ -106,7 +106,7 @@ pub use pool::{Db, DbConfig, Operator, TenantDb};
 pub use pops::{NewPop, OpenedWith, PopChange, PopForm, PopOwner, PopRow};
 pub use receipts::{Receipt, Receipted, derived_id};
 pub use removal::{InTheWay, Removal};
-pub use routing::RoutingRow;
+pub use routing::{RoutingNames, RoutingRow};
 pub use seal::{KeyRing, SealError};
 pub use signing_keys::SigningKeyRow;
 pub use skillsets::{NewSkillset, SkillsetChange, SkillsetFilter, SkillsetRow};

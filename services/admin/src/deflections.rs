@@ -159,11 +159,11 @@ pub struct DeflectionsQuery {
 #[serde(deny_unknown_fields)]
 pub struct FunnelQuery {
     /// From this moment on: RFC 3339, with `%2B` for a `+`. Left out: a day before `to`.
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, with = "crate::moment::option")]
     #[param(value_type = Option<String>, format = DateTime, example = "2026-11-01T00:00:00Z")]
     from: Option<OffsetDateTime>,
     /// Before this moment. Left out: now.
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, with = "crate::moment::option")]
     #[param(value_type = Option<String>, format = DateTime, example = "2026-12-01T00:00:00Z")]
     to: Option<OffsetDateTime>,
 }
