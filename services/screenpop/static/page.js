@@ -6,7 +6,7 @@
   var history = document.getElementById('history');
   if (!form || !history || !window.XMLHttpRequest || !document.addEventListener) { return; }
   var path = form.getAttribute('data-path');
-  var tag = null, ended = false, sending = false, writing = null, asked = 0;
+  var body, tag = null, ended = false, sending = false, writing = null, asked = 0;
 
   function byId(id) { return document.getElementById(id); }
 
@@ -120,10 +120,8 @@
   window.addEventListener('pageshow', function (event) { if (event.persisted) { window.location.reload(); } sending = false; }, false);
 
   /* Whoever goes on writing does so at the end. */
-  (function () {
-    var field = document.activeElement;
-    if (field === byId('body') && field.setSelectionRange) { field.setSelectionRange(field.value.length, field.value.length); }
-  }());
+  body = byId('body');
+  if (body.setSelectionRange) { body.setSelectionRange(body.value.length, body.value.length); }
   localTimes();
   window.setTimeout(look, 2000);
   if (form.getAttribute('data-check')) { check(); }

@@ -211,22 +211,21 @@ async fn a_page_and_all_of_a_tenants_pages_have_a_rate() {
         .unwrap();
     let begin = now();
     for _ in 0..5 {
-        assert_eq!(db.take_pop_text(one, 7, begin).await.unwrap(), None);
+        assert_eq!(db.take_pop_text(one, 6, begin).await.unwrap(), None);
     }
-    let wait = db.take_pop_text(one, 7, begin).await.unwrap().unwrap();
+    let PopWait { wait, of_page } = db.take_pop_text(one, 6, begin).await.unwrap().unwrap();
+    assert!(of_page);
     assert!(
         wait <= Duration::from_secs(3) && wait > Duration::from_secs(2),
         "{wait:?}"
     );
-    for _ in 0..2 {
-        assert_eq!(db.take_pop_text(other, 7, begin).await.unwrap(), None);
-    }
-    let PopWait { wait, of_page } = db.take_pop_text(other, 7, begin).await.unwrap().unwrap();
+    assert_eq!(db.take_pop_text(other, 6, begin).await.unwrap(), None);
+    let PopWait { wait, of_page } = db.take_pop_text(other, 6, begin).await.unwrap().unwrap();
     assert!(!of_page);
-    assert!(wait > Duration::from_secs(7), "{wait:?}: a seventh of a minute");
-    let later = begin + Span::seconds(9);
+    assert!(wait > Duration::from_secs(9), "{wait:?}: a sixth of a minute");
+    let later = begin + Span::seconds(10);
     assert_eq!(
-        db.take_pop_text(other, 7, later).await.unwrap(),
+        db.take_pop_text(other, 6, later).await.unwrap(),
         None,
         "a refused one costs nothing"
     );
