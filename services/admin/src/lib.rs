@@ -7,6 +7,7 @@ mod answer;
 mod api;
 mod api_keys;
 mod audit;
+mod audit_verdict;
 mod auth_keys;
 mod ca;
 mod caps;

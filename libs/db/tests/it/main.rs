@@ -7,6 +7,7 @@
 
 mod accept;
 mod access;
+mod audit;
 mod closing;
 mod deletion;
 mod doctor_reports;

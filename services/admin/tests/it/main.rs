@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod app;
+mod audit;
 mod auth_keys;
 mod certificates;
 mod changes;
