@@ -95,7 +95,7 @@ pub use parts::{DueParts, IncomingPart, Parted, StoredPart};
 pub use pool::{Db, DbConfig, Operator, TenantDb};
 pub use receipts::{Receipt, Receipted, derived_id};
 pub use removal::{InTheWay, Removal};
-pub use routing::RoutingRow;
+pub use routing::{RoutingNames, RoutingRow};
 pub use seal::{KeyRing, SealError};
 pub use skillsets::{NewSkillset, SkillsetChange, SkillsetFilter, SkillsetRow};
 pub use templates::{Template, TemplateFilter, TemplateRow, TemplateScope};

@@ -1,8 +1,8 @@
 use crate::{
-    Deletions, Deps, accounts, api_keys, audit, audit_verdict, auth_keys, caps, certificates, chat_settings,
-    client_key, consent, conversations, dead_letters, deletions, doctor, events, identity::Gate, link_watch,
-    links, maintenance, number_check, number_moves, numbers, once, pace, routing, skillsets, sms_settings,
-    templates, tenants, text_check, usage, usage_work, users, webhook_secrets,
+    Deletions, Deps, accounts, api_keys, asked, audit, audit_verdict, auth_keys, caps, certificates,
+    chat_settings, client_key, consent, conversations, dead_letters, deletions, doctor, events,
+    identity::Gate, link_watch, links, maintenance, number_check, number_moves, numbers, once, pace, routing,
+    skillsets, sms_settings, templates, tenants, text_check, usage, usage_work, users, webhook_secrets,
 };
 use axum::{
     Router,
@@ -252,7 +252,11 @@ pub fn router(deps: Deps) -> Router {
         // For people without a token, and no part of the API's document.
         .route("/doctor/reports/{token}", get(doctor::page::shared_report))
         .with_state(deps.clone())
-        .layer(from_fn_with_state(deps, once::once))
+        .layer(from_fn_with_state(deps.clone(), once::once))
+        .layer(from_fn_with_state(
+            (asked::Routes::of(&document), deps),
+            asked::asked,
+        ))
         .layer(from_fn_with_state(paced, pace::pace))
         .layer(from_fn_with_state(gate, identify::<Gate>))
         .layer(map_response(not_stored));

@@ -22,6 +22,7 @@ pub struct AuditVerdict {
     #[schema(required)]
     broken_at: Option<i64>,
     /// What is wrong with it.
+    #[schema(required)]
     because: Option<AuditFault>,
     /// The last entry that fits; 0: none.
     #[schema(example = 41)]

@@ -30,11 +30,11 @@ pub struct EventQuery {
     #[param(example = "link_down")]
     kind: Option<String>,
     /// Those from this moment on: RFC 3339, with `%2B` for a `+`.
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, with = "crate::moment::option")]
     #[param(value_type = Option<String>, format = DateTime, example = "2026-03-01T00:00:00Z")]
     since: Option<OffsetDateTime>,
     /// Those before this moment.
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, with = "crate::moment::option")]
     #[param(value_type = Option<String>, format = DateTime, example = "2026-04-01T00:00:00Z")]
     until: Option<OffsetDateTime>,
     /// Those of this link.

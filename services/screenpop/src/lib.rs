@@ -6,7 +6,7 @@ mod failure;
 mod look_up;
 mod number_check;
 
-pub use ccm_sms::client;
+pub use ccm_sms::{Allowed, Client, client};
 
 use axum::{Router, middleware::map_response, routing::get};
 use ccm_auth::LookupKey;
@@ -41,7 +41,7 @@ pub struct Deps {
     /// Proxies that are believed when they say for whom they ask: keys can be bound to networks.
     pub proxies: TrustedProxies,
     /// From [`client`].
-    pub http: reqwest::Client,
+    pub http: Client,
     pub settings: Settings,
 }
 

@@ -142,6 +142,7 @@ impl Process<'_> {
             db: self.db.clone(),
             bus: self.bus.clone(),
             ids: self.ids.clone(),
+            http: ccm_dispatch::client(self.allowed()).context("no HTTP client for providers")?,
             settings: ccm_dispatch::Settings {
                 poll: config.poll,
                 concurrency: config.concurrency,
@@ -151,7 +152,11 @@ impl Process<'_> {
                 receipts_base: receipts_base.unwrap_or_default().to_owned(),
             },
         };
-        self.life.spawn("dispatch", dispatch.run(self.life.clone()));
+        let life = self.life.clone();
+        self.life.spawn("dispatch", async move {
+            dispatch.run(life).await;
+            Ok::<_, std::convert::Infallible>(())
+        });
         self.pages("dispatch.listen", config.listen).await
     }
 
@@ -237,7 +242,7 @@ impl Process<'_> {
             ids: self.ids.clone(),
             lookup_key: LookupKey::derive(&self.config.keys.master_keys()?[0]),
             proxies: TrustedProxies::new(config.trusted_proxies.iter().copied()),
-            http: ccm_screenpop::client()?,
+            http: ccm_screenpop::client(self.allowed())?,
             settings: ccm_screenpop::Settings {
                 max_body_bytes: config.max_body_bytes,
                 look_up_timeout: config.lookup_timeout,

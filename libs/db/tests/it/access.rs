@@ -1,7 +1,10 @@
 //! Who may use the admin API, and what they did.
 
 use crate::rig::{IDS, Rig, Tenant, now};
-use ccm_db::{AccessDb, AuditFilter, AuditRow, Begun, DbError, NewApiKey, NewUser, OnceRequest, UserChange};
+use ccm_db::{
+    AccessDb, AuditFilter, AuditRow, Begun, DbError, NewApiKey, NewUser, OnceRequest, RoutingNames,
+    UserChange,
+};
 use ccm_model::{Actor, ApiKeyId, Id, TenantId};
 use serde_json::{Value, json};
 use sqlx::Row;
@@ -141,6 +144,7 @@ async fn secrets_and_customers_numbers_are_not_kept() {
     let db = rig.db.tenant(tenant.id);
     db.put_routing(
         &json!({"lists": {"vip": {"numbers": ["+353861234567"]}}, "rules": []}),
+        &RoutingNames::default(),
         None,
     )
     .await
@@ -149,6 +153,7 @@ async fn secrets_and_customers_numbers_are_not_kept() {
     assert_eq!(first["after"]["settings"]["lists"], "(secret)");
     db.put_routing(
         &json!({"lists": {"vip": {"numbers": ["+353867654321"]}}, "rules": []}),
+        &RoutingNames::default(),
         None,
     )
     .await

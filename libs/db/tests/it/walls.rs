@@ -1,7 +1,7 @@
 //! Tenants do not see each other, whatever a query forgets.
 
 use crate::rig::{Rig, Tenant, connect, incoming};
-use ccm_db::{DbError, NewNumber, NewSkillset};
+use ccm_db::{DbError, NewNumber, NewSkillset, RoutingNames};
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use std::collections::BTreeSet;
 
@@ -72,7 +72,9 @@ pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
     db.create_template(crate::rig::IDS.next(), &template)
         .await
         .unwrap();
-    db.put_routing(&serde_json::json!({}), None).await.unwrap();
+    db.put_routing(&serde_json::json!({}), &RoutingNames::default(), None)
+        .await
+        .unwrap();
     let link = crate::links::watched(&rig.db, tenant, &fence).await;
     assert_eq!(link, tenant.link);
     let operator = rig.db.operator();
