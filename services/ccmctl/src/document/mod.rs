@@ -6,6 +6,7 @@
 mod apply;
 mod canonical;
 mod export;
+mod fits;
 mod plan;
 mod read;
 mod secret;
