@@ -1,6 +1,6 @@
 -- The audit is written with the owner's rights, and by its trigger alone: services' logins may not write entries any more (0172),
 -- and so cannot have a trigger of their own write them. Nobody but the owner may make triggers of this function. Written out: what is
--- not the same as in 0052 is the mark of how far the chain has come.
+-- not the same as in 0052 is the mark of how far the chain has come, and that a secret that comes where there was none is no other one.
 SET LOCAL lock_timeout = '2s';
 
 -- Nobody writes an entry meanwhile, and the owner sees those that are there: so that the marks are true.
@@ -46,7 +46,7 @@ BEGIN
   IF was = became THEN RETURN NULL; END IF;
   FOREACH secret IN ARRAY hidden LOOP
     place := string_to_array(secret, '/');
-    changed := became #> place IS DISTINCT FROM was #> place AND was #> place IS NOT NULL;
+    changed := became #> place IS DISTINCT FROM was #> place AND jsonb_typeof(was #> place) <> 'null';
     IF jsonb_typeof(became #> place) <> 'null' THEN
       became := jsonb_set(became, place, CASE WHEN changed THEN '"(secret, another)"'::jsonb ELSE '"(secret)"' END);
     END IF;
