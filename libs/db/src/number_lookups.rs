@@ -25,7 +25,7 @@ pub struct NumberLookupRow {
 }
 
 /// What the numbers' hashes are for.
-const PURPOSE: &str = "number_lookup.number_hash";
+pub(crate) const PURPOSE: &str = "number_lookup.number_hash";
 
 /// Answers that are forgotten with each new one: more than come in.
 const FORGOTTEN: i64 = 100;

@@ -9,6 +9,7 @@ mod body;
 pub mod chat_settings;
 mod clock;
 mod ids;
+pub mod retention_settings;
 pub mod settings;
 pub mod sms_settings;
 mod state;
@@ -24,6 +25,7 @@ pub use ids::{
     AccountId, ApiKeyId, AuthKeyId, ChatId, ConversationId, Id, LinkId, MessageId, NumberId, PodId,
     SkillsetId, TenantId, UserId, WebhookSecretId,
 };
+pub use retention_settings::RetentionSettings;
 pub use sms_settings::SmsSettings;
 pub use state::{
     ChatState, ConversationState, Direction, LineType, MessageState, NumberKind, Origin, ProviderKind,

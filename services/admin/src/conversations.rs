@@ -123,7 +123,7 @@ pub struct Messages {
 }
 
 impl Conversation {
-    fn read(row: ConversationRow, may_read_texts: bool) -> Self {
+    pub(crate) fn read(row: ConversationRow, may_read_texts: bool) -> Self {
         Self {
             id: row.id,
             number_id: row.number,
@@ -141,7 +141,7 @@ impl Conversation {
 }
 
 impl Message {
-    fn read(row: MessageRow, may_read_texts: bool) -> Self {
+    pub(crate) fn read(row: MessageRow, may_read_texts: bool) -> Self {
         Self {
             id: row.id,
             seq: row.seq,

@@ -29,6 +29,7 @@ mod schemathesis;
 mod serving;
 mod settings_shape;
 mod sms_settings;
+mod store;
 mod suspension;
 mod templates;
 mod tenants;
