@@ -26,15 +26,13 @@ const DEJAVU_SANS: &[u8] = include_bytes!("../fonts/DejaVuSans.ttf");
 const WIDTH: f32 = 595.0;
 const HEIGHT: f32 = 842.0;
 const MARGIN: f32 = 56.0;
-const BODY: f32 = 10.0;
-const SMALL: f32 = 8.0;
-const TITLE: f32 = 16.0;
 /// From one line to the next, by the letters' size.
 const LEADING: f32 = 1.4;
-const SET_IN: f32 = 12.0;
 
 /// More pages than anybody reads.
-const MOST_PAGES: usize = 1000;
+const MOST_PAGES: usize = 300;
+/// More lines than these pages have room for are not even set.
+const MOST_LINES: usize = MOST_PAGES * 70;
 
 /// Why there is no PDF.
 #[derive(Debug, thiserror::Error)]
@@ -50,11 +48,43 @@ pub enum PdfError {
 /// One line of text as it is set.
 struct Line {
     text: String,
+    style: Style,
+}
+
+#[derive(Clone, Copy)]
+struct Style {
     size: f32,
     left: f32,
     grey: bool,
     /// Stays with the line below it.
     heads: bool,
+}
+
+const NOTE: Style = Style {
+    size: 8.0,
+    left: 0.0,
+    grey: true,
+    heads: false,
+};
+const HEADLINE: Style = Style {
+    size: 16.0,
+    grey: false,
+    heads: true,
+    ..NOTE
+};
+const HEAD: Style = Style { heads: true, ..NOTE };
+const TEXT: Style = Style {
+    size: 10.0,
+    left: 12.0,
+    grey: false,
+    heads: false,
+};
+
+impl Style {
+    /// From the line before to this one.
+    fn height(self) -> f32 {
+        self.size * LEADING
+    }
 }
 
 /// How wide letters are, and which there are.
@@ -127,7 +157,7 @@ pub fn pdf(of: &Transcript, reader: &Reader) -> Result<Vec<u8>, PdfError> {
         widths: metrics.glyph_metrics(Size::new(1.0), LocationRef::default()),
         not_shown: false,
     };
-    let pages = paginate(set(of, reader, &mut letters))?;
+    let pages = paginate(set(of, reader, &mut letters)?)?;
 
     let words = reader.language.words();
     let mut document = Document::new();
@@ -143,17 +173,18 @@ pub fn pdf(of: &Transcript, reader: &Reader) -> Result<Vec<u8>, PdfError> {
         let mut page = document.start_page_with(settings);
         let mut surface = page.surface();
         let mut draw = |line: &Line, y: f32| {
-            let shade = if line.grey { 96 } else { 0 };
+            let style = line.style;
+            let shade = if style.grey { 96 } else { 0 };
             surface.set_fill(Some(Fill {
                 paint: rgb::Color::new(shade, shade, shade).into(),
                 opacity: NormalizedF32::ONE,
                 rule: Default::default(),
             }));
-            let start = Point::from_xy(MARGIN + line.left, y);
+            let start = Point::from_xy(MARGIN + style.left, y);
             surface.draw_text(
                 start,
                 font.clone(),
-                line.size,
+                style.size,
                 &line.text,
                 false,
                 TextDirection::Auto,
@@ -161,17 +192,14 @@ pub fn pdf(of: &Transcript, reader: &Reader) -> Result<Vec<u8>, PdfError> {
         };
         let mut y = MARGIN;
         for line in &lines {
-            y += line.size * LEADING;
+            y += line.style.height();
             if !line.text.is_empty() {
                 draw(line, y);
             }
         }
         let number = Line {
             text: format!("{} {} / {count}", words.page, n + 1),
-            size: SMALL,
-            left: 0.0,
-            grey: true,
-            heads: false,
+            style: NOTE,
         };
         draw(&number, HEIGHT - MARGIN / 2.0);
         surface.finish();
@@ -181,46 +209,37 @@ pub fn pdf(of: &Transcript, reader: &Reader) -> Result<Vec<u8>, PdfError> {
 }
 
 /// Everything as lines, from the top on.
-fn set(of: &Transcript, reader: &Reader, letters: &mut Letters<'_>) -> Vec<Line> {
+fn set(of: &Transcript, reader: &Reader, letters: &mut Letters<'_>) -> Result<Vec<Line>, PdfError> {
     let mut lines = Vec::new();
-    let mut put = |letters: &mut Letters<'_>, text: &str, size: f32, left: f32, grey: bool, heads: bool| {
+    let mut put = |letters: &mut Letters<'_>, text: &str, style: Style| {
         for paragraph in text.lines() {
             let shown = letters.shown(paragraph);
-            for text in letters.wrap(&shown, size, WIDTH - 2.0 * MARGIN - left) {
-                lines.push(Line {
-                    text,
-                    size,
-                    left,
-                    grey,
-                    heads,
-                });
+            for text in letters.wrap(&shown, style.size, WIDTH - 2.0 * MARGIN - style.left) {
+                lines.push(Line { text, style });
             }
+        }
+        match lines.len() {
+            0..=MOST_LINES => Ok(()),
+            _ => Err(PdfError::TooLong),
         }
     };
     let words = reader.language.words();
-    put(
-        letters,
-        &format!("{}: {}", words.title, of.tenant),
-        TITLE,
-        0.0,
-        false,
-        true,
-    );
+    put(letters, &format!("{}: {}", words.title, of.tenant), HEADLINE)?;
     for (name, value) in of.head(reader) {
-        put(letters, &format!("{name}: {value}"), SMALL, 0.0, true, false);
+        put(letters, &format!("{name}: {value}"), NOTE)?;
     }
     for entry in &of.entries {
-        put(letters, " ", SMALL, 0.0, true, true);
+        put(letters, " ", HEAD)?;
         let head = format!("{}   {}", reader.zone.moment(entry.at), entry.who(reader));
-        put(letters, &head, SMALL, 0.0, true, true);
-        put(letters, entry.what(reader), BODY, SET_IN, false, false);
+        put(letters, &head, HEAD)?;
+        put(letters, entry.what(reader), TEXT)?;
     }
     let not_shown = letters.not_shown.then_some(words.not_shown);
     for foot in of.foot(reader).into_iter().chain(not_shown) {
-        put(letters, " ", SMALL, 0.0, true, true);
-        put(letters, foot, SMALL, 0.0, true, false);
+        put(letters, " ", HEAD)?;
+        put(letters, foot, NOTE)?;
     }
-    lines
+    Ok(lines)
 }
 
 /// Lines by page. What heads a text does not stand alone at the end of one.
@@ -229,12 +248,12 @@ fn paginate(lines: Vec<Line>) -> Result<Vec<Vec<Line>>, PdfError> {
     let mut pages: Vec<Vec<Line>> = vec![Vec::new()];
     let mut used = 0.0;
     for line in lines {
-        let height = line.size * LEADING;
+        let height = line.style.height();
         let page = pages.last_mut().expect("there is a page");
         if used + height > room {
             let stays = page
                 .iter()
-                .rposition(|line| !line.heads)
+                .rposition(|line| !line.style.heads)
                 .map_or(0, |last| last + 1);
             // A page of nothing but heads stays as it is.
             let moved = if stays > 0 {
@@ -242,7 +261,7 @@ fn paginate(lines: Vec<Line>) -> Result<Vec<Vec<Line>>, PdfError> {
             } else {
                 Vec::new()
             };
-            used = moved.iter().map(|line| line.size * LEADING).sum();
+            used = moved.iter().map(|line| line.style.height()).sum();
             if pages.len() == MOST_PAGES {
                 return Err(PdfError::TooLong);
             }

@@ -13,7 +13,7 @@ use ccm_model::{Address, Id, TenantId};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Postgres, Row, Transaction, postgres::PgRow};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
@@ -244,23 +244,21 @@ impl TenantDb<'_> {
         tx: &mut Transaction<'_, Postgres>,
         customer: &Address,
     ) -> Result<Vec<TableRows>, DbError> {
-        let mut counts = Vec::new();
-        let by_number = tables_with(tx, "customer_address", &[]).await?;
-        for table in &by_number {
-            let sql = format!("SELECT count(*) FROM {table} WHERE tenant_id = $1 AND customer_address = $2");
-            counts.push((table.clone(), sql));
-        }
-        for table in tables_with(tx, "conversation_id", &[]).await? {
-            if !by_number.contains(&table) {
-                let sql = format!(
-                    "SELECT count(*) FROM {table} WHERE tenant_id = $1 AND conversation_id IN (
-                       SELECT id FROM conversation WHERE tenant_id = $1 AND customer_address = $2)"
-                );
-                counts.push((table, sql));
+        const OF_CONVERSATIONS: &str =
+            "conversation_id IN (SELECT id FROM conversation WHERE tenant_id = $1 AND customer_address = $2)";
+        let mut conditions: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for (column, condition) in [
+            ("customer_address", "customer_address = $2"),
+            ("conversation_id", OF_CONVERSATIONS),
+        ] {
+            for table in tables_with(tx, column, &[]).await? {
+                conditions.entry(table).or_default().push(condition);
             }
         }
-        let mut rows = Vec::with_capacity(counts.len() + 1);
-        for (table, sql) in counts {
+        let mut rows = Vec::with_capacity(conditions.len() + 1);
+        for (table, conditions) in conditions {
+            let conditions = conditions.join(" OR ");
+            let sql = format!("SELECT count(*) FROM {table} WHERE tenant_id = $1 AND ({conditions})");
             let count = sqlx::query_scalar(AssertSqlSafe(sql))
                 .bind(self.tenant.uuid())
                 .bind(customer.as_str())

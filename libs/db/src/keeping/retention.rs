@@ -243,7 +243,7 @@ impl TenantDb<'_> {
             customers.push(row.try_get::<String, _>("customer_address")?);
         }
         sqlx::query(
-            "INSERT INTO removal (tenant_id, customer_address) SELECT DISTINCT $1, unnest($2::text[])",
+            "INSERT INTO removal (tenant_id, customer_address) SELECT DISTINCT $1::uuid, unnest($2::text[])",
         )
         .bind(self.tenant.uuid())
         .bind(customers)

@@ -278,6 +278,7 @@ async fn every_column_of_an_audited_table_is_watched_or_named() {
             "provider_account.signature_mismatch_at",
             "provider_account.signature_mismatches",
             "provider_account.updated_at",
+            "retention_settings.updated_at",
             "routing_settings.updated_at",
             "sms_cap.day",
             "sms_cap.day_segments",

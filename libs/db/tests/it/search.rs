@@ -257,7 +257,7 @@ async fn no_text_is_too_odd_for_the_index() {
         "x".repeat(20_000),
         "\u{10ffff}".repeat(20_000),
         "é".repeat(3000) + " " + &"ß".repeat(2040),
-        (0..9000).map(|n| format!("{n} ")).collect(),
+        (0..3000).map(|n| format!("{n} ")).collect(),
         "' \\ :* & | ! ( ) <-> 'a':1A".to_owned(),
     ];
     for body in letters
@@ -282,7 +282,7 @@ async fn a_small_tenants_search_does_not_read_a_large_ones_texts() {
         rig.run(&format!(
             "INSERT INTO message (id, tenant_id, conversation_id, seq, direction, origin, body, state, created_at, updated_at)
              SELECT overlay(uuid_v7_floor(now() - n * interval '1 ms')::text PLACING lpad(to_hex(n), 8, '0') FROM 29)::uuid,
-                    '{}', '{conversation}', n + 1, 'mo', 'customer', 'hello thanks word' || n % 5000, 'delivered', now(), now()
+                    '{}', '{conversation}', n + 1, 'mo', 'customer', 'zebra thanks word' || n % 5000, 'delivered', now(), now()
              FROM generate_series(1, {count}) n",
             tenant.id
         ))
@@ -291,7 +291,7 @@ async fn a_small_tenants_search_does_not_read_a_large_ones_texts() {
     rig.run("ANALYZE message").await;
     let mut app = connect(rig.test.app_url()).await;
     for (tenant, word, count, most) in [
-        (small, "hel", 200, 500),
+        (small, "zeb", 200, 500),
         (small, "word7", 11, 30),
         (large, "word4711", 20, 60),
     ] {
@@ -322,7 +322,7 @@ async fn a_small_tenants_search_does_not_read_a_large_ones_texts() {
     }
     // As the product does it, and the most common word of all.
     let began = tokio::time::Instant::now();
-    let search = words(&["hello", "thanks"]);
+    let search = words(&["zebra", "thanks"]);
     match rig.db.tenant(large.id).search_messages(&search, part()).await {
         Ok(page) => assert_eq!(page.items.len(), 50),
         Err(error) => assert!(matches!(error, DbError::TooBroad), "{error}"),
