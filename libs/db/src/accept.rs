@@ -164,7 +164,7 @@ impl Batch<'_> {
     pub async fn accept(&self, texts: &[IncomingText]) -> Result<Vec<Accepted>, DbError> {
         let tenants: BTreeSet<TenantId> = texts.iter().map(|t| t.route.tenant).collect();
         let mut tx = self.db.begin(tenants).await?;
-        let accepted = accept_in(&mut tx, texts).await?;
+        let accepted = accept_in(self.db, &mut tx, texts).await?;
         tx.commit().await?;
         Ok(accepted)
     }
@@ -172,6 +172,7 @@ impl Batch<'_> {
 
 /// Within a transaction under all of their tenants.
 pub(crate) async fn accept_in(
+    db: &Db,
     tx: &mut Transaction<'_, Postgres>,
     texts: &[IncomingText],
 ) -> Result<Vec<Accepted>, DbError> {
@@ -227,7 +228,7 @@ pub(crate) async fn accept_in(
         .into_iter()
         .filter(|t| stored.contains_key(&t.message.uuid()))
         .collect();
-    consent::heard(tx, &new).await?;
+    consent::heard(db, tx, &new).await?;
     Ok(texts
         .iter()
         .map(|t| match stored.get(&t.message.uuid()) {

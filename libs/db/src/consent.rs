@@ -1,6 +1,6 @@
 //! Who wants no texts from which of our addresses, and the ledger that proves it.
 
-use crate::{DbError, IncomingText, TenantDb, TextKind, storable::storable};
+use crate::{Db, DbError, IncomingText, TenantDb, TextKind, storable::storable};
 use ccm_model::{Address, Id, MessageId};
 use sqlx::{Postgres, Row, Transaction, postgres::PgRow};
 use time::OffsetDateTime;
@@ -9,6 +9,9 @@ use uuid::Uuid;
 /// The failure's name of a text that was not sent because its customer has opted out, and what its agent reads.
 pub(crate) const OPTED_OUT: &str = "ccm:opted_out";
 pub(crate) const OPTED_OUT_REASON: &str = "This customer has opted out of texts from this number.";
+
+/// The source of an opt-out that outlived its customer's erasure.
+const ERASED: &str = "erased";
 
 /// How something became known about a customer's consent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +39,7 @@ impl ConsentSource {
 pub struct OptOutRow {
     pub our_address: Address,
     pub customer_address: Address,
-    /// `keyword`, `carrier` or `api`.
+    /// `keyword`, `carrier` or `api`; `erased`: all that is known of it is a hash.
     pub source: String,
     pub since: OffsetDateTime,
 }
@@ -98,7 +101,11 @@ fn event(row: &PgRow) -> Result<ConsentEventRow, DbError> {
 
 /// Records what customers said by keyword, in the transaction that stores their texts. Of several texts of one pair the last one
 /// counts; all stand in the ledger, under their texts' ids.
-pub(crate) async fn heard(tx: &mut Transaction<'_, Postgres>, new: &[&IncomingText]) -> Result<(), DbError> {
+pub(crate) async fn heard(
+    db: &Db,
+    tx: &mut Transaction<'_, Postgres>,
+    new: &[&IncomingText],
+) -> Result<(), DbError> {
     for text in new {
         let opted_out = match text.kind {
             TextKind::Stop => true,
@@ -115,17 +122,22 @@ pub(crate) async fn heard(tx: &mut Transaction<'_, Postgres>, new: &[&IncomingTe
             evidence: Some(text.body.as_str()),
             at: text.received_at,
         };
-        record(tx, text.route.tenant.uuid(), &change).await?;
+        record(&db.tenant(text.route.tenant), tx, &change).await?;
     }
     Ok(())
 }
 
 /// Changes the list and writes the ledger.
 pub(crate) async fn record(
+    db: &TenantDb<'_>,
     tx: &mut Transaction<'_, Postgres>,
-    tenant: Uuid,
     change: &ConsentChange<'_>,
 ) -> Result<(), DbError> {
+    let tenant = db.tenant.uuid();
+    if !change.opted_out {
+        db.forget_erased_opt_out(tx, change.our_address, change.customer_address)
+            .await?;
+    }
     let statement = if change.opted_out {
         "INSERT INTO opt_out (tenant_id, our_address, customer_address, source, since) VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT DO NOTHING"
@@ -163,7 +175,7 @@ impl TenantDb<'_> {
     /// Records somebody's word about a customer's consent.
     pub async fn change_consent(&self, change: &ConsentChange<'_>) -> Result<(), DbError> {
         let mut tx = self.begin().await?;
-        record(&mut tx, self.tenant.uuid(), change).await?;
+        record(self, &mut tx, change).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -179,8 +191,9 @@ impl TenantDb<'_> {
         .bind(customer.as_str())
         .fetch_one(&mut *tx)
         .await?;
+        let erased = self.erased_opt_outs(&mut tx, customer).await?;
         tx.commit().await?;
-        Ok(found)
+        Ok(found || erased.iter().any(|(address, _)| address == ours))
     }
 
     /// Opt-outs by our address, then the customer's, after a pair; `limit` at most.
@@ -216,8 +229,15 @@ impl TenantDb<'_> {
         .bind(customer.as_str())
         .fetch_all(&mut *tx)
         .await?;
+        let erased = self.erased_opt_outs(&mut tx, customer).await?;
         tx.commit().await?;
-        rows.iter().map(opt_out).collect()
+        let erased = erased.into_iter().map(|(our_address, since)| OptOutRow {
+            our_address,
+            customer_address: customer.clone(),
+            source: ERASED.to_owned(),
+            since,
+        });
+        rows.iter().map(opt_out).chain(erased.map(Ok)).collect()
     }
 
     /// The opt-out of a customer from an address of ours, if there is one.

@@ -21,6 +21,8 @@ pub struct ConversationRow {
     /// What its texts wait for, as the connector says it, and since when.
     pub waits_for: Option<String>,
     pub waits_since: Option<OffsetDateTime>,
+    /// Since when what was written in it is gone.
+    pub bodies_erased_at: Option<OffsetDateTime>,
 }
 
 /// A text, as its readers see it.
@@ -86,10 +88,11 @@ fn conversation(row: &PgRow) -> Result<ConversationRow, DbError> {
         closed_at: row.try_get("closed_at")?,
         waits_for: row.try_get("waits_for")?,
         waits_since: row.try_get("waits_since")?,
+        bodies_erased_at: row.try_get("bodies_erased_at")?,
     })
 }
 
-fn message(row: &PgRow) -> Result<MessageRow, DbError> {
+pub(crate) fn message(row: &PgRow) -> Result<MessageRow, DbError> {
     Ok(MessageRow {
         id: MessageId(row.try_get("id")?),
         chat: row.try_get::<Option<_>, _>("chat_id")?.map(ChatId),
@@ -116,9 +119,49 @@ const CLOCK_SLACK: Duration = Duration::DAY;
 macro_rules! conversation_columns {
     () => {
         "id, number_id, our_address, customer_address, state, opened_at, last_activity_at, closed_at, waits_for, \
-         waits_since"
+         waits_since, bodies_erased_at"
     };
 }
+/// Of `message`, each behind the prefix.
+macro_rules! message_columns {
+    ($p:literal) => {
+        concat!(
+            $p,
+            "id, ",
+            $p,
+            "chat_id, ",
+            $p,
+            "seq, ",
+            $p,
+            "direction, ",
+            $p,
+            "origin, ",
+            $p,
+            "author, ",
+            $p,
+            "body, ",
+            $p,
+            "state, ",
+            $p,
+            "attempts, ",
+            $p,
+            "resends, ",
+            $p,
+            "provider_message_id, ",
+            $p,
+            "error_code, ",
+            $p,
+            "error_detail, ",
+            $p,
+            "trace_parent, ",
+            $p,
+            "created_at, ",
+            $p,
+            "updated_at"
+        )
+    };
+}
+pub(crate) use message_columns;
 const CONVERSATION: &str = concat!(
     "SELECT ",
     conversation_columns!(),
@@ -135,11 +178,12 @@ pub(crate) const CONVERSATIONS_OF_CUSTOMER: &str = concat!(
     conversation_columns!(),
     " FROM conversation WHERE tenant_id = $1 AND customer_address = $2 AND id < $3 ORDER BY id DESC LIMIT $4"
 );
-pub(crate) const MESSAGES: &str = "
-SELECT id, chat_id, seq, direction, origin, author, body, state, attempts, resends, provider_message_id, error_code,
-       error_detail, trace_parent, created_at, updated_at
-FROM message WHERE tenant_id = $1 AND conversation_id = $2 AND seq > $3 AND id >= uuid_v7_floor($4)
-ORDER BY seq LIMIT $5";
+pub(crate) const MESSAGES: &str = concat!(
+    "SELECT ",
+    message_columns!(""),
+    " FROM message WHERE tenant_id = $1 AND conversation_id = $2 AND seq > $3 AND id >= uuid_v7_floor($4)
+ORDER BY seq LIMIT $5"
+);
 
 // Of each conversation its last texts, by its own index. Notes of ours to agents are no texts of the customer's.
 pub(crate) const HISTORY: &str = "

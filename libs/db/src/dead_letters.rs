@@ -321,7 +321,7 @@ impl TenantDb<'_> {
                 written_at: Some(letter.created_at),
                 trace: None,
             };
-            match accept_in(&mut tx, std::slice::from_ref(&text)).await?[0] {
+            match accept_in(self.db, &mut tx, std::slice::from_ref(&text)).await?[0] {
                 Accepted::New { conversation, .. } => conversation,
                 Accepted::Repeated => return Ok(Replayed::Resolved),
             }

@@ -1,7 +1,7 @@
 //! A tenant's decisions, one JSON document a subject, read and replaced as a whole.
 
 use crate::{DbError, TenantDb};
-use ccm_model::{ChatSettings, DeflectionSettings, Id, ScreenpopSettings, SmsSettings};
+use ccm_model::{ChatSettings, DeflectionSettings, Id, RetentionSettings, ScreenpopSettings, SmsSettings};
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::Row;
 use time::OffsetDateTime;
@@ -32,6 +32,7 @@ macro_rules! subject {
 const CHAT: Subject = subject!("chat settings", "chat_settings");
 const DEFLECTION: Subject = subject!("deflection settings", "deflection_settings");
 const SMS: Subject = subject!("SMS settings", "sms_settings");
+const RETENTION: Subject = subject!("retention settings", "retention_settings");
 const SCREENPOP: Subject = subject!("screen-pop settings", "screenpop_settings");
 
 /// Of which moment settings must still be to be replaced; `None` inside: not set yet.
@@ -94,6 +95,21 @@ impl TenantDb<'_> {
         unless_changed_since: Unless,
     ) -> Result<Option<OffsetDateTime>, DbError> {
         self.put_document(&DEFLECTION, settings, unless_changed_since)
+            .await
+    }
+
+    /// For how long the tenant keeps what was written; as [`Self::chat_settings`].
+    pub async fn retention_settings(&self) -> Result<(RetentionSettings, Option<OffsetDateTime>), DbError> {
+        self.document(&RETENTION).await
+    }
+
+    /// As [`Self::put_chat_settings`].
+    pub async fn put_retention_settings(
+        &self,
+        settings: &RetentionSettings,
+        unless_changed_since: Unless,
+    ) -> Result<Option<OffsetDateTime>, DbError> {
+        self.put_document(&RETENTION, settings, unless_changed_since)
             .await
     }
 

@@ -33,6 +33,12 @@ pub enum DbError {
     /// A sealed value could not be opened.
     #[error(transparent)]
     Seal(#[from] crate::SealError),
+    /// A question that would have taken longer than it may. A narrower one is needed.
+    #[error("the question is too broad")]
+    TooBroad,
+    /// A legal hold, of this id, stands over it.
+    #[error("the legal hold {0} stands over it")]
+    Held(uuid::Uuid),
     /// A row that this version cannot read.
     #[error("unreadable row: {0}")]
     Corrupt(String),

@@ -31,6 +31,7 @@ mod events;
 mod forget;
 mod idempotency;
 mod inbox;
+mod keeping;
 mod leases;
 mod link_certificates;
 mod link_watch;
@@ -50,6 +51,7 @@ mod receipts;
 mod removal;
 mod routing;
 mod seal;
+mod search;
 mod signing_keys;
 mod skillsets;
 mod storable;
@@ -90,6 +92,10 @@ pub use events::{EventFilter, EventRow};
 pub use forget::Old;
 pub use idempotency::{Begun, OnceRequest};
 pub use inbox::PendingText;
+pub use keeping::{
+    Begin, ErasureRow, ErasureState, ExportedRow, HoldRow, HoldScope, Kept, NewErasure, NewExport, NewHold,
+    RetentionPlan, RetentionProgress,
+};
 pub use leases::{LeaseTimes, OwnedTenant, PodRow};
 pub use link_certificates::ClientKeyRow;
 pub use link_watch::{LinkEventRow, LinkStateRow, MaintenanceWindow, Once};
@@ -108,6 +114,7 @@ pub use receipts::{Receipt, Receipted, derived_id};
 pub use removal::{InTheWay, Removal};
 pub use routing::{RoutingNames, RoutingRow};
 pub use seal::{KeyRing, SealError};
+pub use search::{Found, FoundRow, MessageSearch, SearchPart};
 pub use signing_keys::SigningKeyRow;
 pub use skillsets::{NewSkillset, SkillsetChange, SkillsetFilter, SkillsetRow};
 pub use templates::{Template, TemplateFilter, TemplateRow, TemplateScope};

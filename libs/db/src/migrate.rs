@@ -1,7 +1,7 @@
 use crate::DbError;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
-    Connection, PgConnection,
+    AssertSqlSafe, Connection, Executor, PgConnection, Row,
     migrate::{MigrateError, Migrator},
 };
 use std::time::Duration;
@@ -39,9 +39,46 @@ pub async fn migrate(owner_url: &SecretString) -> Result<i32, DbError> {
         .bind(MONTHS)
         .fetch_one(&mut connection)
         .await?;
+    index_months(&mut connection).await?;
     // Ends the session, and with it the lock.
     connection.close().await?;
     Ok(made)
+}
+
+/// Months that have no part of the index `message_words` yet, and whether theirs was made and is whole: whoever made it may have been
+/// killed in between.
+const WITHOUT_WORDS: &str = "
+SELECT c.relname::text, (SELECT x.indisvalid FROM pg_index x WHERE x.indexrelid = to_regclass(c.relname || '_words'))
+FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'message'::regclass AND NOT EXISTS (
+  SELECT FROM pg_index x JOIN pg_inherits a ON a.inhrelid = x.indexrelid
+  WHERE x.indrelid = i.inhrelid AND a.inhparent = 'message_words'::regclass)
+ORDER BY 1";
+
+/// Makes the index of words for months from before it, one after the other, while texts go on. New months bring theirs.
+async fn index_months(connection: &mut PgConnection) -> Result<(), DbError> {
+    for row in connection.fetch_all(WITHOUT_WORDS).await? {
+        let (month, whole): (String, Option<bool>) = (row.try_get(0)?, row.try_get(1)?);
+        let mut statements = Vec::new();
+        if whole == Some(false) {
+            statements.push(format!("DROP INDEX CONCURRENTLY {month}_words"));
+        }
+        if whole != Some(true) {
+            statements.push(format!(
+                "CREATE INDEX CONCURRENTLY {month}_words ON {month} USING gin (message_words(tenant_id, body))"
+            ));
+        }
+        // Nobody waits longer behind this one.
+        statements.push("SET lock_timeout = '2s'".to_owned());
+        statements.push(format!(
+            "ALTER INDEX message_words ATTACH PARTITION {month}_words"
+        ));
+        statements.push("RESET lock_timeout".to_owned());
+        for statement in statements {
+            connection.execute(AssertSqlSafe(statement)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Waits for [`LOCK`] by asking again: a statement that waits keeps a snapshot open all the time, and the

@@ -236,9 +236,10 @@ impl TenantDb<'_> {
         let row = sqlx::query(
             "UPDATE conversation SET next_seq = next_seq + 1, last_activity_at = $3
              WHERE tenant_id = $1 AND id = $2
-             RETURNING next_seq - 1 AS seq, customer_address, EXISTS (
+             RETURNING next_seq - 1 AS seq, our_address, customer_address, EXISTS (
                SELECT 1 FROM opt_out o WHERE o.tenant_id = $1 AND o.our_address = conversation.our_address
-                 AND o.customer_address = conversation.customer_address) AS opted_out",
+                 AND o.customer_address = conversation.customer_address) AS opted_out,
+               EXISTS (SELECT 1 FROM erased_opt_out e WHERE e.tenant_id = $1) AS any_erased",
         )
         .bind(self.tenant.uuid())
         .bind(mt.conversation.uuid())
@@ -248,13 +249,20 @@ impl TenantDb<'_> {
         .ok_or(DbError::NotFound("conversation"))?;
         let seq: i64 = row.try_get("seq")?;
         let customer: Address = row.try_get::<&str, _>("customer_address")?.parse()?;
+        let ours: Address = row.try_get::<&str, _>("our_address")?.parse()?;
+        let mut opted_out: bool = row.try_get("opted_out")?;
+        // A number that was erased after it had opted out is known by its hash alone.
+        if !opted_out && row.try_get("any_erased")? {
+            let erased = self.erased_opt_outs(tx, &customer).await?;
+            opted_out = erased.iter().any(|(address, _)| *address == ours);
+        }
         let confirms = mt.origin == Origin::System && mt.author == STOP_REPLY;
         let refused = if !customer.can_be_answered() {
             Some((
                 UNANSWERABLE,
                 "the customer's address is a sender name, which cannot receive texts",
             ))
-        } else if row.try_get("opted_out")? && !confirms {
+        } else if opted_out && !confirms {
             Some((OPTED_OUT, "the customer has opted out of texts from this address"))
         } else {
             None

@@ -29,7 +29,7 @@ pub struct NumberLookupRow {
 }
 
 /// What the numbers' hashes are for.
-const PURPOSE: &str = "number_lookup.number_hash";
+pub(crate) const PURPOSE: &str = "number_lookup.number_hash";
 
 const PACE: Pace = pace!("number_lookup_pace");
 

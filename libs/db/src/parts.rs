@@ -1,6 +1,6 @@
 //! Long texts that come in parts: in any order, twice, over restarts, or never whole.
 
-use crate::{Accepted, DbError, IncomingText, Operator, Route, TenantDb, TextKind, accept::accept_in};
+use crate::{Accepted, Db, DbError, IncomingText, Operator, Route, TenantDb, TextKind, accept::accept_in};
 use ccm_model::{AccountId, Address, Body, Id, NumberId, TenantId};
 use sqlx::{Postgres, Row, Transaction};
 use std::time::Duration;
@@ -127,6 +127,7 @@ async fn keep_ids(
 }
 
 async fn accept_whole(
+    db: &Db,
     tx: &mut Transaction<'static, Postgres>,
     mut text: IncomingText,
     rows: &[PartRow],
@@ -138,7 +139,7 @@ async fn accept_whole(
     text.written_at = rows.iter().find_map(|r| r.written_at);
     text.segments = u16::try_from(rows.len()).ok();
     keep_ids(tx, &text, &ids[1..]).await?;
-    let accepted = accept_in(tx, std::slice::from_ref(&text)).await?;
+    let accepted = accept_in(db, tx, std::slice::from_ref(&text)).await?;
     Ok(accepted[0])
 }
 
@@ -230,7 +231,7 @@ impl TenantDb<'_> {
         let rows = take_all(&mut tx, self.tenant.uuid(), &of).await?;
         let whole: String = rows.iter().map(|r| r.body.as_str()).collect();
         new.text.kind = kind(&whole);
-        let accepted = accept_whole(&mut tx, new.text, &rows, Body::new(whole)?).await?;
+        let accepted = accept_whole(self.db, &mut tx, new.text, &rows, Body::new(whole)?).await?;
         tx.commit().await?;
         Ok(Parted::Whole(accepted))
     }
@@ -265,7 +266,7 @@ impl TenantDb<'_> {
             account: due.account,
         };
         let text = make(route, due.ours.parse()?, due.customer.parse()?, body.clone());
-        let accepted = accept_whole(&mut tx, text, &rows, body).await?;
+        let accepted = accept_whole(self.db, &mut tx, text, &rows, body).await?;
         tx.commit().await?;
         Ok(Some(accepted))
     }

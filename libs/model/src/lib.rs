@@ -10,6 +10,7 @@ pub mod chat_settings;
 mod clock;
 pub mod deflection_settings;
 mod ids;
+pub mod retention_settings;
 pub mod screenpop_settings;
 pub mod settings;
 pub mod sms_settings;
@@ -27,6 +28,7 @@ pub use ids::{
     AccountId, ApiKeyId, AuthKeyId, ChatId, ConversationId, DeflectionId, Id, LinkId, MessageId, NumberId,
     PodId, SigningKeyId, SkillsetId, TenantId, UserId, WebhookSecretId,
 };
+pub use retention_settings::RetentionSettings;
 pub use screenpop_settings::ScreenpopSettings;
 pub use sms_settings::SmsSettings;
 pub use state::{

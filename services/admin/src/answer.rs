@@ -126,6 +126,8 @@ impl From<Failure> for Problem {
             .remedy("read again, put your change into what you get, and send that with its ETag"),
             Failure::Db(DbError::NotFound(what)) => Self::not_found(what)
                 .remedy("take the id from the list of the API; what another tenant has is not found either"),
+            Failure::Db(error @ DbError::Held(_)) => Self::conflict(error.to_string())
+                .remedy("GET /v1/tenants/{tenant}/legal-holds says why it stands and who has placed it"),
             Failure::Db(error) => error.into(),
             Failure::Problem(problem) => problem,
         }

@@ -1,9 +1,9 @@
 use crate::{
-    Deletions, Deps, accounts, api_keys, asked, audit, audit_verdict, auth_keys, caps, certificates,
+    Deletions, Deps, Keeping, accounts, api_keys, asked, audit, audit_verdict, auth_keys, caps, certificates,
     chat_settings, client_key, consent, conversations, dead_letters, deflection_settings, deflections,
     deletions, doctor, events, identity::Gate, link_watch, links, maintenance, number_check, number_moves,
-    numbers, once, pace, routing, screenpop_settings, signing_keys, skillsets, sms_settings, templates,
-    tenants, text_check, usage, usage_work, users, webhook_secrets,
+    numbers, once, pace, routing, screenpop_settings, signing_keys, skillsets, sms_settings, store,
+    templates, tenants, text_check, usage, usage_work, users, webhook_secrets,
 };
 use axum::{
     Router,
@@ -59,6 +59,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
         (name = "audit", description = "Who changed what, from what to what, when and from where."),
         (name = "templates", description = "Texts that agents send again and again."),
         (name = "conversations", description = "What was texted, both ways."),
+        (name = "message-store", description = "Texts found again, read as documents, kept and taken away."),
         (name = "dead-letters", description = "Texts that did not get through: seen, mended, replayed, discarded."),
         (name = "consent", description = "Who wants no texts, and what proves it."),
         (name = "checks", description = "What a number is and what a text costs; nothing is sent or stored."),
@@ -210,6 +211,29 @@ fn routes() -> OpenApiRouter<Deps> {
         .routes(routes!(conversations::list_conversations))
         .routes(routes!(conversations::get_conversation))
         .routes(routes!(conversations::list_messages))
+        .routes(routes!(store::search::search_messages))
+        .routes(routes!(store::transcript::get_transcript))
+        .routes(routes!(
+            store::retention::get_retention_settings,
+            store::retention::put_retention_settings
+        ))
+        .routes(routes!(store::retention::plan_retention))
+        .routes(routes!(store::retention::get_retention))
+        .routes(routes!(
+            store::holds::create_legal_hold,
+            store::holds::list_legal_holds
+        ))
+        .routes(routes!(
+            store::holds::get_legal_hold,
+            store::holds::release_legal_hold
+        ))
+        .routes(routes!(
+            store::erasures::create_erasure,
+            store::erasures::list_erasures
+        ))
+        .routes(routes!(store::erasures::get_erasure))
+        .routes(routes!(store::erasures::get_erasure_certificate))
+        .routes(routes!(store::exports::export_person))
         .routes(routes!(dead_letters::list_dead_letters))
         .routes(routes!(dead_letters::replay_dead_letters))
         .routes(routes!(dead_letters::get_dead_letter))
@@ -307,11 +331,22 @@ pub async fn run(listener: TcpListener, deps: Deps, life: Lifecycle) -> io::Resu
         bus: deps.bus.clone(),
         ids: deps.ids.clone(),
     };
+    let keeping = Keeping {
+        db: deps.db.clone(),
+        ids: deps.ids.clone(),
+    };
     let usage = usage_work::run(deps.db.clone(), deps.ids.clone(), life.clone());
     let heads = audit_verdict::tell_heads(deps.clone(), life.clone());
     let served = async {
         let served = ccm_runtime::serve(listener, router(deps), life.clone());
-        tokio::join!(served, deletions.run(life), usage, heads).0
+        tokio::join!(
+            served,
+            deletions.run(life.clone()),
+            keeping.run(life),
+            usage,
+            heads
+        )
+        .0
     };
     tokio::select! {
         served = served => served,

@@ -61,6 +61,10 @@ pub struct Conversation {
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime, required)]
     waits_since: Option<OffsetDateTime>,
+    /// Since when what was written in it is gone (the tenant's retention); its texts' bodies are empty. `null`: it is there.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    bodies_erased_at: Option<OffsetDateTime>,
 }
 
 /// One text.
@@ -123,7 +127,7 @@ pub struct Messages {
 }
 
 impl Conversation {
-    fn read(row: ConversationRow, may_read_texts: bool) -> Self {
+    pub(crate) fn read(row: ConversationRow, may_read_texts: bool) -> Self {
         Self {
             id: row.id,
             number_id: row.number,
@@ -136,12 +140,13 @@ impl Conversation {
             closed_at: row.closed_at,
             waits_for: row.waits_for,
             waits_since: row.waits_since,
+            bodies_erased_at: row.bodies_erased_at,
         }
     }
 }
 
 impl Message {
-    fn read(row: MessageRow, may_read_texts: bool) -> Self {
+    pub(crate) fn read(row: MessageRow, may_read_texts: bool) -> Self {
         Self {
             id: row.id,
             seq: row.seq,

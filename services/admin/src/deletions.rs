@@ -153,8 +153,8 @@ pub struct DeletionDryRun {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TableCount {
     #[schema(example = "message")]
-    table: String,
-    rows: i64,
+    pub table: String,
+    pub rows: i64,
 }
 
 impl DeletionRequest {
@@ -202,6 +202,9 @@ pub async fn create_deletion(
     let tenant = db.tenant().await?;
     new.check(&tenant.slug)?;
     let at = deps.ids.clock().now();
+    if let Some(hold) = deps.db.operator().standing_hold(scope.tenant).await? {
+        return Err(DbError::Held(hold).into());
+    }
     if dry_run {
         let grace_until = at + time::Duration::days(new.grace_days.into());
         return Ok(Json(would_go(&deps, scope.tenant, tenant.slug, grace_until).await?).into_response());

@@ -1,4 +1,4 @@
-use crate::{doctor::DoctorDeps, identity::Gate, oidc::Oidc, pace::RequestRate};
+use crate::{doctor::DoctorDeps, identity::Gate, oidc::Oidc, pace::RequestRate, store::StoreSlots};
 use ccm_auth::{LookupKey, TokenVerifier};
 use ccm_bus::{Bus, Wake};
 use ccm_db::{Db, DbError, TenantDb};
@@ -24,6 +24,8 @@ pub struct Deps {
     pub lookup_key: LookupKey,
     /// How providers reach ingest, such as `https://sms.example.com`, without a slash at the end.
     pub webhook_base: String,
+    /// How much is searched and read in bulk at a time.
+    pub store: StoreSlots,
     /// What examines links.
     pub doctor: DoctorDeps,
     /// Larger request bodies are refused.

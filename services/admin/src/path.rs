@@ -182,6 +182,30 @@ pub struct AuthKeyPath {
     pub key: AuthKeyId,
 }
 
+/// A legal hold's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct HoldPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The hold's id.
+    pub hold: Uuid,
+}
+
+/// The path of a person's erasure.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct ErasurePath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The erasure's id.
+    pub erasure: Uuid,
+}
+
 /// A template's path.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]

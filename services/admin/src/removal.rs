@@ -103,7 +103,7 @@ impl Asked {
     }
 }
 
-fn told(one: &InTheWay) -> String {
+pub fn told(one: &InTheWay) -> String {
     let more = if one.count > one.which.len() as i64 {
         ", …"
     } else {

@@ -2,7 +2,7 @@
 
 use crate::{cli::Command, health, token};
 use anyhow::{Context, Result};
-use ccm_admin::{DoctorDeps, Oidc, OidcSettings, RequestRate, TrustedProxies};
+use ccm_admin::{DoctorDeps, Oidc, OidcSettings, RequestRate, StoreSlots, TrustedProxies};
 use ccm_auth::{LookupKey, TokenVerifier};
 use ccm_bus::Bus;
 use ccm_connector::{Connector, Guard, LinkConfig, SessionConfig};
@@ -212,6 +212,7 @@ impl Process<'_> {
             },
             lookup_key: LookupKey::derive(master),
             webhook_base: self.config.ingest.public_base_url()?.to_owned(),
+            store: StoreSlots::default(),
             doctor: DoctorDeps::new(
                 ccm_connector::targets,
                 Some(self.guard()),

@@ -132,6 +132,7 @@ async fn every_column_of_an_audited_table_is_watched_or_named() {
             "provider_account.signature_mismatch_at",
             "provider_account.signature_mismatches",
             "provider_account.updated_at",
+            "retention_settings.updated_at",
             "routing_settings.updated_at",
             "screenpop_settings.updated_at",
             "sms_cap.day",

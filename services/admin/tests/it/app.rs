@@ -4,7 +4,7 @@ use axum::{
     body::{Body, to_bytes},
     http::{Method, Request, Response, StatusCode, header},
 };
-use ccm_admin::{Deps, DoctorDeps, Oidc, OidcSettings, RequestRate, TrustedProxies};
+use ccm_admin::{Deps, DoctorDeps, Oidc, OidcSettings, RequestRate, StoreSlots, TrustedProxies};
 use ccm_auth::{JwtConfig, JwtKey, LookupKey, Role, TokenIssuer, TokenVerifier};
 use ccm_bus::Bus;
 use ccm_connector::Guard;
@@ -124,6 +124,7 @@ impl App {
             },
             lookup_key: LookupKey::derive(&SecretBox::new(Box::new([7; 32]))),
             webhook_base: "https://sms.example.com".to_owned(),
+            store: StoreSlots::default(),
             doctor: DoctorDeps::new(
                 ccm_connector::targets,
                 Some(Guard::new(|ip| ip.is_loopback())),
@@ -145,6 +146,12 @@ impl App {
     /// The same API, where callers may ask less.
     pub fn with_rate(&mut self, rate: RequestRate) {
         self.deps.rate = rate;
+        self.router = ccm_admin::router(self.deps.clone());
+    }
+
+    /// The same API, which searches and reads so much at a time.
+    pub fn with_slots(&mut self, slots: StoreSlots) {
+        self.deps.store = slots;
         self.router = ccm_admin::router(self.deps.clone());
     }
 

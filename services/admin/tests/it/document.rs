@@ -5,6 +5,7 @@ use crate::{
     app::App,
     certificates, dead_letters, deletions, doctor, link_watch,
     roles::{self, can_be_tried, makes_nothing},
+    store,
 };
 use axum::http::Method;
 use ccm_auth::Role;
@@ -122,6 +123,8 @@ fn the_document_is_sound() {
             let never_there = [
                 "-settings",
                 "/maintenance-windows",
+                "/legal-holds",
+                "/person-exports",
                 "/caps",
                 "/opt-outs",
                 "/dead-letters/replay",
@@ -187,7 +190,7 @@ fn the_document_is_sound() {
                     assert!(answer[kind]["schema"].is_object(), "{case}: {kind}");
                 }
             }
-            _ if path.ends_with("/audit/export") => {
+            _ if path.ends_with("/audit/export") || path.ends_with("/person-exports") => {
                 assert!(answer["application/x-ndjson"]["schema"].is_object(), "{case}");
             }
             _ => assert!(answer["application/json"]["schema"].is_object(), "{case}"),
@@ -242,6 +245,29 @@ fn the_document_is_sound() {
             "/v1/tenants/{tenant}/dead-letters",
             vec!["all", "kind", "code", "limit", "cursor"],
         ),
+        (
+            "/v1/tenants/{tenant}/conversations/{conversation}/transcript",
+            vec!["format", "tz", "lang", "after"],
+        ),
+        (
+            "/v1/tenants/{tenant}/messages/search",
+            vec![
+                "q",
+                "customer",
+                "number",
+                "direction",
+                "state",
+                "origin",
+                "author",
+                "skillset",
+                "from",
+                "to",
+                "limit",
+                "cursor",
+            ],
+        ),
+        ("/v1/tenants/{tenant}/legal-holds", vec!["all", "limit", "cursor"]),
+        ("/v1/tenants/{tenant}/erasures", vec!["limit", "cursor"]),
         ("/v1/deletions", vec!["limit", "cursor"]),
         ("/v1/api-keys", vec!["limit", "cursor"]),
         ("/v1/users", vec!["limit", "cursor"]),
@@ -411,6 +437,10 @@ async fn answers_are_as_documented() {
     app.put(&format!("/v1/tenants/{}/opt-outs", tenant.id), opt_out)
         .await
         .ok();
+    let hold = store::held(&app, &tenant).await;
+    app.delete(&format!("/v1/tenants/{}/legal-holds/{hold}", tenant.id))
+        .await;
+    store::erased(&app, &tenant, "+353863333333").await;
     deletions::begun(&app, &tenant).await;
     deletions::taken_back(&app, &tenant).await;
     let document = document();
@@ -448,6 +478,15 @@ async fn answers_are_as_documented() {
         ("AuthKey", "/auth-keys".to_owned()),
         ("WebhookSecret", "/webhook-secrets".to_owned()),
         ("SigningKey", "/screenpop-signing-keys".to_owned()),
+        ("RetentionState", "/retention".to_owned()),
+        ("LegalHold", "/legal-holds?all=true".to_owned()),
+        ("LegalHold", format!("/legal-holds/{hold}")),
+        ("Erasure", "/erasures".to_owned()),
+        ("FoundMessage", "/messages/search?q=hello".to_owned()),
+        (
+            "TranscriptDocument",
+            format!("/conversations/{conversation}/transcript"),
+        ),
         ("Conversation", "/conversations".to_owned()),
         ("Conversation", format!("/conversations/{conversation}")),
         ("Message", format!("/conversations/{conversation}/messages")),

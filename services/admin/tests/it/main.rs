@@ -34,6 +34,7 @@ mod screenpop_settings;
 mod serving;
 mod settings_shape;
 mod sms_settings;
+mod store;
 mod suspension;
 mod templates;
 mod tenants;

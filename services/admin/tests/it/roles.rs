@@ -3,7 +3,7 @@
 use crate::{
     access,
     app::{AUTH_TOKEN, App, Tenant},
-    certificates, dead_letters, deletions, doctor,
+    certificates, dead_letters, deletions, doctor, store,
 };
 use axum::http::Method;
 use ccm_auth::Role::{self, Engineer, PlatformAdmin, Support, TenantAdmin, TenantViewer};
@@ -152,6 +152,12 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
         "/v1/tenants/{tenant}/conversations/{conversation}/messages",
         READERS,
     ),
+    (
+        "get",
+        "/v1/tenants/{tenant}/conversations/{conversation}/transcript",
+        TEXT_READERS,
+    ),
+    ("get", "/v1/tenants/{tenant}/messages/search", TEXT_READERS),
     ("get", "/v1/tenants/{tenant}/dead-letters", READERS),
     ("post", "/v1/tenants/{tenant}/dead-letters/replay", WRITERS),
     ("get", "/v1/tenants/{tenant}/dead-letters/{letter}", READERS),
@@ -207,6 +213,24 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     ("get", "/v1/deletions", PLATFORM),
     ("get", "/v1/deletions/{deletion}", PLATFORM),
     ("get", "/v1/deletions/{deletion}/certificate", PLATFORM),
+    // After the deletions: a hold that stands is in their way.
+    ("get", "/v1/tenants/{tenant}/retention-settings", READERS),
+    ("put", "/v1/tenants/{tenant}/retention-settings", WRITERS),
+    ("post", "/v1/tenants/{tenant}/retention-settings/dry-run", WRITERS),
+    ("get", "/v1/tenants/{tenant}/retention", READERS),
+    ("post", "/v1/tenants/{tenant}/legal-holds", WRITERS),
+    ("get", "/v1/tenants/{tenant}/legal-holds", TEXT_READERS),
+    ("get", "/v1/tenants/{tenant}/legal-holds/{hold}", TEXT_READERS),
+    ("delete", "/v1/tenants/{tenant}/legal-holds/{hold}", WRITERS),
+    ("post", "/v1/tenants/{tenant}/erasures", WRITERS),
+    ("get", "/v1/tenants/{tenant}/erasures", READERS),
+    ("get", "/v1/tenants/{tenant}/erasures/{erasure}", READERS),
+    (
+        "get",
+        "/v1/tenants/{tenant}/erasures/{erasure}/certificate",
+        READERS,
+    ),
+    ("post", "/v1/tenants/{tenant}/person-exports", TEXT_READERS),
 ];
 
 /// A request that succeeds if the role is allowed.
@@ -238,6 +262,11 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
         "{tenant}" => json!({"name": name}),
         "chat-settings" => json!({"language": "de"}),
         "routing" => json!({"lists": {"vip": {"numbers": ["+353861234567"]}}}),
+        "retention-settings" => json!({"bodies_days": 90}),
+        "legal-holds" => json!({"customer": "+353861111111", "reason": name}),
+        "person-exports" => json!({"number": "+353861234567", "reason": name}),
+        "erasures" => json!({"number": format!("+35386{:07}", 2_000_000 + n), "reason": name}),
+        "dry-run" if path.contains("retention") => json!({"bodies_days": 90}),
         "dry-run" => json!({"to": "+14155550123", "from": "+353861234567", "text": "hello"}),
         "links" | "{link}" => json!({"name": name, "url": "wss://aacc"}),
         "maintenance-windows" => window(),
@@ -271,6 +300,7 @@ pub fn makes_nothing(path: &str) -> bool {
         "/dry-run",
         "/moves",
         "/doctor",
+        "/person-exports",
     ];
     ends.iter().any(|end| path.ends_with(end))
 }
@@ -436,6 +466,12 @@ async fn every_endpoint_and_every_role() {
                 if path.contains("{number_move}") {
                     path = path.replace("{number_move}", &planned_move(&app, tenant).await);
                 }
+                if path.contains("{hold}") {
+                    path = path.replace("{hold}", &store::held(&app, tenant).await);
+                }
+                if path.contains("{erasure}") {
+                    path = path.replace("{erasure}", &store::erased(&app, tenant, "+353863333333").await);
+                }
                 if path.contains("{template}") {
                     path = path.replace("{template}", &template(&app, tenant).await);
                 }
@@ -460,6 +496,9 @@ async fn every_endpoint_and_every_role() {
                 }
                 if *method == "delete" && can_be_tried(route) {
                     path += "?dry_run=true";
+                }
+                if path.ends_with("/messages/search") {
+                    path += "?q=hello";
                 }
                 if path.ends_with("/number-check") {
                     path += "?number=%2B353861234567";

@@ -1,4 +1,4 @@
-use ccm_admin::{Deps, DoctorDeps, Oidc, OidcSettings, RequestRate, TrustedProxies};
+use ccm_admin::{Deps, DoctorDeps, Oidc, OidcSettings, RequestRate, StoreSlots, TrustedProxies};
 use ccm_auth::{JwtConfig, JwtKey, LookupKey, Role, TokenIssuer, TokenVerifier};
 use ccm_bus::Bus;
 use ccm_db::{
@@ -78,6 +78,7 @@ impl Rig {
             },
             lookup_key: LookupKey::derive(&SecretBox::new(Box::new([7; 32]))),
             webhook_base: "https://sms.example.com".to_owned(),
+            store: StoreSlots::default(),
             doctor: DoctorDeps::new(ccm_connector::targets, None, Duration::from_secs(5), 4),
             max_body_bytes: 1 << 20,
         };

@@ -1,0 +1,23 @@
+use crate::{Reader, Transcript};
+use std::fmt::Write;
+
+/// The transcript as plain text, with lines of LF. Lines of a text after its first are set in, so that none of them can be taken for
+/// another text.
+pub fn text(of: &Transcript, reader: &Reader) -> String {
+    let mut out = String::new();
+    let title = format!("{}: {}", reader.language.words().title, of.tenant);
+    let _ = writeln!(out, "{title}");
+    for (name, value) in of.head(reader) {
+        let _ = writeln!(out, "{name}: {value}");
+    }
+    for entry in &of.entries {
+        let _ = write!(out, "\n{} {}:\n", reader.zone.moment(entry.at), entry.who(reader));
+        for line in entry.what(reader).lines() {
+            let _ = writeln!(out, "    {line}");
+        }
+    }
+    if let Some(foot) = of.foot(reader) {
+        let _ = write!(out, "\n{foot}\n");
+    }
+    out
+}
