@@ -77,9 +77,9 @@ const REPEATED: i64 = 3;
 
 pub(crate) const OPEN_FOR_TEXT: &str = "
 INSERT INTO conversation (id, tenant_id, number_id, our_address, customer_address, next_seq, opened_at, last_activity_at, about)
-VALUES ($1, $2, $3, $4, $5, 1, $6, $6, coalesce($7, '{}'))
+VALUES ($1, $2, $3, $4, $5, 1, $6, $6, coalesce($7::jsonb, '{}'))
 ON CONFLICT (tenant_id, our_address, customer_address) WHERE state = 'open'
-DO UPDATE SET about = conversation.about || coalesce($7, '{}')
+DO UPDATE SET about = conversation.about || coalesce($7::jsonb, '{}')
 RETURNING id";
 
 /// What was written to the customer since the last chat.
@@ -103,9 +103,7 @@ impl TenantDb<'_> {
         let Some(texted) = self.text_in(&mut tx, text, at).await? else {
             drop(tx);
             let before = self.texted_before(text.message).await?;
-            return before
-                .ok_or(DbError::NotFound("message").into())
-                .map_err(NotTexted::Db);
+            return before.ok_or(NotTexted::Db(DbError::NotFound("message")));
         };
         tx.commit().await.map_err(DbError::from)?;
         Ok(texted)

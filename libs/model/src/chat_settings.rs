@@ -140,8 +140,9 @@ pub enum SystemMeaning {
 }
 
 /// What agents are told of the customer. Templates know `{channel}`, `{customer}` and `{ours}` (the two numbers),
-/// `{country}` (`+353`), `{area}`, `{number}`, `{name}`, `{email}`, `{language}`, `{first_text}`, `{context}` (of a
-/// deflection), `{last_agent}` and `{last_ended}` (of an earlier chat, within `life.reopen_within_s`).
+/// `{country}` (`+353`), `{area}`, `{number}`, `{name}`, `{email}`, `{language}`, `{first_text}`, `{last_agent}` and
+/// `{last_ended}` (of an earlier chat, within `life.reopen_within_s`); of a deflection `{context}`, `{context.NAME}`, `{waited}` (seconds),
+/// `{waited_minutes}`, `{contact}` and `{priority}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CustomerView {

@@ -209,8 +209,9 @@ pub struct CustomerView {
 }
 
 /// A custom field. `value` knows `{channel}`, `{customer}` and `{ours}` (the two numbers), `{country}` (`+353`), `{area}`,
-/// `{number}`, `{name}`, `{email}`, `{language}`, `{first_text}`, `{context}` (of a deflection), `{last_agent}` and
-/// `{last_ended}` (of an earlier chat, within `life.reopen_within_s`).
+/// `{number}`, `{name}`, `{email}`, `{language}`, `{first_text}`, `{last_agent}` and `{last_ended}` (of an
+/// earlier chat, within `life.reopen_within_s`); of a deflection `{context}`, `{context.NAME}`, `{waited}` (seconds),
+/// `{waited_minutes}`, `{contact}` and `{priority}`.
 #[derive(ToSchema)]
 pub struct FieldTemplate {
     #[schema(min_length = 1, max_length = 100)]

@@ -264,7 +264,7 @@ impl Deps {
     ) -> Result<Answer, Problem> {
         let settings = &known.settings;
         let base = self.settings.public_base_url.as_deref().filter(|_| settings.link);
-        let token = base.map(|base| page::Token::new(base));
+        let token = base.map(page::Token::new);
         let link = token.as_ref().map(|token| token.address.as_str());
         let words = settings.offer.as_ref();
         let words = words.and_then(|words| words::chosen(words, &new.language, &known.chat.language));

@@ -45,6 +45,9 @@ struct Skillset {
 
 type Key = (LinkId, String);
 
+/// A link as it was when they were made: the primary's and, of a pair, the other's.
+type Dialers = (LinkRow, Arc<[Dialer]>);
+
 /// Skillsets that may be remembered before those that nobody has asked about for a while are let go.
 const MOST: usize = 10_000;
 
@@ -54,7 +57,7 @@ pub struct Queues {
     guard: Option<Guard>,
     times: QueueTimes,
     skillsets: Mutex<HashMap<Key, Arc<Skillset>>>,
-    dialers: Mutex<HashMap<LinkId, (LinkRow, Arc<[Dialer]>)>>,
+    dialers: Mutex<HashMap<LinkId, Dialers>>,
 }
 
 /// Why AACC was not even asked, or did not answer.
@@ -150,7 +153,7 @@ impl Queues {
         Err(failure)
     }
 
-    /// The primary's and, of a pair, the other's. Made anew when the link has changed.
+    /// Made anew when the link has changed.
     async fn dialers(&self, tenant: TenantId, link: &LinkRow) -> Result<Arc<[Dialer]>, Unanswered> {
         if let Some((row, dialers)) = locked(&self.dialers).get(&link.id)
             && row == link
