@@ -10,6 +10,7 @@ mod access;
 mod closing;
 mod deletion;
 mod doctor_reports;
+mod erasure;
 mod errors;
 mod keeping;
 mod leases;
