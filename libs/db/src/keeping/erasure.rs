@@ -19,8 +19,6 @@ use uuid::Uuid;
 
 /// What the numbers' hashes are for.
 pub(super) const PURPOSE: &str = "erasure.number_hash";
-/// What the hashes of erased numbers that opted out are for.
-const OPT_OUT: &str = "erased_opt_out.number_hash";
 /// Conversations that go with one transaction.
 const AT_ONCE: i64 = 50;
 
@@ -347,18 +345,7 @@ impl TenantDb<'_> {
         id: Uuid,
         customer: &Address,
     ) -> Result<(), DbError> {
-        let hash = self.keyed_hash(tx, OPT_OUT, customer.as_str().as_bytes()).await?;
-        let kept = sqlx::query(
-            "INSERT INTO erased_opt_out (tenant_id, our_address, number_hash, since)
-             SELECT tenant_id, our_address, $3, since FROM opt_out WHERE tenant_id = $1 AND customer_address = $2
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(self.tenant.uuid())
-        .bind(customer.as_str())
-        .bind(&hash[..])
-        .execute(&mut **tx)
-        .await?
-        .rows_affected();
+        let kept = self.keep_opt_outs(tx, customer).await?;
         sqlx::query("INSERT INTO removal (tenant_id, customer_address) VALUES ($1, $2)")
             .bind(self.tenant.uuid())
             .bind(customer.as_str())
@@ -467,59 +454,6 @@ impl TenantDb<'_> {
     /// One of them.
     pub async fn erasure(&self, id: Uuid) -> Result<ErasureRow, DbError> {
         self.one(erasure!("id = $2"), id, "erasure", read).await
-    }
-
-    /// From which of our addresses an erased customer gets no texts, and since when. A tenant without any pays one look at an index.
-    pub(crate) async fn erased_opt_outs(
-        &self,
-        tx: &mut Transaction<'_, Postgres>,
-        customer: &Address,
-    ) -> Result<Vec<(Address, OffsetDateTime)>, DbError> {
-        let any: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM erased_opt_out WHERE tenant_id = $1)")
-            .bind(self.tenant.uuid())
-            .fetch_one(&mut **tx)
-            .await?;
-        if !any {
-            return Ok(Vec::new());
-        }
-        let hash = self.keyed_hash(tx, OPT_OUT, customer.as_str().as_bytes()).await?;
-        let rows = sqlx::query(
-            "SELECT our_address, since FROM erased_opt_out WHERE tenant_id = $1 AND number_hash = $2 ORDER BY our_address",
-        )
-        .bind(self.tenant.uuid())
-        .bind(&hash[..])
-        .fetch_all(&mut **tx)
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok((
-                    row.try_get::<&str, _>("our_address")?.parse()?,
-                    row.try_get("since")?,
-                ))
-            })
-            .collect()
-    }
-
-    /// An erased customer wants texts again.
-    pub(crate) async fn forget_erased_opt_out(
-        &self,
-        tx: &mut Transaction<'_, Postgres>,
-        ours: &Address,
-        customer: &Address,
-    ) -> Result<(), DbError> {
-        if self.erased_opt_outs(tx, customer).await?.is_empty() {
-            return Ok(());
-        }
-        let hash = self.keyed_hash(tx, OPT_OUT, customer.as_str().as_bytes()).await?;
-        sqlx::query(
-            "DELETE FROM erased_opt_out WHERE tenant_id = $1 AND number_hash = $2 AND our_address = $3",
-        )
-        .bind(self.tenant.uuid())
-        .bind(&hash[..])
-        .bind(ours.as_str())
-        .execute(&mut **tx)
-        .await?;
-        Ok(())
     }
 }
 

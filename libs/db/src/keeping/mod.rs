@@ -9,6 +9,7 @@ mod erasure;
 mod export;
 mod holds;
 mod months;
+mod opt_outs;
 mod retention;
 
 pub use erasure::{Begin, ErasureRow, ErasureState, NewErasure};

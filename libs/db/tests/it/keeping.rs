@@ -1,17 +1,14 @@
-//! Retention, legal holds and erasure, held against the tables themselves.
+//! Retention, legal holds and months, held against the tables themselves.
 
 use crate::rig::{IDS, Rig, Tenant, address, connect, incoming, now};
-use ccm_db::{
-    Begin, ConsentChange, ConsentSource, DbError, ErasureState, ExportedRow, HoldScope, NewErasure,
-    NewExport, NewHold, NumberLookupRow, RoutingNames, TableRows,
-};
-use ccm_model::{Address, Body, ConversationId};
+use ccm_db::{Begin, DbError, ExportedRow, HoldScope, NewErasure, NewExport, NewHold};
+use ccm_model::{Address, ConversationId};
 use ccm_testkit::canary;
 use sqlx::{AssertSqlSafe, Executor};
 use std::time::Duration;
 use time::OffsetDateTime;
 
-const DAY: Duration = Duration::from_secs(86_400);
+pub const DAY: Duration = Duration::from_secs(86_400);
 
 /// At least one row in each of the tables.
 pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
@@ -37,7 +34,7 @@ pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
     .await;
 }
 
-async fn hold(rig: &Rig, tenant: Tenant, scope: &HoldScope) -> uuid::Uuid {
+pub async fn hold(rig: &Rig, tenant: Tenant, scope: &HoldScope) -> uuid::Uuid {
     let new = NewHold {
         id: IDS.next(),
         scope,
@@ -48,7 +45,7 @@ async fn hold(rig: &Rig, tenant: Tenant, scope: &HoldScope) -> uuid::Uuid {
     rig.db.tenant(tenant.id).place_hold(new).await.unwrap().id
 }
 
-async fn export(rig: &Rig, tenant: Tenant, customer: &Address) -> Vec<ExportedRow> {
+pub async fn export(rig: &Rig, tenant: Tenant, customer: &Address) -> Vec<ExportedRow> {
     let db = rig.db.tenant(tenant.id);
     let new = NewExport {
         id: IDS.next(),
@@ -67,7 +64,7 @@ async fn export(rig: &Rig, tenant: Tenant, customer: &Address) -> Vec<ExportedRo
     rows
 }
 
-async fn begin(rig: &Rig, tenant: Tenant, customer: &Address) -> Begin {
+pub async fn begin(rig: &Rig, tenant: Tenant, customer: &Address) -> Begin {
     let new = NewErasure {
         id: IDS.next(),
         customer,
@@ -80,7 +77,7 @@ async fn begin(rig: &Rig, tenant: Tenant, customer: &Address) -> Begin {
 }
 
 /// Ends a conversation as if nothing of it were under way, so many days ago.
-async fn ended(rig: &Rig, conversation: ConversationId, days: u32) {
+pub async fn ended(rig: &Rig, conversation: ConversationId, days: u32) {
     for sql in [
         "DELETE FROM inbox WHERE conversation_id = '$c'",
         "DELETE FROM outbox WHERE conversation_id = '$c'",
@@ -95,7 +92,7 @@ async fn ended(rig: &Rig, conversation: ConversationId, days: u32) {
 }
 
 /// A text of a customer in a conversation that was opened, and ended, so many days ago.
-async fn old_text(rig: &Rig, tenant: Tenant, customer: u32, days: u32) -> ConversationId {
+pub async fn old_text(rig: &Rig, tenant: Tenant, customer: u32, days: u32) -> ConversationId {
     let at = now() - days * DAY;
     let id = |at: OffsetDateTime| {
         let millis = u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap();
@@ -275,329 +272,6 @@ async fn the_database_itself_keeps_what_is_open_or_held() {
         1
     );
     app.execute("ROLLBACK").await.unwrap();
-}
-
-fn consent<'a>(ours: &'a Address, customer: &'a Address, opted_out: bool) -> ConsentChange<'a> {
-    ConsentChange {
-        event: IDS.next(),
-        our_address: ours,
-        customer_address: customer,
-        opted_out,
-        source: ConsentSource::Api,
-        message: None,
-        evidence: Some("by phone"),
-        at: now(),
-    }
-}
-
-#[tokio::test]
-async fn nothing_is_left_of_a_person_but_that_no_texts_are_wanted() {
-    let rig = Rig::new().await;
-    let (tenant, other) = (rig.tenant(1).await, rig.tenant(2).await);
-    let fence = rig.own(tenant.id).await;
-    let db = rig.db.tenant(tenant.id);
-    let (person, ours) = (address(1), address(tenant.ours));
-    // Everything that can be known of one person, and the same of another, and at another tenant.
-    for customer in [1, 2] {
-        let (conversation, chat) = rig.chat(tenant, &fence, customer).await;
-        rig.say(&fence, conversation, chat).await;
-        rig.run(&format!(
-            "UPDATE conversation SET about = '{{\"note\": \"{}\"}}' WHERE id = '{conversation}'",
-            canary::body(customer)
-        ))
-        .await;
-        ended(&rig, conversation, 0).await;
-        old_text(&rig, tenant, customer, 30).await;
-        let number = address(customer);
-        db.change_consent(&consent(&ours, &number, true)).await.unwrap();
-        let said = NumberLookupRow {
-            valid: true,
-            country: None,
-            line: None,
-            carrier: None,
-            mobile_country_code: None,
-            mobile_network_code: None,
-            at: now(),
-        };
-        db.keep_number_lookup(&number, &said, now() - DAY).await.unwrap();
-        rig.run(&format!(
-            "INSERT INTO dead_letter (id, tenant_id, kind, our_address, customer_address, body, code, detail, created_at)
-             VALUES (gen_random_uuid(), '{}', 'unrouted', '+14155550199', '{}', '{}', 'x', '', now())",
-            tenant.id,
-            canary::number(customer),
-            canary::body(customer)
-        ))
-        .await;
-    }
-    old_text(&rig, other, 1, 1).await;
-    let of_others = format!(
-        "SELECT count(*) FROM message m JOIN conversation c ON c.id = m.conversation_id
-         WHERE c.customer_address <> '{}' OR c.tenant_id <> '{}'",
-        canary::number(1),
-        tenant.id
-    );
-    let others_before = rig.count(&of_others).await;
-
-    // What is exported is what goes, table by table.
-    let exported = export(&rig, tenant, &person).await;
-    let told: Vec<_> = exported.iter().map(|row| row.row.to_string()).collect();
-    let told = told.join("\n");
-    assert!(told.contains(&canary::number(1)) && !told.contains(&canary::number(2)));
-    assert!(!told.contains("_sealed"), "{told}");
-
-    let Begin::Begun(erasure) = begin(&rig, tenant, &person).await else {
-        panic!("nothing is in the way")
-    };
-    let counts: Vec<TableRows> = serde_json::from_value(erasure.counts_before.clone()).unwrap();
-    for TableRows { table, rows } in counts {
-        let found = exported.iter().filter(|row| row.table == table).count();
-        assert!(found as i64 >= rows, "{table}: {found} of {rows}");
-    }
-    let again = NewErasure {
-        id: IDS.next(),
-        customer: &person,
-        reason: "again",
-        by: "mary",
-        at: now(),
-        dry_run: false,
-    };
-    let under_way = db.begin_erasure(again).await;
-    assert!(
-        matches!(under_way, Err(DbError::Conflict { missing: false, .. })),
-        "{under_way:?}"
-    );
-    let claimed = rig.db.operator().claim_erasure(DAY).await.unwrap();
-    assert_eq!(claimed, Some((tenant.id, erasure.id)));
-    let mut steps = 0;
-    while db.erase_some(erasure.id, now()).await.unwrap() != Some(ErasureState::Erased) {
-        steps += 1;
-        assert!(steps < 5);
-    }
-    assert!(matches!(
-        db.erase_some(erasure.id, now()).await,
-        Err(DbError::NotFound(_))
-    ));
-
-    let all_rows = of_tenant(&rig, tenant).await;
-    // What the agent said has the other canary in it; numbers are of different lengths only at their ends.
-    for gone in [
-        canary::number(1),
-        canary::number(1).trim_start_matches('+').to_owned(),
-    ] {
-        let at = all_rows.lines().find(|line| line.contains(&gone));
-        assert_eq!(at, None, "the number is left");
-    }
-    let bodies = rig
-        .count(&format!(
-            "SELECT count(*) FROM conversation WHERE tenant_id = '{}' AND about::text LIKE '%{}%'",
-            tenant.id,
-            canary::body(1)
-        ))
-        .await;
-    assert_eq!(bodies, 0);
-    assert_eq!(
-        rig.count(&of_others).await,
-        others_before,
-        "nobody else's texts went"
-    );
-    assert!(all_rows.contains(&canary::number(2)));
-
-    let proof = db.erasure(erasure.id).await.unwrap();
-    assert_eq!(proof.opt_outs_kept, 1);
-    assert!(proof.rows_gone >= 8, "{}", proof.rows_gone);
-    let text = proof.certificate.unwrap();
-    let certificate: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let tables = certificate["tables"].as_array().unwrap();
-    let before = |name: &str| tables.iter().find(|t| t["table"] == name).unwrap()["rows_before"].as_i64();
-    for table in [
-        "conversation",
-        "message",
-        "chat",
-        "opt_out",
-        "consent_event",
-        "dead_letter",
-        "number_lookup",
-    ] {
-        assert!(before(table) > Some(0), "{table}: {text}");
-    }
-    assert!(tables.iter().all(|table| table["rows_after"] == 0), "{text}");
-    assert!(!text.contains(&canary::number(1)));
-    let hash = sha256(&rig, &text).await;
-    assert_eq!(proof.certificate_sha256, Some(hash));
-
-    // Whoever said STOP is not texted, also by who does not know them any more; START is heard.
-    assert!(db.has_opted_out(&ours, &person).await.unwrap());
-    assert_eq!(db.opt_outs_of(&person).await.unwrap()[0].source, "erased");
-    let (conversation, chat) = rig.chat(tenant, &fence, 1).await;
-    let said = rig.say(&fence, conversation, chat).await;
-    let state = format!("SELECT count(*) FROM message WHERE id = '{said}' AND error_code = 'ccm:opted_out'");
-    assert_eq!(rig.count(&state).await, 1);
-    let mut start = incoming(tenant, 1);
-    start.body = Body::new("START").unwrap();
-    start.kind = ccm_db::TextKind::Start;
-    rig.db.batch().accept(&[start]).await.unwrap();
-    assert!(!db.has_opted_out(&ours, &person).await.unwrap());
-    let said = rig.say(&fence, conversation, chat).await;
-    let state = format!("SELECT count(*) FROM message WHERE id = '{said}' AND state = 'queued'");
-    assert_eq!(rig.count(&state).await, 1);
-}
-
-async fn sha256(rig: &Rig, text: &str) -> String {
-    use sqlx::Row;
-    let sql = "SELECT encode(sha256(convert_to($1, 'UTF8')), 'hex')";
-    sqlx::query(sql)
-        .bind(text)
-        .fetch_one(&rig.root)
-        .await
-        .unwrap()
-        .get(0)
-}
-
-/// Every row of the tenant, as JSON.
-async fn of_tenant(rig: &Rig, tenant: Tenant) -> String {
-    let all = rig.everything().await;
-    let id = tenant.id.to_string();
-    all.lines()
-        .filter(|line| line.contains(&id))
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
-#[tokio::test]
-async fn an_erasure_is_refused_or_waits_as_long_as_something_is_in_the_way() {
-    let rig = Rig::new().await;
-    let tenant = rig.tenant(1).await;
-    let db = rig.db.tenant(tenant.id);
-    let person = address(1);
-    let (open, _) = rig.text(tenant, 1).await;
-    let standing = hold(&rig, tenant, &HoldScope::Conversation(open)).await;
-    db.put_routing(
-        &serde_json::json!({"lists": {"vip": {"numbers": [canary::number(1)]}, "other": {}}}),
-        &RoutingNames::default(),
-        None,
-    )
-    .await
-    .unwrap();
-    let Begin::InTheWay(found) = begin(&rig, tenant, &person).await else {
-        panic!("three things are in the way")
-    };
-    let told: Vec<_> = found.iter().map(|one| (one.what, one.which.clone())).collect();
-    assert_eq!(
-        told,
-        [
-            ("legal holds", vec![standing.to_string()]),
-            ("open conversations", vec![open.to_string()]),
-            ("routing lists", vec!["lists.vip".to_owned()]),
-        ]
-    );
-    db.release_hold(standing, "mary", now()).await.unwrap();
-    db.put_routing(&serde_json::json!({}), &RoutingNames::default(), None)
-        .await
-        .unwrap();
-    ended(&rig, open, 0).await;
-    let Begin::Begun(erasure) = begin(&rig, tenant, &person).await else {
-        panic!("nothing is in the way")
-    };
-    // Somebody places a hold, and the person texts, before it is carried out.
-    let placed = hold(&rig, tenant, &HoldScope::Customer(Some(person.clone()))).await;
-    let waits = db.erase_some(erasure.id, now()).await;
-    assert!(
-        matches!(waits, Err(DbError::Held(id)) if id == placed),
-        "{waits:?}"
-    );
-    db.release_hold(placed, "mary", now()).await.unwrap();
-    let (new, _) = rig.text(tenant, 1).await;
-    assert_eq!(db.erase_some(erasure.id, now()).await.unwrap(), None);
-    assert!(matches!(db.conversation(open).await, Err(DbError::NotFound(_))));
-    assert_eq!(
-        db.erase_some(erasure.id, now()).await.unwrap(),
-        Some(ErasureState::Erasing)
-    );
-    ended(&rig, new, 0).await;
-    assert_eq!(db.erase_some(erasure.id, now()).await.unwrap(), None);
-    assert_eq!(
-        db.erase_some(erasure.id, now()).await.unwrap(),
-        Some(ErasureState::Erased)
-    );
-    // Who changed what is kept for ever, and names nobody.
-    let told = format!(
-        "SELECT count(*) FROM audit_entry WHERE record LIKE '%{}%'",
-        canary::number(1).trim_start_matches('+')
-    );
-    assert_eq!(rig.count(&told).await, 0);
-    let entries = "SELECT count(*) FROM audit_entry WHERE kind IN ('legal_hold', 'routing')";
-    assert!(rig.count(entries).await >= 5);
-    // The released hold on the person's number went with it; what is left of the other names nobody.
-    assert!(matches!(db.hold(placed).await, Err(DbError::NotFound(_))));
-}
-
-/// Tables that have neither a conversation nor a customer's number in a column of that name, and why nothing of a customer is in them, or what
-/// becomes of it.
-const NAMED: &[(&str, &str)] = &[
-    ("account_event", "of accounts"),
-    ("api_key", "of programs"),
-    ("app_user", "of the tenant's people"),
-    ("audit_entry", "settings; numbers in lists and holds are hidden"),
-    ("auth_key", "of agents' pages"),
-    ("chat_settings", "the tenant's words"),
-    ("doctor_report", "of links; 90 days"),
-    ("erased_opt_out", "hashes"),
-    ("erasure", "hashes; the number is sealed until it is done"),
-    ("ewc_link", "of links"),
-    ("idempotent_request", "sealed answers; 24 hours"),
-    ("inbound_content", "hashes; 2 days"),
-    ("inbound_dedup", "providers' ids; 90 days"),
-    ("lease", "of pods"),
-    ("link_client_key", "of links"),
-    ("link_event", "of links"),
-    ("link_state", "of links"),
-    ("maintenance_window", "of links"),
-    ("number", "the tenant's own numbers"),
-    ("number_lookup", "hashes, erased by hash"),
-    ("number_lookup_pace", "a moment"),
-    ("number_move", "the tenant's own numbers"),
-    ("person_export", "hashes"),
-    ("provider_account", "of accounts"),
-    ("retention_run", "counts"),
-    ("retention_settings", "the tenant's decisions"),
-    (
-        "routing_settings",
-        "lists of numbers: an erasure is refused until the number is out of them",
-    ),
-    ("skillset", "of AACC"),
-    ("sms_cap", "counts"),
-    ("sms_settings", "the tenant's words"),
-    ("template", "the tenant's words"),
-    ("tenant", "the tenant"),
-    ("tenant_deletion", "counts"),
-    ("tenant_event", "of the tenant"),
-    ("tenant_key", "a key"),
-    ("usage_day", "counts"),
-    ("webhook_secret", "of accounts"),
-];
-
-/// A table that is new must say by what its rows go when a person is erased, or be named above.
-#[tokio::test]
-async fn every_table_says_how_a_customer_goes_from_it() {
-    let rig = Rig::new().await;
-    let mut unnamed = Vec::new();
-    for table in crate::walls::tenant_tables(&rig).await {
-        let by_column = rig
-            .count(&format!(
-                "SELECT count(*) FROM pg_attribute WHERE attrelid = '{table}'::regclass AND NOT attisdropped
-                   AND attname IN ('conversation_id', 'customer_address')"
-            ))
-            .await;
-        let named = NAMED.iter().any(|(name, _)| *name == table);
-        if (by_column == 0) != named {
-            unnamed.push(table);
-        }
-    }
-    // `conversation` has the number itself.
-    assert_eq!(
-        unnamed, [""; 0],
-        "give it a column conversation_id or customer_address, or name it in NAMED"
-    );
 }
 
 #[tokio::test]

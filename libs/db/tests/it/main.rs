@@ -13,6 +13,7 @@ mod customer_texts;
 mod deflections;
 mod deletion;
 mod doctor_reports;
+mod erasure;
 mod errors;
 mod keeping;
 mod leases;

@@ -483,10 +483,6 @@ async fn answers_are_as_documented() {
         ("LegalHold", format!("/legal-holds/{hold}")),
         ("Erasure", "/erasures".to_owned()),
         ("FoundMessage", "/messages/search?q=hello".to_owned()),
-        (
-            "TranscriptDocument",
-            format!("/conversations/{conversation}/transcript"),
-        ),
         ("Conversation", "/conversations".to_owned()),
         ("Conversation", format!("/conversations/{conversation}")),
         ("Message", format!("/conversations/{conversation}/messages")),

@@ -62,8 +62,8 @@ async fn texts_are_found_with_the_places_of_what_was_asked_for() {
     for (query, field) in [
         ("", "q"),
         ("q=%21%21", "q"),
-        ("customer=nobody", "customer"),
-        ("q=a&number=x", "number"),
+        ("customer=%2B1", "customer"),
+        ("q=a&number=%2B1", "number"),
         ("q=a&from=2020-01-01T00:00:00Z", "from"),
         ("q=a&limit=0", "limit"),
         ("q=a&direction=up", "direction"),
@@ -292,7 +292,7 @@ async fn a_legal_hold_stands_until_it_is_released() {
     let id = app.text(&tenant, CUSTOMER, "hello").await;
     for (bad, status, field) in [
         (json!({"reason": ""}), 422, "reason"),
-        (json!({"reason": "x", "customer": "nobody"}), 422, "customer"),
+        (json!({"reason": "x", "customer": "+1"}), 422, "customer"),
         (
             json!({"reason": "x", "customer": CUSTOMER, "conversation_id": id}),
             422,
@@ -379,7 +379,7 @@ async fn a_person_is_forgotten_with_proof() {
         "{would}"
     );
     for (bad, field) in [
-        (json!({"number": "nobody", "reason": "x"}), "number"),
+        (json!({"number": "+1", "reason": "x"}), "number"),
         (
             json!({"number": CUSTOMER, "reason": "forget +353 86 123 4567"}),
             "reason",
@@ -424,7 +424,7 @@ async fn what_is_known_of_a_person_is_handed_out_and_the_audit_tells_it() {
     app.text(&tenant, CUSTOMER, "second").await;
     app.text(&tenant, "+353867654321", "somebody else").await;
     for (bad, field) in [
-        (json!({"number": "nobody", "reason": "x"}), "number"),
+        (json!({"number": "+1", "reason": "x"}), "number"),
         (json!({"number": CUSTOMER, "reason": " "}), "reason"),
     ] {
         assert_eq!(app.post(&path, bad).await.problem(422), field);
