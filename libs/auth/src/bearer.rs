@@ -130,11 +130,11 @@ impl Bearer {
         Permission::ALL.iter().copied().find(given)
     }
 
-    /// What tells them from all others, for counting what they ask.
+    /// What tells them from all others, for counting what they ask, and from what they were before their role changed.
     pub fn id(&self) -> String {
         match self.via {
             Via::ApiKey(id) => format!("key {id}"),
-            Via::Oidc(id) => format!("user {id}"),
+            Via::Oidc(id) => format!("user {id} {}", self.role),
             Via::Token => format!("token {} {:?} {}", self.role, self.tenant, self.sub),
         }
     }

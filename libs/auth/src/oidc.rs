@@ -4,6 +4,7 @@
 //! Sources: OpenID Connect Discovery 1.0 section 4, RFC 7517 (JWK), RFC 8725 (algorithms are the key's, never the token's).
 
 use crate::token::{MAX_TOKEN_BYTES, TokenError, classify};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{
     Algorithm, DecodingKey, Validation, dangerous, decode, decode_header,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse},
@@ -97,12 +98,64 @@ pub struct Identity {
 struct Claims {
     iss: String,
     sub: String,
-    exp: i64,
-    nbf: Option<i64>,
-    iat: Option<i64>,
+    exp: Seconds,
+    nbf: Option<Seconds>,
+    iat: Option<Seconds>,
     email: Option<String>,
     #[serde(default)]
-    email_verified: bool,
+    email_verified: Flag,
+}
+
+/// A NumericDate (RFC 7519 section 2), which may have a fraction.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Seconds {
+    Whole(i64),
+    Fraction(f64),
+}
+
+impl Seconds {
+    fn whole(&self) -> i64 {
+        match *self {
+            Self::Whole(seconds) => seconds,
+            // Saturates.
+            Self::Fraction(seconds) => seconds.floor() as i64,
+        }
+    }
+}
+
+/// Some issuers write `"true"`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Flag {
+    Is(bool),
+    Said(String),
+}
+
+impl Default for Flag {
+    fn default() -> Self {
+        Self::Is(false)
+    }
+}
+
+impl Flag {
+    fn is(&self) -> bool {
+        match self {
+            Self::Is(is) => *is,
+            Self::Said(said) => said == "true",
+        }
+    }
+}
+
+/// Whether the token asks for what a reader must understand (RFC 7515 section 4.1.11): there is nothing of the kind here.
+fn asks_for_more(token: &str) -> bool {
+    let header = token
+        .split('.')
+        .next()
+        .and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
+    header
+        .and_then(|json| serde_json::from_slice::<serde_json::Value>(&json).ok())
+        .is_none_or(|header| header.get("crit").is_some())
 }
 
 /// The issuer that a token says it is of; it may be lying. `None`: it is no token.
@@ -164,7 +217,7 @@ impl KeySet {
 
     /// Whom a good token names. `now` is in seconds since 1970.
     pub fn verify(&self, token: &str, rules: OidcRules<'_>, now: i64) -> Result<Identity, TokenError> {
-        if token.len() > MAX_OIDC_TOKEN_BYTES {
+        if token.len() > MAX_OIDC_TOKEN_BYTES || asks_for_more(token) {
             return Err(TokenError::Malformed);
         }
         let header = decode_header(token).map_err(|e| classify(e.kind()))?;
@@ -180,19 +233,25 @@ impl KeySet {
             .map_err(|e| classify(e.kind()))?
             .claims;
         let leeway = i64::try_from(rules.leeway.as_secs()).unwrap_or(i64::MAX);
-        if claims.exp <= now.saturating_sub(leeway) {
+        if claims.exp.whole() <= now.saturating_sub(leeway) {
             return Err(TokenError::Expired);
         }
-        let begins = claims.nbf.into_iter().chain(claims.iat).max();
+        let begins = [claims.nbf, claims.iat].into_iter().flatten();
+        let begins = begins.map(|at| at.whole()).max();
         if begins.is_some_and(|begins| begins > now.saturating_add(leeway)) {
             return Err(TokenError::NotYetValid);
+        }
+        // No issuer names anybody so, and no text that is stored has it.
+        let names = [Some(&claims.sub), claims.email.as_ref()];
+        if names.into_iter().flatten().any(|name| name.contains('\0')) {
+            return Err(TokenError::Malformed);
         }
         Ok(Identity {
             issuer: claims.iss,
             subject: claims.sub,
             email: claims
                 .email
-                .filter(|_| claims.email_verified)
+                .filter(|_| claims.email_verified.is())
                 .map(|email| email.to_lowercase()),
         })
     }

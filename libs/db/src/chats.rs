@@ -1,5 +1,5 @@
 use crate::{
-    Batch, DbError, LinkRow, OwnedTenant, TenantDb, documents,
+    Batch, DbError, LinkRow, OwnedTenant, TenantDb, customer_texts, documents,
     links::{self, link_columns},
     seal::Place,
     storable::storable,
@@ -499,7 +499,8 @@ impl TenantDb<'_> {
     }
 
     /// A chat ended. When nothing waits for the agent, the conversation ends with it: the customer's next text opens a new
-    /// one. Returns whether the conversation is closed now.
+    /// one. Where there was no chat (`None`), it stays open while an answer is waited for: who asks HELP has not answered an offer.
+    /// Returns whether the conversation is closed now.
     ///
     /// `counts_until`: until when AACC may count the chat, where it could not be told that the customer left.
     pub async fn chat_ended(
@@ -532,11 +533,14 @@ impl TenantDb<'_> {
         let closed = sqlx::query(
             "UPDATE conversation c SET state = 'closed', closed_at = $3, waits_for = NULL, waits_since = NULL
              WHERE c.tenant_id = $1 AND c.id = $2 AND c.state = 'open'
-               AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.tenant_id = $1 AND i.conversation_id = $2)",
+               AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.tenant_id = $1 AND i.conversation_id = $2)
+               AND ($4 OR NOT EXISTS (SELECT 1 FROM timer t WHERE t.tenant_id = $1 AND t.id = $5 AND t.due_at > $3))",
         )
         .bind(self.tenant.uuid())
         .bind(conversation.uuid())
         .bind(at)
+        .bind(chat.is_some())
+        .bind(customer_texts::answer_timer(conversation))
         .execute(&mut *tx)
         .await?
         .rows_affected();

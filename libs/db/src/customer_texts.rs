@@ -100,8 +100,27 @@ impl TenantDb<'_> {
             return Ok(before);
         }
         let mut tx = self.begin().await?;
-        let number = self.sender(&mut tx, text.from).await?;
-        let conversation = self.open_for(&mut tx, number, text, at).await?;
+        let Some(texted) = self.text_in(&mut tx, text, at).await? else {
+            drop(tx);
+            let before = self.texted_before(text.message).await?;
+            return before
+                .ok_or(DbError::NotFound("message").into())
+                .map_err(NotTexted::Db);
+        };
+        tx.commit().await.map_err(DbError::from)?;
+        Ok(texted)
+    }
+
+    /// As [`Self::text_customer`], in a transaction of the caller's. `None` when it was stored before; the transaction is to be rolled back
+    /// then.
+    pub(crate) async fn text_in(
+        &self,
+        tx: &mut Transaction<'static, Postgres>,
+        text: &NewText<'_>,
+        at: OffsetDateTime,
+    ) -> Result<Option<Texted>, NotTexted> {
+        let number = self.sender(tx, text.from).await?;
+        let conversation = self.open_for(tx, number, text, at).await?;
         let mt = Mt {
             message: text.message,
             conversation,
@@ -113,19 +132,15 @@ impl TenantDb<'_> {
             written_at: None,
             trace: text.trace,
         };
-        if !self.put_in_line(&mut tx, &mt, at).await? {
-            drop(tx);
-            let before = self.texted_before(text.message).await?;
-            return before
-                .ok_or(DbError::NotFound("message").into())
-                .map_err(NotTexted::Db);
+        if !self.put_in_line(tx, &mt, at).await? {
+            return Ok(None);
         }
-        let outcome = self.outcome_of(&mut tx, text.message).await?;
+        let outcome = self.outcome_of(tx, text.message).await?;
         let noted = match (text.origin, outcome) {
-            (Origin::Agent, TextOutcome::Queued) => self.note_texted(&mut tx, conversation, text, at).await?,
+            (Origin::Agent, TextOutcome::Queued) => self.note_texted(tx, conversation, text, at).await?,
             _ => false,
         };
-        self.expect_answer(&mut tx, conversation, at + text.answer_within, at)
+        self.expect_answer(tx, conversation, at + text.answer_within, at)
             .await?;
         if let Some((kind, detail)) = text.event {
             sqlx::query(
@@ -135,17 +150,16 @@ impl TenantDb<'_> {
             .bind(kind)
             .bind(at)
             .bind(detail)
-            .execute(&mut *tx)
+            .execute(&mut **tx)
             .await
             .map_err(DbError::from)?;
         }
-        tx.commit().await.map_err(DbError::from)?;
-        Ok(Texted {
+        Ok(Some(Texted {
             conversation,
             outcome,
             repeated: false,
             noted,
-        })
+        }))
     }
 
     async fn texted_before(&self, message: MessageId) -> Result<Option<Texted>, DbError> {
@@ -274,7 +288,7 @@ impl TenantDb<'_> {
             "INSERT INTO timer (id, tenant_id, conversation_id, kind, due_at, created_at) VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (id) DO UPDATE SET due_at = greatest(timer.due_at, excluded.due_at)",
         )
-        .bind(timer_of(conversation.uuid()))
+        .bind(answer_timer(conversation))
         .bind(self.tenant.uuid())
         .bind(conversation.uuid())
         .bind(UNANSWERED)
@@ -348,7 +362,10 @@ impl TenantDb<'_> {
         .bind(now)
         .fetch_all(&mut *tx)
         .await?;
-        let timers: Vec<Uuid> = locked.iter().map(|id| timer_of(*id)).collect();
+        let timers: Vec<Uuid> = locked
+            .iter()
+            .map(|id| answer_timer(ConversationId(*id)))
+            .collect();
         sqlx::query(
             "WITH over AS (
                DELETE FROM timer t USING conversation c
@@ -384,9 +401,9 @@ impl crate::Operator<'_> {
     }
 }
 
-/// One for each conversation.
-fn timer_of(conversation: Uuid) -> Uuid {
-    derived_id(MessageId(conversation), UNANSWERED).uuid()
+/// The timer of a conversation in which an answer is waited for.
+pub(crate) fn answer_timer(conversation: ConversationId) -> Uuid {
+    derived_id(MessageId(conversation.uuid()), UNANSWERED).uuid()
 }
 
 fn outcome(state: &str, code: Option<&str>) -> TextOutcome {

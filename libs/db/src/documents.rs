@@ -1,7 +1,7 @@
 //! A tenant's decisions, one JSON document a subject, read and replaced as a whole.
 
 use crate::{DbError, TenantDb};
-use ccm_model::{ChatSettings, Id, ScreenpopSettings, SmsSettings};
+use ccm_model::{ChatSettings, DeflectionSettings, Id, ScreenpopSettings, SmsSettings};
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::Row;
 use time::OffsetDateTime;
@@ -30,6 +30,7 @@ macro_rules! subject {
 }
 
 const CHAT: Subject = subject!("chat settings", "chat_settings");
+const DEFLECTION: Subject = subject!("deflection settings", "deflection_settings");
 const SMS: Subject = subject!("SMS settings", "sms_settings");
 const SCREENPOP: Subject = subject!("screen-pop settings", "screenpop_settings");
 
@@ -78,6 +79,21 @@ impl TenantDb<'_> {
         unless_changed_since: Unless,
     ) -> Result<Option<OffsetDateTime>, DbError> {
         self.put_document(&SCREENPOP, settings, unless_changed_since)
+            .await
+    }
+
+    /// When and how waiting callers are offered a chat; as [`Self::chat_settings`].
+    pub async fn deflection_settings(&self) -> Result<(DeflectionSettings, Option<OffsetDateTime>), DbError> {
+        self.document(&DEFLECTION).await
+    }
+
+    /// As [`Self::put_chat_settings`].
+    pub async fn put_deflection_settings(
+        &self,
+        settings: &DeflectionSettings,
+        unless_changed_since: Unless,
+    ) -> Result<Option<OffsetDateTime>, DbError> {
+        self.put_document(&DEFLECTION, settings, unless_changed_since)
             .await
     }
 

@@ -24,6 +24,9 @@ pub enum DbError {
     /// No such row for this tenant.
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// What the caller had looked at was changed by somebody else at this moment: look again.
+    #[error("the {0} was changed by somebody else at this moment")]
+    Contended(&'static str),
     /// The lease was lost: another pod owns the tenant now, and nothing was written.
     #[error("the lease on the tenant was lost")]
     Fenced,

@@ -13,15 +13,17 @@ pub enum Old {
     ProviderIds,
     DoctorReports,
     ScreenpopSessions,
+    Deflections,
 }
 
 impl Old {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::InboundIds,
         Self::InboundWords,
         Self::ProviderIds,
         Self::DoctorReports,
         Self::ScreenpopSessions,
+        Self::Deflections,
     ];
 
     /// The table, which is a metric's label too.
@@ -32,6 +34,7 @@ impl Old {
             Self::ProviderIds => "provider_message",
             Self::DoctorReports => "doctor_report",
             Self::ScreenpopSessions => "screenpop_session",
+            Self::Deflections => "deflection",
         }
     }
 
@@ -75,6 +78,10 @@ impl Old {
             Self::ScreenpopSessions => {
                 "DELETE FROM screenpop_session WHERE id IN (
                    SELECT id FROM screenpop_session WHERE expires_at < now() - interval '1 hour' LIMIT $1)"
+            }
+            Self::Deflections => {
+                "DELETE FROM deflection WHERE id IN (
+                   SELECT id FROM deflection WHERE asked_at < now() - interval '90 days' LIMIT $1)"
             }
         }
     }

@@ -22,6 +22,7 @@ mod consent;
 mod conversations;
 mod customer_texts;
 mod dead_letters;
+mod deflections;
 mod deletion;
 mod doctor_reports;
 mod documents;
@@ -75,6 +76,10 @@ pub use consent::{ConsentChange, ConsentEventRow, ConsentSource, OptOutRow};
 pub use conversations::{ConversationRow, HistoryRow, MessageRow};
 pub use customer_texts::{NewText, NotTexted, TextOutcome, Texted};
 pub use dead_letters::{DeadLetterFilter, DeadLetterRow, MOST_UNROUTED, Mend, Replay, Replayed, Unrouted};
+pub use deflections::{
+    Clicked, DeflectionChange, DeflectionFilter, DeflectionMoved, DeflectionRow, DeflectionSeen,
+    DueDeflection, FunnelRow, HeardText, NewDeflection, NewOffer, OfferBounds, Offered, Refusal, RefusalRow,
+};
 pub use deletion::{
     Closing, DeletionRow, DeletionState, KEPT, NewDeletion, Purge, PurgeBatch, TableRows, UnderWay,
 };
@@ -101,7 +106,7 @@ pub use pool::{Db, DbConfig, Operator, TenantDb};
 pub use pops::{NewPop, OpenedWith, PopChange, PopForm, PopOwner, PopRow, PopWait};
 pub use receipts::{Receipt, Receipted, derived_id};
 pub use removal::{InTheWay, Removal};
-pub use routing::RoutingRow;
+pub use routing::{RoutingNames, RoutingRow};
 pub use seal::{KeyRing, SealError};
 pub use signing_keys::SigningKeyRow;
 pub use skillsets::{NewSkillset, SkillsetChange, SkillsetFilter, SkillsetRow};

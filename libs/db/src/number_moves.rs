@@ -104,6 +104,15 @@ impl TenantDb<'_> {
     /// skillset is looked at when its moment comes, again.
     pub async fn plan_number_move(&self, new: NewNumberMove<'_>) -> Result<NumberMoveRow, DbError> {
         let mut tx = self.begin().await?;
+        // Whoever releases the number comes before, and it is gone; or after, and finds the move.
+        sqlx::query(
+            "SELECT 1 FROM number WHERE tenant_id = $1 AND id = $2 AND released_at IS NULL FOR UPDATE",
+        )
+        .bind(self.tenant.uuid())
+        .bind(new.number.uuid())
+        .fetch_optional(&mut *tx)
+        .await?
+        .ok_or(DbError::NotFound("number"))?;
         let row = sqlx::query(concat!(
             "INSERT INTO number_move (id, tenant_id, number_id, to_tenant_id, to_account_id, to_skillset_id, at, created_by,
                                       created_at)

@@ -259,6 +259,7 @@ impl TenantDb<'_> {
         at: OffsetDateTime,
     ) -> Result<Vec<InTheWay>, E> {
         let mut tx = self.begin().await?;
+        removal.begin(&mut tx, self).await?;
         allowed(&row_of(&mut tx, self.tenant, LOCKED, id.uuid(), "number", number).await?)?;
         removal.look(&mut tx, self, id.uuid(), REFERRING).await?;
         if removal.goes() {

@@ -1,6 +1,6 @@
 //! What became of texts to phones, as their providers tell later, and what agents are told of it.
 
-use crate::{DbError, Fence, TenantDb, documents, storable::storable};
+use crate::{DbError, Fence, TenantDb, TextKind, documents, storable::storable};
 use aws_lc_rs::digest::{SHA256, digest};
 use ccm_model::{AccountId, ChatId, ConversationId, Id, MessageId, Report, SmsSettings};
 use sqlx::{Postgres, Row, Transaction};
@@ -223,6 +223,20 @@ impl TenantDb<'_> {
         body: &str,
         at: OffsetDateTime,
     ) -> Result<bool, DbError> {
+        self.put_for_agent(tx, id, conversation, (author, TextKind::Note), body, at)
+            .await
+    }
+
+    /// Puts a text of ours into the line to the agent, once: a note for those who are there, or a text that opens a chat.
+    pub(crate) async fn put_for_agent(
+        &self,
+        tx: &mut Transaction<'static, Postgres>,
+        id: MessageId,
+        conversation: ConversationId,
+        (author, kind): (&str, TextKind),
+        body: &str,
+        at: OffsetDateTime,
+    ) -> Result<bool, DbError> {
         let written = sqlx::query(
             "WITH seq AS (
                UPDATE conversation SET next_seq = next_seq + 1 WHERE tenant_id = $1 AND id = $3
@@ -234,7 +248,7 @@ impl TenantDb<'_> {
                SELECT $2, $1, $3, seq, 'mo', 'system', $4, $5, 'accepted', $6, $6 FROM seq RETURNING id, seq
              )
              INSERT INTO inbox (message_id, tenant_id, conversation_id, seq, kind)
-             SELECT id, $1, $3, seq, 'note' FROM note",
+             SELECT id, $1, $3, seq, $7 FROM note",
         )
         .bind(self.tenant.uuid())
         .bind(id.uuid())
@@ -242,6 +256,7 @@ impl TenantDb<'_> {
         .bind(author)
         .bind(storable(body))
         .bind(at)
+        .bind(kind.as_str())
         .execute(&mut **tx)
         .await?;
         Ok(written.rows_affected() > 0)

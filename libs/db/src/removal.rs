@@ -3,6 +3,7 @@
 use crate::{
     DbError, TenantDb,
     listing::{Read, row_of},
+    routing::routing_stays,
 };
 use ccm_model::Id;
 use sqlx::{Postgres, Row, Transaction};
@@ -25,6 +26,8 @@ pub struct Removal {
     pub dry_run: bool,
     /// What the caller has found in the way.
     pub in_the_way: Vec<InTheWay>,
+    /// The revision of routing that the caller has looked for it in; `Contended` if there is another one by now.
+    pub routing: Option<i64>,
 }
 
 /// Rows that refer to `$2`, of the tenant `$1`: how many, and the first of them.
@@ -39,6 +42,18 @@ macro_rules! referring {
 pub(crate) use referring;
 
 impl Removal {
+    /// To be done before a row is locked.
+    pub(crate) async fn begin(
+        &self,
+        tx: &mut Transaction<'_, Postgres>,
+        db: &TenantDb<'_>,
+    ) -> Result<(), DbError> {
+        match self.routing {
+            Some(revision) => routing_stays(tx, db.tenant, revision).await,
+            None => Ok(()),
+        }
+    }
+
     pub(crate) async fn look(
         &mut self,
         tx: &mut Transaction<'_, Postgres>,
@@ -89,6 +104,7 @@ impl TenantDb<'_> {
         allowed: impl FnOnce(&T) -> Result<(), E>,
     ) -> Result<Vec<InTheWay>, E> {
         let mut tx = self.begin().await?;
+        removal.begin(&mut tx, self).await?;
         allowed(&row_of(&mut tx, self.tenant, thing.locked, id, thing.what, thing.read).await?)?;
         removal.look(&mut tx, self, id, thing.referring).await?;
         if removal.goes() {

@@ -4,6 +4,7 @@ use crate::{
     DbError, InTheWay, Part, Removal, TenantDb,
     listing::row_of,
     removal::{Removable, referring},
+    routing::routing_stays,
 };
 use ccm_model::{Id, LinkId, SkillsetId};
 use sqlx::{Row, postgres::PgRow};
@@ -146,9 +147,11 @@ impl TenantDb<'_> {
     pub async fn change_skillset<E: From<DbError>>(
         &self,
         id: SkillsetId,
+        routing: i64,
         change: impl FnOnce(&SkillsetRow) -> Result<SkillsetChange, E>,
     ) -> Result<SkillsetRow, E> {
         let mut tx = self.begin().await?;
+        routing_stays(&mut tx, self.tenant, routing).await?;
         let new = change(&row_of(&mut tx, self.tenant, LOCKED, id.uuid(), WHAT, skillset).await?)?;
         let row = sqlx::query(concat!(
             "UPDATE skillset SET link_id = $3, name = $4 WHERE tenant_id = $1 AND id = $2 RETURNING ",

@@ -22,6 +22,7 @@ pub struct UsageRow {
     pub chats_opened: i64,
     /// How many chats were open at the same time, at most.
     pub peak_chats: i64,
+    /// Callers who took a chat instead of waiting.
     pub deflections: i64,
 }
 
@@ -129,20 +130,27 @@ WITH bounds AS MATERIALIZED (
   SELECT tenant_id, sum(by) OVER (PARTITION BY tenant_id ORDER BY at, by ROWS UNBOUNDED PRECEDING) AS open FROM step
 ), peak AS (
   SELECT tenant_id, max(open) AS peak_chats FROM level GROUP BY tenant_id
+), deflected AS (
+  SELECT d.tenant_id, count(*) AS deflections FROM deflection d
+  WHERE d.id >= uuid_v7_floor((SELECT begins FROM bounds)) AND d.id < uuid_v7_floor((SELECT ends FROM bounds))
+    AND d.answered_at IS NOT NULL
+  GROUP BY d.tenant_id
 ), opened AS (
   SELECT tenant_id, count(*) AS chats_opened FROM span, bounds WHERE opened_at >= begins AND opened_at < ends GROUP BY tenant_id
 )
-INSERT INTO usage_day AS u (tenant_id, day, mo_texts, mo_segments, mt_texts, mt_segments, mt_failed, chats_opened, peak_chats)
+INSERT INTO usage_day AS u (tenant_id, day, mo_texts, mo_segments, mt_texts, mt_segments, mt_failed, chats_opened, peak_chats,
+                            deflections)
 SELECT t.id, $1, coalesce(mo_texts, 0), coalesce(mo_segments, 0), coalesce(mt_texts, 0), coalesce(mt_segments, 0),
-       coalesce(mt_failed, 0), coalesce(chats_opened, 0), coalesce(peak_chats, 0)
+       coalesce(mt_failed, 0), coalesce(chats_opened, 0), coalesce(peak_chats, 0), coalesce(deflected.deflections, 0)
 FROM tenant t
 LEFT JOIN texts ON texts.tenant_id = t.id LEFT JOIN peak ON peak.tenant_id = t.id LEFT JOIN opened ON opened.tenant_id = t.id
-WHERE (texts.tenant_id IS NOT NULL OR peak.tenant_id IS NOT NULL OR opened.tenant_id IS NOT NULL)
+LEFT JOIN deflected ON deflected.tenant_id = t.id
+WHERE (texts.tenant_id IS NOT NULL OR peak.tenant_id IS NOT NULL OR opened.tenant_id IS NOT NULL OR deflected.tenant_id IS NOT NULL)
   AND NOT EXISTS (SELECT FROM tenant_deletion d WHERE d.tenant_id = t.id AND d.state = 'purging')
 ON CONFLICT (tenant_id, day) DO UPDATE
   SET mo_texts = excluded.mo_texts, mo_segments = excluded.mo_segments, mt_texts = excluded.mt_texts,
       mt_segments = excluded.mt_segments, mt_failed = excluded.mt_failed, chats_opened = excluded.chats_opened,
-      peak_chats = greatest(u.peak_chats, excluded.peak_chats)";
+      peak_chats = greatest(u.peak_chats, excluded.peak_chats), deflections = excluded.deflections";
 
 impl Operator<'_> {
     /// Days whose usage wants counting now, the newest first; the current day each `every`.

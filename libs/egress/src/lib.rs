@@ -1,28 +1,29 @@
-//! Requests to addresses that tenants name: webhooks.
+//! Requests to addresses that tenants name: webhooks, and their SMS providers.
 //!
 //! Whoever may write an address into a tenant's settings must not reach with it what only this machine reaches: the cluster's
 //! own services, a cloud's metadata. Only public addresses are dialled, and those that the operator allows; a name is looked up
 //! once for each connection and that very address is dialled, so that a name that changes its mind in between (DNS rebinding) gains
 //! nothing. Redirects are not followed, proxies of the environment are not used, certificates are always verified.
 
+mod client;
 mod network;
 mod sign;
 
+pub use client::{Client, Unanswered};
 pub use ipnet::IpNet;
 pub use network::Allowed;
 pub use sign::{BadSecret, Signers};
 
-use network::{Guarded, NotAllowed};
-use reqwest::{StatusCode, header, redirect::Policy};
-use std::{error::Error, sync::Arc, time::Duration};
-use url::{Host, Url};
+use reqwest::{StatusCode, header};
+use std::time::Duration;
+use url::Url;
 
 /// A client for all tenants' addresses.
 #[derive(Clone)]
-pub struct Egress {
-    http: reqwest::Client,
-    allowed: Arc<Allowed>,
-}
+pub struct Egress(Client);
+
+/// No receiver that is there takes longer to accept a connection.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// Why a call came to nothing. Says nothing of what was sent or answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -81,32 +82,16 @@ pub struct Call<'a> {
 impl Egress {
     /// The process has installed rustls' default provider before.
     pub fn new(allowed: Allowed) -> Result<Self, reqwest::Error> {
-        let allowed = Arc::new(allowed);
-        let http = reqwest::Client::builder()
-            .redirect(Policy::none())
-            .no_proxy()
-            .referer(false)
-            .dns_resolver(Guarded::new(allowed.clone()))
-            .tcp_nodelay(true)
-            .user_agent(concat!("ccm/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self { http, allowed })
+        Client::new(allowed, CONNECT).map(Self)
     }
 
     /// Posts a document, signed as Standard Webhooks says, and gives the answer's body: of a status from 200 to 299 only.
     pub async fn post(&self, call: Call<'_>) -> Result<Vec<u8>, CallFailed> {
-        // A name is judged when it is looked up; an address in its place never is looked up.
-        let literal = match call.url.host() {
-            Some(Host::Ipv4(ip)) => Some(ip.into()),
-            Some(Host::Ipv6(ip)) => Some(ip.into()),
-            Some(Host::Domain(_)) => None,
-            None => return Err(CallFailed::Address),
-        };
-        if literal.is_some_and(|ip| !self.allowed.allows(ip)) {
-            return Err(CallFailed::Private);
+        if !call.url.has_host() {
+            return Err(CallFailed::Address);
         }
         let mut request = self
-            .http
+            .0
             .post(call.url.clone())
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json")
@@ -116,7 +101,7 @@ impl Egress {
             request = request.header("webhook-signature", signatures);
         }
         let asked = async {
-            let mut response = request.body(call.json).send().await.map_err(|e| failed(&e))?;
+            let mut response = self.0.send(request.body(call.json)).await.map_err(failed)?;
             let status = response.status();
             if status.is_redirection() {
                 return Err(CallFailed::Redirect(status.as_u16()));
@@ -128,7 +113,7 @@ impl Egress {
             if status == StatusCode::NO_CONTENT {
                 return Ok(body);
             }
-            while let Some(chunk) = response.chunk().await.map_err(|e| failed(&e))? {
+            while let Some(chunk) = response.chunk().await.map_err(|e| failed(e.into()))? {
                 if body.len() + chunk.len() > call.most {
                     return Err(CallFailed::TooLong(call.most));
                 }
@@ -142,17 +127,11 @@ impl Egress {
     }
 }
 
-fn failed(error: &reqwest::Error) -> CallFailed {
-    let mut cause: Option<&(dyn Error + 'static)> = error.source();
-    while let Some(e) = cause {
-        if e.is::<NotAllowed>() {
-            return CallFailed::Private;
-        }
-        cause = e.source();
-    }
+fn failed(error: Unanswered) -> CallFailed {
     match error {
-        e if e.is_builder() => CallFailed::Address,
-        e if e.is_connect() => CallFailed::Connect,
-        _ => CallFailed::Broken,
+        Unanswered::Private => CallFailed::Private,
+        Unanswered::Http(e) if e.is_builder() => CallFailed::Address,
+        Unanswered::Http(e) if e.is_connect() => CallFailed::Connect,
+        Unanswered::Http(_) => CallFailed::Broken,
     }
 }

@@ -79,6 +79,8 @@ ids! {
     SigningKeyId,
     /// Tenant + our address + customer's address, while it is open.
     ConversationId,
+    /// A caller who was offered a text chat, or was not.
+    DeflectionId,
     /// One EWC chat (guid and key) within a conversation.
     ChatId,
     /// One text, in either direction.

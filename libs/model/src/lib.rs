@@ -8,6 +8,7 @@ mod address;
 mod body;
 pub mod chat_settings;
 mod clock;
+pub mod deflection_settings;
 mod ids;
 pub mod screenpop_settings;
 pub mod settings;
@@ -21,15 +22,16 @@ pub use address::{Address, AddressError};
 pub use body::{Body, BodyError, MAX_BODY_CHARS};
 pub use chat_settings::ChatSettings;
 pub use clock::{Clock, IdSource};
+pub use deflection_settings::DeflectionSettings;
 pub use ids::{
-    AccountId, ApiKeyId, AuthKeyId, ChatId, ConversationId, Id, LinkId, MessageId, NumberId, PodId,
-    SigningKeyId, SkillsetId, TenantId, UserId, WebhookSecretId,
+    AccountId, ApiKeyId, AuthKeyId, ChatId, ConversationId, DeflectionId, Id, LinkId, MessageId, NumberId,
+    PodId, SigningKeyId, SkillsetId, TenantId, UserId, WebhookSecretId,
 };
 pub use screenpop_settings::ScreenpopSettings;
 pub use sms_settings::SmsSettings;
 pub use state::{
-    ChatState, ConversationState, Direction, LineType, MessageState, NumberKind, Origin, ProviderKind,
-    Report, UnknownState,
+    ChatState, ConversationState, DeflectionState, Direction, LineType, MessageState, NumberKind, Origin,
+    ProviderKind, Report, UnknownState,
 };
-pub use template::{TEMPLATE_FIELDS, template_fields};
+pub use template::{TEMPLATE_FIELDS, fill, template_fields};
 pub use trace::TraceParent;

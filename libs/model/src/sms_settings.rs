@@ -5,6 +5,7 @@
 //! customer has read him.
 
 use crate::settings::{Check, SettingRefused, Words};
+use ccm_sms_text::keyword::{Keyword, Keywords};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -187,6 +188,24 @@ impl SmsSettings {
 }
 
 impl ConsentSettings {
+    /// What a customer's text is held against. What cannot be a keyword was refused when it was set; here it is passed over.
+    pub fn keywords(&self) -> Keywords {
+        let mut keywords = Keywords::default();
+        for (language, words) in &self.words {
+            let lists = [
+                (Keyword::Stop, &words.stop),
+                (Keyword::Start, &words.start),
+                (Keyword::Help, &words.help),
+            ];
+            for (keyword, list) in lists {
+                for word in list {
+                    let _ = keywords.add(language, keyword, word);
+                }
+            }
+        }
+        keywords
+    }
+
     fn check(&self, check: &mut Check) {
         check.words("consent.stop_reply", self.stop_reply.as_ref());
         check.words("consent.start_reply", self.start_reply.as_ref());

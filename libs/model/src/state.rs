@@ -119,6 +119,30 @@ states! {
         Closed = "closed",
     }
 
+    /// How far a caller has come who was offered a text chat.
+    DeflectionState {
+        /// No offer was made: the caller stays in the voice queue.
+        Refused = "refused",
+        /// The offer is stored, not yet taken by the provider.
+        Offered = "offered",
+        /// The provider took it.
+        Sent = "sent",
+        /// The phone has it.
+        Delivered = "delivered",
+        /// The caller texted back or clicked.
+        Answered = "answered",
+        /// AACC has opened the chat.
+        Chat = "chat",
+        /// The chat was over before an agent wrote, or there was none.
+        Abandoned = "abandoned",
+        /// No answer in time.
+        Expired = "expired",
+        /// The offer did not reach the phone.
+        Failed = "failed",
+        /// The script took it back before it was answered, or the caller wants no texts.
+        Withdrawn = "withdrawn",
+    }
+
     /// What a number of ours is to its carrier, which decides how fast it may send.
     NumberKind {
         /// An ordinary number, mobile or fixed.
@@ -150,6 +174,13 @@ states! {
         Twilio = "twilio",
         /// CCM's generic JSON over HTTP.
         Http = "http",
+    }
+}
+
+impl DeflectionState {
+    /// Whether an answer is still waited for.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Offered | Self::Sent | Self::Delivered)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Templates of texts that agents send: what can stand in them.
+//! Templates: what can stand in those of texts that agents send, and how any are filled.
 
 /// What a template's `{field}` can be: the agent's name, the number that is texted, the number that it leaves from, the
 /// skillset, and what the agent types in as an order number.
@@ -11,6 +11,27 @@ pub fn template_fields(text: &str) -> impl Iterator<Item = &str> {
         let is_name = |b: u8| b.is_ascii_lowercase() || b == b'_';
         (!name.is_empty() && name.bytes().all(is_name)).then_some(name)
     })
+}
+
+/// Fills a template's `{words}` in one pass, so that a text which looks like one stays as it is. Unknown ones stay.
+pub fn fill(template: &str, word: impl Fn(&str) -> Option<String>) -> String {
+    let mut filled = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some(open) = rest.find('{') {
+        filled.push_str(&rest[..open]);
+        rest = &rest[open..];
+        let known = rest
+            .find('}')
+            .and_then(|close| Some((word(&rest[1..close])?, close)));
+        let (text, used) = match &known {
+            Some((text, close)) => (text.as_str(), close + 1),
+            None => ("{", 1),
+        };
+        filled.push_str(text);
+        rest = &rest[used..];
+    }
+    filled.push_str(rest);
+    filled
 }
 
 #[cfg(test)]
@@ -26,5 +47,11 @@ mod tests {
             ["nam", "order"]
         );
         assert!(fields("none").is_empty());
+    }
+
+    #[test]
+    fn templates_are_filled_once() {
+        let word = |w: &str| (w == "a").then(|| "{b}".to_owned());
+        assert_eq!(fill("{a} {b} {", word), "{b} {b} {");
     }
 }

@@ -1,5 +1,9 @@
 //! What a phone number itself tells, and what a provider's look-up adds to it. Pure: nobody is asked here.
 
+mod call;
+
+pub use call::of_call;
+
 use ccm_model::{Address, LineType};
 use phonenumber::{Mode, PhoneNumber, Type, country, metadata::DATABASE};
 use serde::Serialize;

@@ -522,10 +522,20 @@ impl Router {
         }
     }
 
+    /// Whether agents of the skillset answer texts to `to` at this moment: those that no entry of `after_hours` is about do at any.
+    pub fn is_open(&self, to: &Address, skillset: &str, now: OffsetDateTime) -> bool {
+        self.entry(to, skillset)
+            .is_none_or(|(_, entry)| self.calendars[entry.calendar].is.is_open(now))
+    }
+
     /// The first entry that fits, and where it stands.
     pub(crate) fn after_hours(&self, skillset: &str, facts: &Facts<'_>) -> Option<(usize, &AfterHours)> {
+        self.entry(facts.to, skillset)
+    }
+
+    fn entry(&self, to: &Address, skillset: &str) -> Option<(usize, &AfterHours)> {
         self.after_hours.iter().enumerate().find(|(_, entry)| {
-            (entry.numbers.is_empty() || entry.numbers.contains(facts.to))
+            (entry.numbers.is_empty() || entry.numbers.contains(to))
                 && (entry.skillsets.is_empty() || entry.skillsets.iter().any(|name| name == skillset))
         })
     }

@@ -7,9 +7,9 @@ mod sections;
 
 pub use error::ConfigError;
 pub use sections::{
-    AdminConfig, ConnectorConfig, DatabaseConfig, DispatchConfig, EgressConfig, IngestConfig, JwtKeyMaterial,
-    JwtKeysConfig, KeysConfig, LogFormat, OidcConfig, RedisConfig, ScreenpopConfig, ShutdownConfig,
-    TelemetryConfig,
+    AdminConfig, ConnectorConfig, DatabaseConfig, DeflectionConfig, DispatchConfig, EgressConfig,
+    IngestConfig, JwtKeyMaterial, JwtKeysConfig, KeysConfig, LogFormat, OidcConfig, RedisConfig,
+    ScreenpopConfig, ShutdownConfig, TelemetryConfig,
 };
 
 use config::{FileFormat, Map, Source, Value, ValueKind};
@@ -41,6 +41,7 @@ pub struct Config {
     pub egress: EgressConfig,
     pub admin: AdminConfig,
     pub screenpop: ScreenpopConfig,
+    pub deflection: DeflectionConfig,
     pub shutdown: ShutdownConfig,
 }
 
@@ -101,6 +102,20 @@ impl Config {
                 "screenpop.lookups_kept_days",
                 self.screenpop.lookups_kept.as_millis(),
             ),
+            (
+                "deflection.max_body_bytes",
+                self.deflection.max_body_bytes as u128,
+            ),
+            (
+                "deflection.requests_per_minute",
+                u128::from(self.deflection.requests_per_minute),
+            ),
+            ("deflection.poll_ms", self.deflection.poll.as_millis()),
+            (
+                "deflection.queue_fresh_ms",
+                self.deflection.queue_fresh.as_millis(),
+            ),
+            ("deflection.queue_wait_ms", self.deflection.queue_wait.as_millis()),
         ];
         for (key, value) in positive {
             if value == 0 {

@@ -1,6 +1,6 @@
 use crate::{Class, SendError, outbound::user};
 use ::http::{HeaderMap, StatusCode, header::RETRY_AFTER};
-use reqwest::redirect::Policy;
+use ccm_egress::{Allowed, Client, Unanswered};
 use std::{error::Error, fmt::Write, time::Duration};
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
@@ -9,17 +9,16 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// A provider that asks for a longer rest than this is asked again after it.
 const LONGEST_REST: Duration = Duration::from_secs(3600);
 
-/// The HTTP client to send with: one for all accounts. It follows no redirect, because a redirected request would carry
-/// texts and secrets to an address that nobody configured.
+/// How long a provider may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// The HTTP client to send with: one for all accounts. Tenants name their providers' addresses, so it dials public ones and
+/// those that the operator allows; and it follows no redirect, because a redirected request would carry texts and secrets to
+/// an address that nobody configured.
 ///
 /// The process has installed rustls' default provider before.
-pub fn client() -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder()
-        .redirect(Policy::none())
-        .connect_timeout(Duration::from_secs(5))
-        .tcp_nodelay(true)
-        .user_agent(concat!("ccm/", env!("CARGO_PKG_VERSION")))
-        .build()
+pub fn client(allowed: Allowed) -> Result<Client, reqwest::Error> {
+    Client::new(allowed, CONNECT)
 }
 
 /// What the provider answered.
@@ -41,23 +40,25 @@ impl Reply {
 ///
 /// A failure before the request left is certain; any later one (time-out, reset, no answer) leaves it in doubt.
 pub(crate) async fn post(
+    http: &Client,
     request: reqwest::RequestBuilder,
     timeout: Duration,
     now: OffsetDateTime,
 ) -> Result<Reply, SendError> {
-    exchange(request, timeout, now, MAX_ANSWER_BYTES)
+    exchange(http, request, timeout, now, MAX_ANSWER_BYTES)
         .await
         .map_err(|e| lost(&e, timeout))
 }
 
 /// Asks what the provider has, and reads an answer of up to `most` bytes, both within `timeout`.
 pub(crate) async fn get(
+    http: &Client,
     request: reqwest::RequestBuilder,
     timeout: Duration,
     now: OffsetDateTime,
     most: usize,
 ) -> Result<Reply, SendError> {
-    exchange(request, timeout, now, most).await.map_err(|e| {
+    exchange(http, request, timeout, now, most).await.map_err(|e| {
         unasked(&format!(
             "{}; check its address and its status page",
             why(&e, timeout)
@@ -79,12 +80,13 @@ pub(crate) fn unasked(why: &str) -> SendError {
 
 /// Asks, and reads an answer of up to `most` bytes, both within `timeout`.
 pub(crate) async fn exchange(
+    http: &Client,
     request: reqwest::RequestBuilder,
     timeout: Duration,
     now: OffsetDateTime,
     most: usize,
-) -> Result<Reply, reqwest::Error> {
-    let mut response = request.timeout(timeout).send().await?;
+) -> Result<Reply, Unanswered> {
+    let mut response = http.send(request.timeout(timeout)).await?;
     let (status, rest) = (response.status(), rest(response.headers(), now));
     let mut body = Vec::new();
     let body = loop {
@@ -97,9 +99,23 @@ pub(crate) async fn exchange(
     Ok(Reply { status, rest, body })
 }
 
-fn lost(e: &reqwest::Error, timeout: Duration) -> SendError {
-    let in_doubt = !(e.is_connect() || e.is_builder());
-    let operator = if e.is_connect() {
+fn lost(e: &Unanswered, timeout: Duration) -> SendError {
+    let (in_doubt, operator) = match e {
+        Unanswered::Private => (false, format!("the provider is not called: {e}")),
+        Unanswered::Http(e) => (!(e.is_connect() || e.is_builder()), broken(e, timeout)),
+    };
+    SendError {
+        class: Class::Retryable { after: None },
+        provider_code: None,
+        operator,
+        user: user::LATER,
+        in_doubt,
+        opted_out: false,
+    }
+}
+
+fn broken(e: &reqwest::Error, timeout: Duration) -> String {
+    if e.is_connect() {
         format!(
             "cannot connect to the provider: {}; check its address, DNS, the firewall and its status page",
             causes(e)
@@ -114,22 +130,14 @@ fn lost(e: &reqwest::Error, timeout: Duration) -> SendError {
             "the connection to the provider broke before its answer came: {}; it may have taken the text",
             causes(e)
         )
-    };
-    SendError {
-        class: Class::Retryable { after: None },
-        provider_code: None,
-        operator,
-        user: user::LATER,
-        in_doubt,
-        opted_out: false,
     }
 }
 
-pub(crate) fn why(e: &reqwest::Error, timeout: Duration) -> String {
-    if e.is_timeout() {
-        format!("no answer within {} ms", timeout.as_millis())
-    } else {
-        causes(e)
+pub(crate) fn why(e: &Unanswered, timeout: Duration) -> String {
+    match e {
+        Unanswered::Private => e.to_string(),
+        Unanswered::Http(e) if e.is_timeout() => format!("no answer within {} ms", timeout.as_millis()),
+        Unanswered::Http(e) => causes(e),
     }
 }
 

@@ -19,6 +19,7 @@ mod twilio;
 
 pub use account::AccountError;
 pub use call::client;
+pub use ccm_egress::{Allowed, Client};
 pub use inbound::{Answer, Check, Event, Inbound, MAX_WEBHOOK_BYTES, Part, ReceiveError, Received};
 pub use number::{MAX_CARRIER_NAME, NumberFacts, NumberLookUpError};
 pub use outbound::{Class, Found, LookUp, Outbound, SendError, Sent};
@@ -74,7 +75,7 @@ macro_rules! registry {
         }
 
         /// Hands one text to the provider. `http` comes from [`client`].
-        pub async fn send(http: &reqwest::Client, account: &Account, out: &Outbound<'_>) -> Result<Sent, SendError> {
+        pub async fn send(http: &Client, account: &Account, out: &Outbound<'_>) -> Result<Sent, SendError> {
             match &account.0 { $(Provider::$kind(account) => $provider::send(http, account, out).await),* }
         }
 
@@ -90,7 +91,7 @@ macro_rules! registry {
         /// Asks the provider for its messages with these words between these two addresses, from `since` on. One that
         /// cannot be asked gives a terminal error, and so does one that will not tell.
         pub async fn look_up(
-            http: &reqwest::Client,
+            http: &Client,
             account: &Account,
             out: &Outbound<'_>,
             since: time::OffsetDateTime,
@@ -116,7 +117,7 @@ macro_rules! registry {
         /// Asks the provider what kind of line a full number is. It costs the account's owner money. One that cannot be
         /// asked gives a terminal error.
         pub async fn look_up_number(
-            http: &reqwest::Client,
+            http: &Client,
             account: &Account,
             number: &Address,
             now: time::OffsetDateTime,

@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 pub(crate) const SCHEMA: &str = "the API's document, /openapi.json, says what is expected";
 
@@ -43,7 +44,29 @@ pub(crate) async fn json_body<S: Send + Sync>(
         .remedy("send JSON with the header `Content-Type: application/json`"));
     }
     let Bytes(body) = Bytes::from_request(request, state).await?;
-    Ok(body)
+    match holds_nul(&body) {
+        false => Ok(body),
+        true => Err(
+            Problem::invalid("the body holds the character U+0000, which no text here has")
+                .remedy("leave the character out"),
+        ),
+    }
+}
+
+/// Whether a JSON document has a U+0000 in a text or a name: Postgres takes none.
+pub(crate) fn holds_nul(json: &[u8]) -> bool {
+    fn holds(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.contains('\0'),
+            Value::Array(items) => items.iter().any(holds),
+            Value::Object(members) => members
+                .iter()
+                .any(|(name, value)| name.contains('\0') || holds(value)),
+            _ => false,
+        }
+    }
+    let escaped = json.windows(6).any(|part| part == br"\u0000");
+    escaped && serde_json::from_slice(json).is_ok_and(|value| holds(&value))
 }
 
 /// What is wrong with a body, and at which path.

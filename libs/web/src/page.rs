@@ -1,4 +1,4 @@
-use crate::Problem;
+use crate::{Problem, extract::holds_nul};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{IntoParams, ToSchema};
@@ -43,7 +43,8 @@ impl Cursor {
     /// The sort key again.
     pub fn position<K: DeserializeOwned>(&self) -> Result<K, Problem> {
         let json = BASE64_URL_SAFE_NO_PAD.decode(&self.0).ok();
-        json.and_then(|json| serde_json::from_slice(&json).ok())
+        json.filter(|json| !holds_nul(json))
+            .and_then(|json| serde_json::from_slice(&json).ok())
             .ok_or_else(|| {
                 Problem::invalid_field("cursor", "this is not a cursor of this list")
                     .remedy("give back next_cursor as it was, or leave it out for the first page")

@@ -221,9 +221,12 @@ impl Problem {
 
 impl From<DbError> for Problem {
     fn from(error: DbError) -> Self {
-        match error.is_retryable() {
-            true => Self::unavailable(error),
-            false => Self::internal(error),
+        match error {
+            DbError::Contended(_) => {
+                Self::conflict(error.to_string()).remedy("look again, and send it again if it still fits")
+            }
+            error if error.is_retryable() => Self::unavailable(error),
+            error => Self::internal(error),
         }
     }
 }

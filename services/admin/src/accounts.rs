@@ -74,7 +74,8 @@ pub struct AccountPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Object, required = false)]
     settings: Option<Value>,
-    /// Replaces the secret as a whole, since nobody can read the one that is there.
+    /// Replaces the secret as a whole, since nobody can read the one that is there. Needed when scheme, host or port of
+    /// `settings.api_base` or `settings.send_url` change.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = AccountSecret, required = false)]
     secret: Option<Value>,
@@ -266,6 +267,14 @@ impl AccountPatch {
             Some(patch) => provider::settings(was.kind, patch::merge(was.settings.clone(), patch))?,
             None => was.settings.clone(),
         };
+        // Else whoever may write settings could have a secret that nobody is shown sent to a server of their own.
+        if self.secret.is_none() && provider::goes_to(&settings) != provider::goes_to(&was.settings) {
+            return Err(Refused::new(
+                "secret",
+                "is missing, and the account would send the stored one to another server",
+                "give the secret again with the new address",
+            ));
+        }
         let secret = self.secret.map(|secret| provider::secret(was.kind, secret));
         let rules = match self.rules {
             Some(patch) => {

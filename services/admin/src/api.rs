@@ -1,8 +1,9 @@
 use crate::{
-    Deletions, Deps, accounts, api_keys, audit, auth_keys, caps, certificates, chat_settings, client_key,
-    consent, conversations, dead_letters, deletions, doctor, events, identity::Gate, link_watch, links,
-    maintenance, number_check, number_moves, numbers, once, pace, routing, screenpop_settings, signing_keys,
-    skillsets, sms_settings, templates, tenants, text_check, usage, usage_work, users, webhook_secrets,
+    Deletions, Deps, accounts, api_keys, asked, audit, auth_keys, caps, certificates, chat_settings,
+    client_key, consent, conversations, dead_letters, deflection_settings, deflections, deletions, doctor,
+    events, identity::Gate, link_watch, links, maintenance, number_check, number_moves, numbers, once, pace,
+    routing, screenpop_settings, signing_keys, skillsets, sms_settings, templates, tenants, text_check,
+    usage, usage_work, users, webhook_secrets,
 };
 use axum::{
     Router,
@@ -45,6 +46,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
         (name = "sms-settings", description = "How a tenant's texts are treated."),
         (name = "screenpop", description = "The page from which agents text a caller, and links to it that a tenant signs."),
         (name = "routing", description = "Where a tenant's texts go: rules, business hours, automatic replies."),
+        (name = "deflection", description = "Callers in a voice queue who are offered a text chat instead."),
         (name = "links", description = "A tenant's AACC, reached over EWC: how, how it does, and when it is meant to be away."),
         (name = "certificates", description = "Whom a link trusts and what it shows; keys that are made here."),
         (name = "doctor", description = "The link doctor: what is wrong with a link, where, and what to do about it."),
@@ -117,6 +119,12 @@ fn routes() -> OpenApiRouter<Deps> {
             signing_keys::list_signing_keys
         ))
         .routes(routes!(signing_keys::delete_signing_key))
+        .routes(routes!(
+            deflection_settings::get_deflection_settings,
+            deflection_settings::put_deflection_settings
+        ))
+        .routes(routes!(deflections::list_deflections))
+        .routes(routes!(deflections::get_deflection_funnel))
         .routes(routes!(routing::get_routing, routing::put_routing))
         .routes(routes!(routing::dry_run_routing))
         .routes(routes!(
@@ -262,7 +270,11 @@ pub fn router(deps: Deps) -> Router {
         // For people without a token, and no part of the API's document.
         .route("/doctor/reports/{token}", get(doctor::page::shared_report))
         .with_state(deps.clone())
-        .layer(from_fn_with_state(deps, once::once))
+        .layer(from_fn_with_state(deps.clone(), once::once))
+        .layer(from_fn_with_state(
+            (asked::Routes::of(&document), deps),
+            asked::asked,
+        ))
         .layer(from_fn_with_state(paced, pace::pace))
         .layer(from_fn_with_state(gate, identify::<Gate>))
         .layer(map_response(not_stored));

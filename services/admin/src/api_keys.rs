@@ -9,9 +9,9 @@ use crate::{
     valid::{self, Refused},
 };
 use axum::extract::State;
-use ccm_auth::{Bearer, Permission, Role, secure_random};
+use ccm_auth::{Bearer, Permission, Role, Via, secure_random};
 use ccm_db::{ApiKeyRow, DbError};
-use ccm_model::ApiKeyId;
+use ccm_model::{ApiKeyId, TenantId};
 use ccm_web::{Json, Page, PageQuery, Path, Platform, Problem, Query, TenantScope, may};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -33,7 +33,7 @@ pub struct NewApiKey {
     #[schema(schema_with = schema::scopes)]
     scopes: Option<BTreeSet<Scope>>,
     /// From when on it is refused. Left out: never.
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, with = "crate::moment::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<OffsetDateTime>,
 }
@@ -60,7 +60,7 @@ pub struct RotateApiKey {
     #[schema(minimum = 0, maximum = 2_592_000, default = 86_400)]
     overlap_s: u32,
     /// From when on the new key is refused. Left out: it holds for as long as the old one was made to.
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, with = "crate::moment::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<OffsetDateTime>,
 }
@@ -150,6 +150,7 @@ impl Keys<'_> {
             new.scopes.map(|scopes| scopes.into_iter().map(|s| s.0).collect());
         check_scopes(new.role, scopes.as_deref())?;
         not_more_than_own(self.0.bearer, new.role, scopes.as_deref())?;
+        self.not_longer_than_own(new.expires_at).await?;
         let names: Option<Vec<String>> =
             scopes.map(|scopes| scopes.iter().map(ToString::to_string).collect());
         let key = ccm_auth::ApiKey::generate(secure_random);
@@ -199,6 +200,9 @@ impl Keys<'_> {
             created_by: &self.0.bearer.sub,
             expires_at: asked.expires_at.or(as_long),
         };
+        if new.expires_at != as_long {
+            self.not_longer_than_own(new.expires_at).await?;
+        }
         let old_until = now + Duration::seconds(asked.overlap_s.into());
         match self.0.db.rotate_api_key(id, old_until, now, new).await {
             Err(DbError::NotFound(_)) => Err(Problem::conflict(
@@ -208,6 +212,27 @@ impl Keys<'_> {
             .into()),
             made => Ok(shown(made?, &key)),
         }
+    }
+
+    /// 403 when a key would make one that outlives it.
+    async fn not_longer_than_own(&self, expires_at: Option<OffsetDateTime>) -> Result<(), Failure> {
+        let Via::ApiKey(own) = self.0.bearer.via else {
+            return Ok(());
+        };
+        let owner = self.0.bearer.tenant.unwrap_or(TenantId::PLATFORM);
+        let end = self.0.deps.db.access(owner).api_key(own).await?.expires_at;
+        if end.is_none_or(|end| expires_at.is_some_and(|at| at <= end)) {
+            return Ok(());
+        }
+        Err(Problem::new(
+            axum::http::StatusCode::FORBIDDEN,
+            "forbidden",
+            "The token does not allow this",
+        )
+        .detail("an API key makes no key that is good for longer than itself")
+        .field("expires_at")
+        .remedy("name a time before this key's own end, or have a person make it")
+        .into())
     }
 
     async fn list(&self, page: &PageQuery) -> Result<Json<Page<ApiKey>>, Failure> {

@@ -42,7 +42,7 @@ pub struct NewAuthKey {
     #[schema(value_type = Option<String>, format = Password, min_length = 16, max_length = 16)]
     key: Option<SecretString>,
     /// From when on it is refused. Left out: never.
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, with = "crate::moment::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<OffsetDateTime>,
     /// CIDR blocks from which it may be used, such as those of the agents' offices. Left out or empty: from anywhere.
@@ -60,7 +60,7 @@ pub struct AuthKeyPatch {
     #[schema(value_type = String, min_length = 1, max_length = 100, required = false)]
     name: Option<String>,
     /// `null`: never.
-    #[serde(default, deserialize_with = "moment")]
+    #[serde(default, deserialize_with = "crate::moment::given")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Option<OffsetDateTime>>,
     /// Replaces all of them; `null`: from anywhere.
@@ -79,7 +79,7 @@ pub struct Rotation {
     #[schema(minimum = 0, maximum = 7_776_000)]
     overlap_s: i64,
     /// From when on the new key is refused. Left out: never.
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, with = "crate::moment::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<OffsetDateTime>,
 }
@@ -99,11 +99,6 @@ pub struct AuthKeyQuery {
     /// The `next_cursor` of the page before.
     #[param(value_type = Option<String>)]
     cursor: Option<Cursor>,
-}
-
-/// As [`given`], for a moment or `null`.
-fn moment<'de, D: serde::Deserializer<'de>>(json: D) -> Result<Option<Option<OffsetDateTime>>, D::Error> {
-    time::serde::rfc3339::option::deserialize(json).map(Some)
 }
 
 /// A key for the screen-pop page, without the key itself: that is stored nowhere.
@@ -354,6 +349,7 @@ impl AuthKeyPatch {
         }
         if let Some(at) = self.expires_at {
             to_come(at, now)?;
+            not_revived(was, at, now)?;
         }
         Ok(AuthKeyChange {
             name: self.name.clone().unwrap_or_else(|| was.name.clone()),
@@ -363,6 +359,20 @@ impl AuthKeyPatch {
                 None => was.networks.clone(),
             },
         })
+    }
+}
+
+/// A key that has been replaced ends when it was to end, or earlier.
+fn not_revived(key: &AuthKeyRow, until: Option<OffsetDateTime>, now: OffsetDateTime) -> Result<(), Failure> {
+    let later = until.is_none_or(|until| key.expires_at.is_some_and(|end| until > end));
+    match key.replaced_by {
+        Some(by) if later || !key.is_active(now) => {
+            Err(Problem::conflict(format!("the key has been replaced, by {by}"))
+                .field("expires_at")
+                .remedy("use that one, or make a new one")
+                .into())
+        }
+        _ => Ok(()),
     }
 }
 

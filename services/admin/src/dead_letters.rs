@@ -200,7 +200,7 @@ pub struct ManyLetters {
     #[serde(default)]
     code: Option<String>,
     /// Only those that became one before this time.
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, with = "crate::moment::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     before: Option<OffsetDateTime>,
     /// The `next_after` of the answer before.

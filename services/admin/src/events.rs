@@ -30,11 +30,11 @@ pub struct EventQuery {
     #[param(example = "link_down")]
     kind: Option<String>,
     /// Those from this moment on: RFC 3339, with `%2B` for a `+`.
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, with = "crate::moment::option")]
     #[param(value_type = Option<String>, format = DateTime, example = "2026-03-01T00:00:00Z")]
     since: Option<OffsetDateTime>,
     /// Those before this moment.
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, with = "crate::moment::option")]
     #[param(value_type = Option<String>, format = DateTime, example = "2026-04-01T00:00:00Z")]
     until: Option<OffsetDateTime>,
     /// Those of this link.
@@ -56,7 +56,8 @@ pub struct EventQuery {
 pub struct Event {
     id: Uuid,
     /// Of a link: `link_down`, `link_up`, `failover`, `failback`, `certificate_expires`, `maintenance_began`,
-    /// `maintenance_ended`. Of an account: `failing`, `recovered`. Of the tenant: `state_changed`. There will be others.
+    /// `maintenance_ended`. Of an account: `failing`, `recovered`. Of the tenant: `state_changed`, `deflection_offered` and so
+    /// on with each state of a deflection. There will be others.
     #[schema(example = "link_down")]
     kind: String,
     #[serde(with = "time::serde::rfc3339")]

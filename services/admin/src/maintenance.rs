@@ -27,11 +27,11 @@ const LONGEST: Duration = Duration::days(14);
 }))]
 pub struct NewMaintenanceWindow {
     /// May have passed: then it begins at once.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "crate::moment")]
     #[schema(value_type = String, format = DateTime)]
     begins_at: OffsetDateTime,
     /// In the future, after `begins_at`, and at most 14 days after it.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(with = "crate::moment")]
     #[schema(value_type = String, format = DateTime)]
     ends_at: OffsetDateTime,
     /// For people.

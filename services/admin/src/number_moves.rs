@@ -57,7 +57,7 @@ pub struct NewNumberMove {
     #[schema(value_type = Option<Uuid>)]
     to_skillset_id: Option<SkillsetId>,
     /// From when on: a year ahead at most. Left out: now. In force within a second.
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, with = "crate::moment::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     at: Option<OffsetDateTime>,
     /// `true`: check it and say what would happen, and plan nothing.

@@ -11,7 +11,7 @@ use crate::{
     patch::given,
     path::{NumberPath, TenantPath},
     query,
-    removal::{Asked, RemovalQuery, Removing, places},
+    removal::{Asked, RemovalQuery, Removing},
     routing, schema,
     tagged::{Guarded, IfMatch, IfMatchHeader, Tagged, content_tag, with_tag},
     valid::{self, Refused},
@@ -366,8 +366,9 @@ pub async fn delete_number(
         dry_run: query.dry_run,
     };
     let db = deps.tenant(&scope).await?;
-    let in_routing = places(routing::PLACES, in_routing(&db, path.number).await?);
-    let (removal, now) = (asked.removal(in_routing), deps.ids.clock().now());
+    let (revision, in_routing) = in_routing(&db, path.number).await?;
+    let removal = asked.removal_from_routing(revision, in_routing);
+    let now = deps.ids.clock().now();
     let in_the_way = db
         .release_number(path.number, removal, |was| unless.check(WHAT, &tag(was)), now)
         .await?;
@@ -376,17 +377,18 @@ pub async fn delete_number(
     })
 }
 
-/// Where routing needs the number: not as long as another account's has the same address.
-async fn in_routing(db: &TenantDb<'_>, number: NumberId) -> Result<Vec<String>, Failure> {
+/// Where routing, of which revision, needs the number: not as long as another account's has the same address.
+async fn in_routing(db: &TenantDb<'_>, number: NumberId) -> Result<(i64, Vec<String>), Failure> {
+    let named = routing::named_numbers(db).await?;
     let address = db.number(number).await?.address;
     let others = db.numbers().await?.into_iter();
     if others
         .filter(|one| one.id != number)
         .any(|one| one.address == address)
     {
-        return Ok(Vec::new());
+        return Ok((named.revision, Vec::new()));
     }
-    Ok(routing::named_numbers(db).await?.places(address.as_str()))
+    Ok((named.revision, named.places(address.as_str())))
 }
 
 /// List the numbers, by address

@@ -3,7 +3,7 @@
 use crate::Deps;
 use axum::{
     body::{Body, HttpBody, to_bytes},
-    extract::{FromRequest, Request, State},
+    extract::{FromRequest, FromRequestParts, MatchedPath, RawPathParams, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -74,12 +74,16 @@ pub(crate) async fn once(State(deps): State<Deps>, request: Request, next: Next)
     else {
         return next.run(request).await;
     };
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let Some(owner) = owner(&mut parts, &bearer).await.filter(|_| !only_answers(&parts)) else {
+        return next.run(Request::from_parts(parts, body)).await;
+    };
     let Bytes(body) = match Bytes::from_request(Request::from_parts(parts.clone(), body), &()).await {
         Ok(body) => body,
         Err(problem) => return problem.into_response(),
     };
     let asked = Asked {
+        owner,
         fingerprint: fingerprint(&parts, &body),
         key,
         bearer,
@@ -100,16 +104,37 @@ pub(crate) async fn once(State(deps): State<Deps>, request: Request, next: Next)
     }
 }
 
+/// Whose rows a request is about. `None`: of a tenant that its bearer has nothing to do with, as the handler will say.
+async fn owner(parts: &mut Parts, bearer: &Bearer) -> Option<TenantId> {
+    let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
+    let tenant = params.iter().find(|(name, _)| *name == "tenant");
+    let Some((_, tenant)) = tenant else {
+        return Some(bearer.tenant.unwrap_or(TenantId::PLATFORM));
+    };
+    let tenant = tenant.parse().ok()?;
+    bearer.tenant.is_none_or(|own| own == tenant).then_some(tenant)
+}
+
+/// Requests that change nothing: their answers are not worth keeping, and hold texts.
+fn only_answers(parts: &Parts) -> bool {
+    let path = parts
+        .extensions
+        .get::<MatchedPath>()
+        .map_or("", MatchedPath::as_str);
+    path.ends_with("/text-check") || path.ends_with("/dry-run")
+}
+
 struct Asked {
+    /// With whose rows the answer is kept: it goes with the tenant that the request is about.
+    owner: TenantId,
     bearer: Bearer,
     key: String,
     fingerprint: [u8; 32],
 }
 
 impl Asked {
-    /// A tenant's are kept with what the tenant has.
     fn access<'a>(&self, deps: &'a Deps) -> AccessDb<'a> {
-        deps.db.access(self.bearer.tenant.unwrap_or(TenantId::PLATFORM))
+        deps.db.access(self.owner)
     }
 
     async fn begin(&self, deps: &Deps) -> Result<Begun, DbError> {

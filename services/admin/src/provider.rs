@@ -6,6 +6,7 @@ use ccm_model::ProviderKind;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::{Value, json};
+use url::{Origin, Url};
 use utoipa::ToSchema;
 
 /// Twilio's Programmable Messaging: what everybody may see.
@@ -128,6 +129,15 @@ pub fn secret(kind: ProviderKind, secret: Value) -> Result<SecretString, Refused
         ProviderKind::Twilio => twilio_secret(&object("secret", secret)?),
         ProviderKind::Http => http_secret(&object("secret", secret)?),
     }
+}
+
+/// To which server an account's secret goes, in checked settings: nothing is a provider's own.
+pub fn goes_to(settings: &Value) -> Option<Origin> {
+    let address = settings.get("api_base").or_else(|| settings.get("send_url"));
+    let address = address
+        .and_then(Value::as_str)
+        .and_then(|raw| Url::parse(raw).ok());
+    address.map(|url| url.origin())
 }
 
 fn twilio_settings(settings: &TwilioSettings) -> Result<Value, Refused> {

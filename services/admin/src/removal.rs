@@ -69,6 +69,15 @@ impl Asked {
         ccm_db::Removal {
             dry_run: self.dry_run,
             in_the_way,
+            routing: None,
+        }
+    }
+
+    /// Of something that this revision of routing names in these places.
+    pub fn removal_from_routing(&self, revision: i64, named: Vec<String>) -> ccm_db::Removal {
+        ccm_db::Removal {
+            routing: Some(revision),
+            ..self.removal(places(named))
         }
     }
 
@@ -113,12 +122,16 @@ impl From<InTheWay> for Obstacle {
     }
 }
 
-/// Places in a document, if there are any.
-pub fn places(what: &'static str, which: Vec<String>) -> Vec<InTheWay> {
+/// Places in routing, if there are any.
+fn places(which: Vec<String>) -> Vec<InTheWay> {
     let count = which.len() as i64;
     let which = which.into_iter().take(5).collect();
     match count {
         0 => Vec::new(),
-        _ => vec![InTheWay { what, count, which }],
+        _ => vec![InTheWay {
+            what: "places in routing",
+            count,
+            which,
+        }],
     }
 }

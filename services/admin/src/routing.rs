@@ -12,7 +12,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, HeaderName, header},
 };
-use ccm_db::{DbError, NumberRow, SkillsetRow, TenantDb};
+use ccm_db::{DbError, NumberRow, RoutingNames, SkillsetRow, TenantDb};
 use ccm_model::{Address, Body};
 use ccm_routing::{Facts, Router, RoutingSettings, SettingRefused};
 use ccm_web::{Document, Json, Problem, TenantScope, may};
@@ -123,15 +123,16 @@ impl Known {
 }
 
 /// What a tenant's routing refers to, for those who would take it away: each name with its places.
-pub struct Named(Vec<(String, String)>);
-
-/// What the places are, in the plural.
-pub const PLACES: &str = "places in routing";
+pub struct Named {
+    /// Of which revision of routing; 0: none is set.
+    pub revision: i64,
+    names: Vec<(String, String)>,
+}
 
 impl Named {
     /// Where this one is named.
     pub fn places(&self, name: &str) -> Vec<String> {
-        let of_it = self.0.iter().filter(|(_, one)| one == name);
+        let of_it = self.names.iter().filter(|(_, one)| one == name);
         of_it.map(|(place, _)| place.clone()).collect()
     }
 }
@@ -141,8 +142,14 @@ async fn named(
     all: impl FnOnce(&RoutingSettings) -> Vec<(String, String)>,
 ) -> Result<Named, DbError> {
     match db.routing().await? {
-        Some(row) => Ok(Named(all(&stored(row.settings)?))),
-        None => Ok(Named(Vec::new())),
+        Some(row) => Ok(Named {
+            revision: row.revision,
+            names: all(&stored(row.settings)?),
+        }),
+        None => Ok(Named {
+            revision: 0,
+            names: Vec::new(),
+        }),
     }
 }
 
@@ -222,13 +229,24 @@ pub async fn put_routing(
 ) -> Result<Tagged, Failure> {
     new.check().map_err(Refused::from)?;
     let db = deps.tenant(&scope).await?;
-    Known::of(&db).await?.holds(&new)?;
     let document = written(&new)?;
+    let names = RoutingNames {
+        skillsets: new.skillsets().map(|(_, name)| name.to_owned()).collect(),
+        numbers: new
+            .numbers()
+            .map(|(_, number)| number.as_str().to_owned())
+            .collect(),
+    };
     let only_of = precondition(&headers);
-    let revision = db
-        .put_routing(&document, only_of.as_deref())
-        .await?
-        .ok_or(CHANGED)?;
+    let put = match db.put_routing(&document, &names, only_of.as_deref()).await {
+        Err(error @ DbError::Contended(_)) => {
+            Known::of(&db).await?.holds(&new)?;
+            // What was missing a moment ago is there again.
+            return Err(Problem::unavailable(error).into());
+        }
+        put => put?,
+    };
+    let revision = put.ok_or(CHANGED)?;
     deps.changed(scope.tenant, "routing", scope.tenant, &scope.bearer.sub);
     Ok(tagged(document, revision))
 }
@@ -241,7 +259,7 @@ pub struct DryRun {
     text: Body,
     #[serde(default)]
     language: Option<String>,
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, with = "crate::moment::option")]
     at: Option<OffsetDateTime>,
     #[serde(default)]
     settings: Option<Sent>,

@@ -1,7 +1,9 @@
 //! Parts of the document that derive cannot make: the names of the model's states.
 
 use ccm_auth::{Permission, Role};
-use ccm_model::{ConversationState, Direction, MessageState, NumberKind, Origin, ProviderKind};
+use ccm_model::{
+    ConversationState, DeflectionState, Direction, MessageState, NumberKind, Origin, ProviderKind,
+};
 use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, SchemaType, Type};
 
 /// One of these names.
@@ -25,6 +27,9 @@ states! {
     provider_kind = ProviderKind, "The dialect: `twilio`, or `http` for CCM's generic JSON (docs/providers.md).";
     number_kind = NumberKind, "What the number is to its carrier.";
     conversation_state = ConversationState, "At most one conversation between two addresses is `open`.";
+    deflection_state = DeflectionState,
+        "`refused`: nothing was offered, `reason` says why. `offered`, `sent`, `delivered`: an answer is waited for. `answered`, then \
+         `chat`: AACC has opened it. It ends as a `chat` in which an agent wrote, or as `abandoned`, `expired`, `failed` or `withdrawn`.";
     direction = Direction, "`mo`: from the customer's phone. `mt`: to it.";
     origin = Origin, "Who wrote it; `system` is CCM itself, in the tenant's words.";
     message_state = MessageState,

@@ -11,7 +11,7 @@ use crate::{
     patch::given,
     path::{SkillsetPath, TenantPath},
     query,
-    removal::{Asked, RemovalQuery, Removing, places},
+    removal::{Asked, RemovalQuery, Removing},
     routing,
     tagged::{Guarded, IfMatch, IfMatchHeader, Tagged, content_tag, with_tag},
     valid,
@@ -201,7 +201,7 @@ pub async fn patch_skillset(
     let db = deps.tenant(&scope).await?;
     let named = routing::named_skillsets(&db).await?;
     let changed = db
-        .change_skillset(path.skillset, |was| {
+        .change_skillset(path.skillset, named.revision, |was| {
             unless.check(WHAT, &tag(was))?;
             patch.apply(was, &named)
         })
@@ -254,14 +254,10 @@ pub async fn delete_skillset(
     };
     let db = deps.tenant(&scope).await?;
     let name = db.skillset(path.skillset).await?.name;
-    let in_routing = places(
-        routing::PLACES,
-        routing::named_skillsets(&db).await?.places(&name),
-    );
+    let named = routing::named_skillsets(&db).await?;
+    let removal = asked.removal_from_routing(named.revision, named.places(&name));
     let in_the_way = db
-        .remove_skillset(path.skillset, asked.removal(in_routing), |was| {
-            unless.check(WHAT, &tag(was))
-        })
+        .remove_skillset(path.skillset, removal, |was| unless.check(WHAT, &tag(was)))
         .await?;
     asked.answer(in_the_way, || {
         deps.removed(scope.tenant, WHAT, path.skillset, &scope.bearer.sub);

@@ -178,10 +178,12 @@ fn day(field: &'static str, asked: Option<&str>) -> Result<Option<Date>, Problem
     let format = format_description!("[year]-[month]-[day]");
     asked
         .map(|raw| {
-            Date::parse(raw, format).map_err(|_| {
-                Problem::invalid_field(field, format!("{field} is not a day"))
-                    .remedy("write it like 2026-11-30")
-            })
+            let day = Date::parse(raw, format).ok();
+            day.filter(|day| (1970..=9998).contains(&day.year()))
+                .ok_or_else(|| {
+                    Problem::invalid_field(field, format!("{field} is not a day"))
+                        .remedy("write it like 2026-11-30")
+                })
         })
         .transpose()
 }

@@ -13,7 +13,7 @@ use crate::{
 use axum::extract::State;
 use ccm_auth::Role;
 use ccm_db::{DbError, UserChange, UserRow};
-use ccm_model::UserId;
+use ccm_model::{TenantId, UserId};
 use ccm_web::{Json, Page, PageQuery, Path, Platform, Query, TenantScope, may};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -157,10 +157,34 @@ impl Users<'_> {
                 } else {
                     "subject"
                 };
-                Err(Failure::exists("user", field, None::<UserId>))
+                Err(self
+                    .taken(field, &new.issuer, new.subject.as_deref(), email.as_deref())
+                    .await?)
             }
             made => Ok(Made(made?.into())),
         }
+    }
+
+    /// 409. Whose the other one is, is told to those who see all tenants.
+    async fn taken(
+        &self,
+        field: &'static str,
+        issuer: &str,
+        subject: Option<&str>,
+        email: Option<&str>,
+    ) -> Result<Failure, DbError> {
+        if self.0.bearer.role.is_of_tenant() {
+            return Ok(Failure::exists("user", field, None::<UserId>));
+        }
+        let operator = self.0.deps.db.operator();
+        let other = operator
+            .find_user(issuer, subject.unwrap_or_default(), email)
+            .await?;
+        let place = other.map(|other| match other.owner {
+            TenantId::PLATFORM => format!("{} of the platform", other.id),
+            tenant => format!("{} of tenant {tenant}", other.id),
+        });
+        Ok(Failure::exists("user", field, place))
     }
 
     async fn list(&self, page: &PageQuery) -> Result<Json<Page<User>>, Failure> {

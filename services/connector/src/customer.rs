@@ -2,7 +2,7 @@
 
 use ccm_db::{ActorContext, PreviousChat};
 use ccm_ewc_proto::frame::{CustomField, Intrinsics};
-use ccm_model::{Address, sms_settings::AgentNotes};
+use ccm_model::{Address, fill, sms_settings::AgentNotes};
 use phonenumber::Mode;
 use serde_json::Value;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
@@ -134,14 +134,21 @@ impl Known<'_> {
             "area" => parts.area.clone(),
             "number" => parts.number.clone(),
             "language" => language(self.context),
-            "name" | "email" | "context" => about(self.context, word),
+            "name" | "email" | "priority" => about(self.context, word),
+            "contact" => about(self.context, "contact_id"),
+            "context" => listed(&self.context.about["context"]),
+            "waited" => about(self.context, "waited_s"),
+            "waited_minutes" => self.context.about["waited_s"]
+                .as_u64()
+                .map(|seconds| seconds.div_ceil(60).to_string())
+                .unwrap_or_default(),
             "first_text" => self.first_text.map(beginning).unwrap_or_default(),
             "last_agent" => self.recent().and_then(|p| p.agent.clone()).unwrap_or_default(),
             "last_ended" => self
                 .recent()
                 .and_then(|p| p.ended_at.replace_nanosecond(0).ok()?.format(&Rfc3339).ok())
                 .unwrap_or_default(),
-            _ => return None,
+            _ => shown(&self.context.about["context"][word.strip_prefix("context.")?]),
         })
     }
 }
@@ -157,36 +164,32 @@ pub(crate) fn language(context: &ActorContext) -> String {
 }
 
 pub(crate) fn about(context: &ActorContext, key: &str) -> String {
-    match &context.about[key] {
+    shown(&context.about[key])
+}
+
+fn shown(value: &Value) -> String {
+    match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
         other => other.to_string(),
     }
 }
 
-fn beginning(text: &str) -> String {
-    text.chars().take(FIRST_TEXT_CHARS).collect()
+/// An object as people read it.
+fn listed(value: &Value) -> String {
+    match value {
+        Value::Object(members) => {
+            let members = members
+                .iter()
+                .map(|(name, value)| format!("{name}: {}", shown(value)));
+            members.collect::<Vec<_>>().join("; ")
+        }
+        other => shown(other),
+    }
 }
 
-/// Fills a template's `{words}` in one pass, so that a text which looks like one stays as it is. Unknown ones stay.
-pub(crate) fn fill(template: &str, word: impl Fn(&str) -> Option<String>) -> String {
-    let mut filled = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some(open) = rest.find('{') {
-        filled.push_str(&rest[..open]);
-        rest = &rest[open..];
-        let known = rest
-            .find('}')
-            .and_then(|close| Some((word(&rest[1..close])?, close)));
-        let (text, used) = match &known {
-            Some((text, close)) => (text.as_str(), close + 1),
-            None => ("{", 1),
-        };
-        filled.push_str(text);
-        rest = &rest[used..];
-    }
-    filled.push_str(rest);
-    filled
+fn beginning(text: &str) -> String {
+    text.chars().take(FIRST_TEXT_CHARS).collect()
 }
 
 #[cfg(test)]
@@ -220,11 +223,5 @@ mod tests {
             "999123456789",
             "no digit is lost of a number that no country has"
         );
-    }
-
-    #[test]
-    fn templates_are_filled_once() {
-        let word = |w: &str| (w == "a").then(|| "{b}".to_owned());
-        assert_eq!(fill("{a} {b} {", word), "{b} {b} {");
     }
 }

@@ -3,7 +3,6 @@
 //!
 //! What has been said is kept with the chat ([`Told`]), so that a pod that takes over does not say it again.
 
-use crate::customer::fill;
 use ccm_db::TextKind;
 use ccm_ewc_proto::{
     frame::{ComfortGroup, OnHoldUrls, QueueStatus},
@@ -14,6 +13,7 @@ use ccm_ewc_proto::{
 };
 use ccm_model::{
     chat_settings::{ChatSettings, ComfortMode, LabelPolicy, SystemMeaning},
+    fill,
     settings::Words,
 };
 use serde::{Deserialize, Serialize};

@@ -17,6 +17,8 @@ mod outcome;
 mod service;
 mod slots;
 
+pub use ccm_sms::{Allowed, Client, client};
+
 use ccm_bus::{Bus, Topic};
 use ccm_db::Db;
 use ccm_model::IdSource;
@@ -43,29 +45,22 @@ pub struct Settings {
 /// A day: an answer that comes later answers nothing any more.
 pub const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Why dispatch cannot run.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The HTTP client for providers cannot be made.
-    #[error("no HTTP client for providers: {0}")]
-    Client(#[source] reqwest::Error),
-}
-
 /// A dispatch pod. Any number of them may run.
 pub struct Dispatch {
     pub db: Db,
     pub bus: Bus,
     pub ids: IdSource,
+    /// From [`client`].
+    pub http: Client,
     pub settings: Settings,
 }
 
 impl Dispatch {
     /// Runs until the process drains: then nothing more is claimed, what is on its way to a provider gets its answer
-    /// recorded, and claims are let go. The process has installed rustls' default provider before.
-    pub async fn run(self, life: Lifecycle) -> Result<(), Error> {
-        let worker = line::Worker::new(self.db, self.ids, &self.settings)?;
+    /// recorded, and claims are let go.
+    pub async fn run(self, life: Lifecycle) {
+        let worker = line::Worker::new(self.db, self.ids, self.http, &self.settings);
         let wakes = self.bus.subscribe(&[Topic::Outbound]);
         service::run(worker, wakes, &self.settings, life).await;
-        Ok(())
     }
 }

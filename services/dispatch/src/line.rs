@@ -1,7 +1,7 @@
 //! One claimed line: its texts, one after the other.
 
 use crate::{
-    Error, Settings,
+    Settings,
     ask::{self, Window},
     circuit::{Change, Circuits, Seen},
     outcome::{self, Attempt},
@@ -9,7 +9,7 @@ use crate::{
 use ccm_db::{AccountEventRow, Claim, Db, DbError, Head, Outcome, Sender, Sending};
 use ccm_model::{AccountId, IdSource, MessageId, ProviderKind, TenantId};
 use ccm_runtime::{Fresh, Lifecycle, trace};
-use ccm_sms::Account;
+use ccm_sms::{Account, Client};
 use serde_json::json;
 use std::{
     sync::{Arc, Mutex},
@@ -35,7 +35,7 @@ const MOST_ACCOUNTS: usize = 20_000;
 pub(crate) struct Worker {
     pub db: Db,
     ids: IdSource,
-    pub http: reqwest::Client,
+    pub http: Client,
     circuits: Mutex<Circuits>,
     accounts: Fresh<AccountId, Result<Arc<Account>, String>>,
     pub provider_timeout: Duration,
@@ -51,18 +51,18 @@ enum Next {
 }
 
 impl Worker {
-    pub fn new(db: Db, ids: IdSource, settings: &Settings) -> Result<Self, Error> {
-        Ok(Self {
+    pub fn new(db: Db, ids: IdSource, http: Client, settings: &Settings) -> Self {
+        Self {
             db,
             ids,
-            http: ccm_sms::client().map_err(Error::Client)?,
+            http,
             circuits: Mutex::new(Circuits::new(settings.provider_timeout + TRY_MARGIN)),
             accounts: Fresh::new(ACCOUNTS_LAST, MOST_ACCOUNTS),
             provider_timeout: settings.provider_timeout,
             hold: settings.claim,
             give_up_after: settings.give_up_after,
             receipts_base: settings.receipts_base.clone(),
-        })
+        }
     }
 
     pub fn random(&self) -> u64 {

@@ -4,12 +4,10 @@
 //! the provider's trouble.
 
 use ccm_db::{AccountRules, Db, DbError};
-use ccm_model::{
-    AccountId, Address, NumberId, ProviderKind, SmsSettings, TenantId, sms_settings::ConsentSettings,
-};
+use ccm_model::{AccountId, Address, NumberId, ProviderKind, SmsSettings, TenantId};
 use ccm_runtime::Fresh;
 use ccm_sms::{Account, AccountError};
-use ccm_sms_text::keyword::{Keyword, Keywords};
+use ccm_sms_text::keyword::Keywords;
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 
@@ -66,7 +64,7 @@ impl Lookups {
             tenant,
             account,
             kind,
-            keywords: keywords(&settings.consent),
+            keywords: settings.consent.keywords(),
             settings,
             rules: stored.account.rules,
         })))
@@ -96,22 +94,4 @@ pub(crate) async fn again<T, F: Future<Output = Result<T, DbError>>>(
             other => return other,
         }
     }
-}
-
-/// What cannot be a keyword was refused when it was set; here it is passed over.
-fn keywords(consent: &ConsentSettings) -> Keywords {
-    let mut keywords = Keywords::default();
-    for (language, words) in &consent.words {
-        let lists = [
-            (Keyword::Stop, &words.stop),
-            (Keyword::Start, &words.start),
-            (Keyword::Help, &words.help),
-        ];
-        for (keyword, list) in lists {
-            for word in list {
-                let _ = keywords.add(language, keyword, word);
-            }
-        }
-    }
-    keywords
 }

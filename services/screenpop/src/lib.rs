@@ -8,7 +8,7 @@ mod look_up;
 mod number_check;
 mod pop;
 
-pub use ccm_sms::client;
+pub use ccm_sms::{Allowed, Client, client};
 pub use pop::Doors;
 
 use axum::{Router, middleware::map_response, routing::get};
@@ -47,7 +47,7 @@ pub struct Deps {
     /// Proxies that are believed when they say for whom they ask: keys can be bound to networks.
     pub proxies: TrustedProxies,
     /// From [`client`].
-    pub http: reqwest::Client,
+    pub http: Client,
     pub settings: Settings,
     pub doors: Doors,
 }

@@ -28,7 +28,9 @@ pub enum Command {
     Admin,
     /// Answer what agents' pages ask.
     Screenpop,
-    /// All five roles in one process, for one machine.
+    /// Answer voice scripts: offer waiting callers a text chat.
+    Deflection,
+    /// All six roles in one process, for one machine.
     All,
     /// Bring the database schema up to date.
     Migrate,
@@ -65,6 +67,7 @@ impl Command {
             Self::Connector => "connector",
             Self::Admin => "admin",
             Self::Screenpop => "screenpop",
+            Self::Deflection => "deflection",
             Self::All => "all",
             Self::Migrate => "migrate",
             Self::Token(_) => "token",

@@ -62,12 +62,14 @@ pub async fn start(
         Command::Connector => process.connector().await,
         Command::Admin => process.admin().await,
         Command::Screenpop => process.screenpop().await,
+        Command::Deflection => process.deflection().await,
         Command::All => {
             process.ingest().await?;
             process.dispatch().await?;
             process.connector().await?;
             process.admin().await?;
-            process.screenpop().await
+            process.screenpop().await?;
+            process.deflection().await
         }
         Command::Migrate | Command::Token(_) | Command::Doctor(_) | Command::Config => {
             unreachable!("not a role")
@@ -142,6 +144,7 @@ impl Process<'_> {
             db: self.db.clone(),
             bus: self.bus.clone(),
             ids: self.ids.clone(),
+            http: ccm_dispatch::client(self.allowed()).context("no HTTP client for providers")?,
             settings: ccm_dispatch::Settings {
                 poll: config.poll,
                 concurrency: config.concurrency,
@@ -151,7 +154,11 @@ impl Process<'_> {
                 receipts_base: receipts_base.unwrap_or_default().to_owned(),
             },
         };
-        self.life.spawn("dispatch", dispatch.run(self.life.clone()));
+        let life = self.life.clone();
+        self.life.spawn("dispatch", async move {
+            dispatch.run(life).await;
+            Ok::<_, std::convert::Infallible>(())
+        });
         self.pages("dispatch.listen", config.listen).await
     }
 
@@ -238,7 +245,7 @@ impl Process<'_> {
             ids: self.ids.clone(),
             lookup_key: LookupKey::derive(&self.config.keys.master_keys()?[0]),
             proxies: TrustedProxies::new(config.trusted_proxies.iter().copied()),
-            http: ccm_screenpop::client()?,
+            http: ccm_screenpop::client(self.allowed())?,
             settings: ccm_screenpop::Settings {
                 max_body_bytes: config.max_body_bytes,
                 look_up_timeout: config.lookup_timeout,
@@ -250,5 +257,36 @@ impl Process<'_> {
         self.life
             .spawn("screenpop", ccm_screenpop::run(listener, deps, self.life.clone()));
         self.pages("screenpop.ops_listen", config.ops_listen).await
+    }
+
+    async fn deflection(&self) -> Result<()> {
+        let config = &self.config.deflection;
+        let listener = bind("deflection.listen", config.listen).await?;
+        let deps = ccm_deflection::Deps::new(ccm_deflection::Parts {
+            db: self.db.clone(),
+            bus: self.bus.clone(),
+            ids: self.ids.clone(),
+            lookup_key: LookupKey::derive(&self.config.keys.master_keys()?[0]),
+            proxies: TrustedProxies::new(config.trusted_proxies.iter().copied()),
+            targets: ccm_connector::targets,
+            guard: Some(self.guard()),
+            settings: ccm_deflection::Settings {
+                max_body_bytes: config.max_body_bytes,
+                public_base_url: config.public_base_url().map(str::to_owned),
+                requests_per_minute: NonZeroU32::new(config.requests_per_minute).unwrap_or(NonZeroU32::MIN),
+                poll: config.poll,
+                look_ups_kept: self.config.screenpop.lookups_kept,
+                queue: ccm_deflection::QueueTimes {
+                    fresh: config.queue_fresh,
+                    stale: config.queue_stale,
+                    wait: config.queue_wait,
+                },
+            },
+        });
+        self.life.spawn(
+            "deflection",
+            ccm_deflection::run(listener, deps, self.life.clone()),
+        );
+        self.pages("deflection.ops_listen", config.ops_listen).await
     }
 }

@@ -102,6 +102,47 @@ fn tokens_of_each_kind_of_key_are_taken() {
 }
 
 #[test]
+fn issuers_write_numbers_and_flags_in_their_own_ways() {
+    let pair = Pair::new("1", Algorithm::ES256);
+    let keys = keys(&[pair.jwk()]);
+    let verify = |changes: Value| keys.verify(&pair.token(&with(&changes)), RULES, NOW);
+    assert!(verify(json!({"exp": NOW as f64 + 300.5, "iat": NOW as f64 - 0.5})).is_ok());
+    assert_eq!(
+        verify(json!({"exp": NOW as f64 - 30.5})),
+        Err(TokenError::Expired)
+    );
+    let email = |verified: Value| verify(json!({"email_verified": verified})).unwrap().email;
+    assert_eq!(email(json!("true")), email(json!(true)));
+    assert_eq!((email(json!("false")), email(json!("yes"))), (None, None));
+    assert_eq!(verify(json!({"sub": "a\0"})), Err(TokenError::Malformed));
+    assert_eq!(
+        verify(json!({"email": "a\0@example.com"})),
+        Err(TokenError::Malformed)
+    );
+}
+
+#[test]
+fn a_token_that_asks_for_more_than_is_known_is_refused() {
+    let pair = Pair::new("1", Algorithm::ES256);
+    let keys = keys(&[pair.jwk()]);
+    let good = pair.token(&claims());
+    let mut header: Value = serde_json::from_slice(
+        &BASE64_URL_SAFE_NO_PAD
+            .decode(good.split('.').next().unwrap())
+            .unwrap(),
+    )
+    .unwrap();
+    header["crit"] = json!(["x"]);
+    let claims = good.split('.').nth(1).unwrap();
+    let message = format!("{}.{claims}", BASE64_URL_SAFE_NO_PAD.encode(header.to_string()));
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &pair.secret, pair.algorithm).unwrap();
+    assert_eq!(
+        keys.verify(&format!("{message}.{signature}"), RULES, NOW),
+        Err(TokenError::Malformed)
+    );
+}
+
+#[test]
 fn an_issuer_changes_its_keys() {
     let (old, new) = (
         Pair::new("old", Algorithm::ES256),

@@ -3,12 +3,12 @@
 //! Both ways of planning count: with the first calls' values, and once for all values, as Postgres does for a statement
 //! that is prepared for long.
 
-use crate::{accept, caps, chats, conversations, customer_texts, inbox, numbers, outbox};
+use crate::{accept, caps, chats, conversations, customer_texts, deflections, inbox, numbers, outbox};
 use ccm_testkit::TestDb;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 
 /// Tables that grow with traffic, and numbers.
-const LARGE: [&str; 11] = [
+const LARGE: [&str; 12] = [
     "opt_out",
     "provider_message",
     "message",
@@ -20,6 +20,7 @@ const LARGE: [&str; 11] = [
     "number",
     "inbound_dedup",
     "timer",
+    "deflection",
 ];
 
 struct Case {
@@ -154,6 +155,36 @@ const CASES: &[Case] = &[
         "$tenant, now()::date, now()::date, 1, false",
         &["sms_cap_pkey"],
     ),
+    case(
+        "what a call was told before",
+        deflections::OF_CONTACT,
+        "$tenant, 'call-1', now() - interval '1 hour'",
+        &["deflection_contact"],
+    ),
+    case(
+        "an offer's limits",
+        deflections::COUNTS,
+        "$tenant, '+12120000001', now() - interval '1 hour', 1, now() - interval '1 minute'",
+        &["deflection_customer", "deflection_asked"],
+    ),
+    case(
+        "how a deflection stands",
+        deflections::SEEN,
+        "$tenant, $conversation",
+        &["deflection_pkey"],
+    ),
+    case(
+        "what a caller has texted",
+        deflections::HEARD_SINCE,
+        "$tenant, $conversation, 1, now(), 20",
+        &["message_"],
+    ),
+    system(case(
+        "claim_deflections",
+        deflections::CLAIM,
+        "200, 15, now()",
+        &["deflection_due", "deflection_pkey"],
+    )),
     system(case(
         "claim_lines",
         outbox::CLAIM_LINES,

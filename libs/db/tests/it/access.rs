@@ -3,7 +3,7 @@
 use crate::rig::{IDS, Rig, Tenant, connect, now};
 use ccm_db::{
     AUDIT_BEGINS, AccessDb, AuditFilter, AuditRow, Begun, DbError, NewApiKey, NewUser, OnceRequest,
-    UserChange,
+    RoutingNames, UserChange,
 };
 use ccm_model::{Actor, ApiKeyId, Id, TenantId};
 use serde_json::{Value, json};
@@ -143,6 +143,7 @@ async fn secrets_and_customers_numbers_are_not_kept() {
     let db = rig.db.tenant(tenant.id);
     db.put_routing(
         &json!({"lists": {"vip": {"numbers": ["+353861234567"]}}, "rules": []}),
+        &RoutingNames::default(),
         None,
     )
     .await
@@ -151,6 +152,7 @@ async fn secrets_and_customers_numbers_are_not_kept() {
     assert_eq!(first["after"]["settings"]["lists"], "(secret)");
     db.put_routing(
         &json!({"lists": {"vip": {"numbers": ["+353867654321"]}}, "rules": []}),
+        &RoutingNames::default(),
         None,
     )
     .await
@@ -272,6 +274,7 @@ async fn every_column_of_an_audited_table_is_watched_or_named() {
             "app_user.updated_at",
             "auth_key.last_used_at",
             "chat_settings.updated_at",
+            "deflection_settings.updated_at",
             "ewc_link.updated_at",
             "number.next_at",
             "provider_account.next_at",

@@ -3,7 +3,7 @@
 use crate::rig::{IDS, Rig, Tenant, now};
 use ccm_db::{
     Db, DbError, Fence, HostPort, LinkEventRow, LinkStateRow, MaintenanceWindow, NewLink, NewReach, Notice,
-    Once, Said, Scheme,
+    Once, RoutingNames, Said, Scheme,
 };
 use ccm_model::{Body, ChatSettings, Direction, LinkId};
 use time::Duration;
@@ -323,22 +323,43 @@ async fn routing_is_replaced_only_by_who_has_seen_it() {
     assert_eq!(db.routing().await.unwrap(), None);
     let document = |n: u32| serde_json::json!({ "rules": [{ "priority": n }] });
     assert_eq!(
-        db.put_routing(&document(0), Some(&[7])).await.unwrap(),
+        db.put_routing(&document(0), &RoutingNames::default(), Some(&[7]))
+            .await
+            .unwrap(),
         None,
         "none is set"
     );
-    assert_eq!(db.put_routing(&document(1), Some(&[])).await.unwrap(), None);
-    assert_eq!(db.put_routing(&document(1), Some(&[0])).await.unwrap(), Some(1));
     assert_eq!(
-        db.put_routing(&document(2), Some(&[0])).await.unwrap(),
+        db.put_routing(&document(1), &RoutingNames::default(), Some(&[]))
+            .await
+            .unwrap(),
+        None
+    );
+    assert_eq!(
+        db.put_routing(&document(1), &RoutingNames::default(), Some(&[0]))
+            .await
+            .unwrap(),
+        Some(1)
+    );
+    assert_eq!(
+        db.put_routing(&document(2), &RoutingNames::default(), Some(&[0]))
+            .await
+            .unwrap(),
         None,
         "somebody was faster"
     );
     assert_eq!(
-        db.put_routing(&document(2), Some(&[0, 1])).await.unwrap(),
+        db.put_routing(&document(2), &RoutingNames::default(), Some(&[0, 1]))
+            .await
+            .unwrap(),
         Some(2)
     );
-    assert_eq!(db.put_routing(&document(3), None).await.unwrap(), Some(3));
+    assert_eq!(
+        db.put_routing(&document(3), &RoutingNames::default(), None)
+            .await
+            .unwrap(),
+        Some(3)
+    );
     let stored = db.routing().await.unwrap().unwrap();
     assert_eq!((&stored.settings, stored.revision), (&document(3), 3));
     assert_eq!(db.routing_other_than(2).await.unwrap(), Some(stored.clone()));
@@ -360,16 +381,20 @@ async fn routing_is_replaced_only_by_who_has_seen_it() {
     assert_eq!(link(&other, &name).await, Some(theirs));
     assert_eq!(other.routing().await.unwrap(), None);
     assert_eq!(
-        other.put_routing(&document(9), Some(&[0])).await.unwrap(),
+        other
+            .put_routing(&document(9), &RoutingNames::default(), Some(&[0]))
+            .await
+            .unwrap(),
         Some(1)
     );
     assert_eq!(db.routing().await.unwrap().unwrap().revision, 3);
 
     // Of two who have read the same, one is told.
     let (four, five) = (document(4), document(5));
+    let none = RoutingNames::default();
     let (a, b) = tokio::join!(
-        db.put_routing(&four, Some(&[3])),
-        db.put_routing(&five, Some(&[3]))
+        db.put_routing(&four, &none, Some(&[3])),
+        db.put_routing(&five, &none, Some(&[3]))
     );
     let mut told = [a.unwrap(), b.unwrap()];
     told.sort();

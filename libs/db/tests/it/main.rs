@@ -9,6 +9,7 @@ mod accept;
 mod access;
 mod closing;
 mod customer_texts;
+mod deflections;
 mod deletion;
 mod doctor_reports;
 mod errors;

@@ -637,12 +637,14 @@ async fn what_is_needed_for_a_while_only_is_forgotten_and_nothing_younger() {
     for tenant in [a, b] {
         fill(&rig, tenant, 1).await;
         crate::doctor_reports::fill(&rig.db, tenant).await;
+        crate::deflections::fill(&rig, tenant, 1).await;
     }
     for (what, age, days) in [
         (Old::InboundIds, "seen_at", 90),
         (Old::InboundWords, "seen_at", 2),
         (Old::ProviderIds, "created_at", 90),
         (Old::DoctorReports, "made_at", 90),
+        (Old::Deflections, "asked_at", 90),
     ] {
         let table = what.as_str();
         let rows = async || rig.count(&format!("SELECT count(*) FROM {table}")).await;

@@ -1,7 +1,7 @@
 //! Tenants do not see each other, whatever a query forgets.
 
 use crate::rig::{Rig, Tenant, connect, incoming};
-use ccm_db::{DbError, NewNumber, NewSkillset};
+use ccm_db::{DbError, NewNumber, NewSkillset, RoutingNames};
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use std::collections::BTreeSet;
 
@@ -50,6 +50,7 @@ pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
         .unwrap();
     crate::number_lookups::fill(rig, tenant, customer).await;
     crate::doctor_reports::fill(&rig.db, tenant).await;
+    crate::deflections::fill(rig, tenant, customer).await;
     crate::link_certificates::fill(&rig.db, tenant).await;
     let template = ccm_db::Template {
         name: "hello".to_owned(),
@@ -73,7 +74,9 @@ pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
         .await
         .unwrap();
     crate::pops::fill(&rig.db, tenant).await;
-    db.put_routing(&serde_json::json!({}), None).await.unwrap();
+    db.put_routing(&serde_json::json!({}), &RoutingNames::default(), None)
+        .await
+        .unwrap();
     let link = crate::links::watched(&rig.db, tenant, &fence).await;
     assert_eq!(link, tenant.link);
     let operator = rig.db.operator();

@@ -397,6 +397,47 @@ pub struct ScreenpopConfig {
     pub trusted_proxies: Vec<IpNet>,
 }
 
+/// `[deflection]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeflectionConfig {
+    /// What voice scripts ask.
+    pub listen: SocketAddr,
+    /// Health and metrics.
+    pub ops_listen: SocketAddr,
+    /// How phones reach `listen`.
+    #[serde(deserialize_with = "optional")]
+    public_base_url: Option<String>,
+    /// The largest request body that is read.
+    pub max_body_bytes: usize,
+    /// How many requests a minute one key may send to one pod.
+    pub requests_per_minute: u32,
+    /// How often it is looked for what is due.
+    #[serde(rename = "poll_ms", deserialize_with = "millis")]
+    pub poll: Duration,
+    /// How long AACC is not asked again how busy a skillset is.
+    #[serde(rename = "queue_fresh_ms", deserialize_with = "millis")]
+    pub queue_fresh: Duration,
+    /// How long an older answer will do.
+    #[serde(rename = "queue_stale_ms", deserialize_with = "millis")]
+    pub queue_stale: Duration,
+    /// How long a script waits for AACC.
+    #[serde(rename = "queue_wait_ms", deserialize_with = "millis")]
+    pub queue_wait: Duration,
+    /// Networks of the proxies that are believed when they say for whom they ask.
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl DeflectionConfig {
+    /// How phones reach us, without a slash at the end; `None`: offers carry no links.
+    pub fn public_base_url(&self) -> Option<&str> {
+        self.public_base_url
+            .as_deref()
+            .map(|base| base.trim_end_matches('/'))
+    }
+}
+
 /// `[shutdown]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

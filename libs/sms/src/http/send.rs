@@ -1,6 +1,6 @@
 use super::{Account, signature};
 use crate::{
-    Class, Outbound, SendError, Sent,
+    Class, Client, Outbound, SendError, Sent,
     call::{self, Reply},
     inbound::is_id,
     outbound::{ACCOUNT_REST, user},
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 const OPTED_OUT: &str = "opted_out";
 
 /// Posts the text to the account's `send_url`.
-pub async fn send(http: &reqwest::Client, account: &Account, out: &Outbound<'_>) -> Result<Sent, SendError> {
+pub async fn send(http: &Client, account: &Account, out: &Outbound<'_>) -> Result<Sent, SendError> {
     let body = json!({
         "id": out.message_id,
         "from": out.from,
@@ -34,7 +34,7 @@ pub async fn send(http: &reqwest::Client, account: &Account, out: &Outbound<'_>)
     if let Some(token) = &account.bearer_token {
         request = request.bearer_auth(token.expose_secret());
     }
-    let reply = call::post(request, account.timeout, out.now).await?;
+    let reply = call::post(http, request, account.timeout, out.now).await?;
     let id = reply.json().and_then(|json| id(&json));
     match reply.status.as_u16() {
         // The key was seen before: an earlier attempt got there.

@@ -2,7 +2,7 @@ use super::{
     Account,
     send::{authorised, messages},
 };
-use crate::{Class, Found, LookUp, Outbound, SendError, call, inbound::is_id, outbound::user};
+use crate::{Class, Client, Found, LookUp, Outbound, SendError, call, inbound::is_id, outbound::user};
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
@@ -19,7 +19,7 @@ const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// There is a filter by the date of sending, and it is left out: a message that Twilio has taken and not sent yet has no such
 /// date, and is the very one that is looked for.
 pub async fn look_up(
-    http: &reqwest::Client,
+    http: &Client,
     account: &Account,
     out: &Outbound<'_>,
     since: OffsetDateTime,
@@ -32,7 +32,7 @@ pub async fn look_up(
     ]);
     let mut found = Vec::new();
     for _ in 0..MOST_PAGES {
-        let page = page(authorised(request, account), account, out.now).await?;
+        let page = page(http, authorised(request, account), account, out.now).await?;
         let messages = page.get("messages").and_then(Value::as_array);
         let messages = messages
             .ok_or_else(|| call::unasked("its list has no messages; check the account's api_base"))?;
@@ -51,11 +51,12 @@ pub async fn look_up(
 }
 
 async fn page(
+    http: &Client,
     request: reqwest::RequestBuilder,
     account: &Account,
     now: OffsetDateTime,
 ) -> Result<Value, SendError> {
-    let reply = call::get(request, account.timeout, now, MAX_PAGE_BYTES).await?;
+    let reply = call::get(http, request, account.timeout, now, MAX_PAGE_BYTES).await?;
     let status = reply.status.as_u16();
     match status {
         200 => reply

@@ -1,6 +1,6 @@
 use super::{Account, send::authorised};
 use crate::{
-    Class, NumberFacts, NumberLookUpError,
+    Class, Client, NumberFacts, NumberLookUpError,
     call::{self, Reply},
     number::MAX_CARRIER_NAME,
     outbound::ACCOUNT_REST,
@@ -16,7 +16,7 @@ const MAX_BYTES: usize = 64 * 1024;
 /// Lookup v2 with its package for line types: <https://www.twilio.com/docs/lookup/v2-api>,
 /// <https://www.twilio.com/docs/lookup/v2-api/line-type-intelligence>.
 pub async fn look_up_number(
-    http: &reqwest::Client,
+    http: &Client,
     account: &Account,
     number: &Address,
     now: OffsetDateTime,
@@ -28,9 +28,15 @@ pub async fn look_up_number(
         number = number.as_str()
     );
     let request = http.get(url).query(&[("Fields", "line_type_intelligence")]);
-    let reply = call::exchange(authorised(request, account), account.timeout, now, MAX_BYTES)
-        .await
-        .map_err(|e| NumberLookUpError::passing(&call::why(&e, account.timeout)))?;
+    let reply = call::exchange(
+        http,
+        authorised(request, account),
+        account.timeout,
+        now,
+        MAX_BYTES,
+    )
+    .await
+    .map_err(|e| NumberLookUpError::passing(&call::why(&e, account.timeout)))?;
     match reply.status.as_u16() {
         200 => facts(&reply),
         _ => Err(refused(&reply)),

@@ -1,6 +1,6 @@
 use super::{Account, errors};
 use crate::{
-    Class, Outbound, SendError, Sent, call,
+    Class, Client, Outbound, SendError, Sent, call,
     call::Reply,
     inbound::is_id,
     outbound::{ACCOUNT_REST, user},
@@ -11,7 +11,7 @@ use reqwest::RequestBuilder;
 use secrecy::ExposeSecret;
 
 /// Creates a message: <https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource>.
-pub async fn send(http: &reqwest::Client, account: &Account, out: &Outbound<'_>) -> Result<Sent, SendError> {
+pub async fn send(http: &Client, account: &Account, out: &Outbound<'_>) -> Result<Sent, SendError> {
     // `From` is given beside a messaging service too: the answer leaves from the number that was texted.
     let mut form = vec![
         ("From", out.from.as_str()),
@@ -25,7 +25,7 @@ pub async fn send(http: &reqwest::Client, account: &Account, out: &Outbound<'_>)
         form.push(("StatusCallback", address));
     }
     let request = authorised(http.post(messages(account)), account).form(&form);
-    let reply = call::post(request, account.timeout, out.now).await?;
+    let reply = call::post(http, request, account.timeout, out.now).await?;
     if reply.status.is_success() {
         taken(&reply)
     } else {

@@ -4,7 +4,7 @@ use crate::{
 };
 use aws_lc_rs::hmac;
 use ccm_model::ProviderKind;
-use ccm_sms::{Account, Class, Sent, send};
+use ccm_sms::{Account, Allowed, Class, Sent, send};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 
@@ -122,6 +122,32 @@ async fn each_answer_has_its_class() {
         .await
         .unwrap_err();
     assert_eq!(e.class, after(4));
+}
+
+/// Tenants name these addresses: none leads into the operator's own networks.
+#[tokio::test]
+async fn a_provider_at_a_private_address_is_not_called() {
+    let provider = Provider::answering(200, &[], json!({"id": "1"}).to_string().as_str()).await;
+    let unguarded = client();
+    let guarded = ccm_sms::client(Allowed::default()).unwrap();
+    for host in ["127.0.0.1", "localhost", "[::1]"] {
+        let url = format!("http://{host}:{}/send", provider.addr.port());
+        let settings = json!({"send_url": url});
+        let secret = json!({"signing_secret": "a secret to sign with"}).to_string();
+        let account = Account::parse(ProviderKind::Http, &settings, secret.as_bytes()).unwrap();
+        let e = send(&guarded, &account, &Text::new().out()).await.unwrap_err();
+        must_be_safe(&e);
+        assert_eq!(
+            (e.class, e.in_doubt),
+            (Class::Retryable { after: None }, false),
+            "{host}"
+        );
+        assert!(e.operator.contains("egress.private_networks"), "{host}: {e}");
+    }
+    send(&unguarded, &account(provider.addr), &Text::new().out())
+        .await
+        .unwrap();
+    assert_eq!(provider.only().path, "/send?key=hidden-token", "the only one");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ mod provider;
 mod twilio;
 
 use ccm_model::{Address, Body, MessageId};
-use ccm_sms::{Class, Outbound, SendError};
+use ccm_sms::{Allowed, Class, Client, Outbound, SendError};
 use std::{sync::Once, time::Duration};
 use time::macros::datetime;
 
@@ -17,12 +17,12 @@ const TO: &str = "+19995550123";
 const FROM: &str = "+19995550199";
 const RECEIPTS: &str = "https://sms.example.com/v1/sms/twilio/7";
 
-fn client() -> reqwest::Client {
+fn client() -> Client {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     });
-    ccm_sms::client().unwrap()
+    ccm_sms::client(Allowed::also(vec!["127.0.0.0/8".parse().unwrap()])).unwrap()
 }
 
 struct Text {

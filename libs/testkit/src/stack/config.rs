@@ -21,12 +21,13 @@ pub(super) struct Shared {
 }
 
 /// The roles that a process can run, and whether each has an address for others than the cluster.
-const ROLES: [(&str, bool); 5] = [
+const ROLES: [(&str, bool); 6] = [
     ("ingest", true),
     ("dispatch", false),
     ("connector", false),
     ("admin", true),
     ("screenpop", true),
+    ("deflection", true),
 ];
 
 /// Simulators of AACCs and of tenants' programs are on this machine.
@@ -64,6 +65,9 @@ impl Ports {
             Some(port) => format!("listen = {}\nops_listen = {}\n", listen(port), listen(self.ops)),
             None => format!("listen = {}\n", listen(self.ops)),
         };
+        if let (Some(port), "deflection") = (self.public, self.role) {
+            toml += &format!("public_base_url = {}\n", text(format!("http://127.0.0.1:{port}")));
+        }
         if self.role == "connector" {
             toml += &format!("pod_name = {}\n", text(process));
         }

@@ -82,9 +82,16 @@ impl Stack {
         Builder {
             ccm: ccm.into(),
             dir: None,
-            roles: ["ingest", "dispatch", "connector", "admin", "screenpop"]
-                .map(String::from)
-                .to_vec(),
+            roles: [
+                "ingest",
+                "dispatch",
+                "connector",
+                "admin",
+                "screenpop",
+                "deflection",
+            ]
+            .map(String::from)
+            .to_vec(),
             env: Vec::new(),
             pg: PgOptions::durable(),
             proxied_redis: false,
@@ -127,7 +134,7 @@ impl Stack {
         self.roles.keys().map(String::as_str)
     }
 
-    /// The address that `ingest` (providers' webhooks), `admin` or `screenpop` answers at, like `http://127.0.0.1:20123`. It stays
+    /// The address that `ingest` (providers' webhooks), `admin`, `screenpop` or `deflection` answers at, like `http://127.0.0.1:20123`. It stays
     /// the same over restarts. Of `all`, ingest's; [`Stack::address_in`] says the others.
     pub fn address(&self, role: &str) -> Result<String> {
         let port = self.role(role)?.ports.iter().find_map(|ports| ports.public);
@@ -424,7 +431,7 @@ impl Launch {
         );
         if ports.is_empty() {
             bail!(
-                "{name} is no role; there are ingest, dispatch, connector, admin, screenpop and all, with -2 and so on behind"
+                "{name} is no role; there are ingest, dispatch, connector, admin, screenpop, deflection and all, with -2 and so on behind"
             );
         }
         let config = self.dir.join(format!("{name}.toml"));

@@ -20,7 +20,7 @@ pub async fn api_key(app: &App, tenant: Option<&Tenant>) -> String {
 }
 
 /// Its id, and the key.
-async fn made_key(app: &App, tenant: Option<&Tenant>, more: Value) -> (String, String) {
+pub async fn made_key(app: &App, tenant: Option<&Tenant>, more: Value) -> (String, String) {
     let (path, role) = match tenant {
         Some(tenant) => (format!("/v1/tenants/{}/api-keys", tenant.id), "tenant-admin"),
         None => ("/v1/api-keys".to_owned(), "support"),
@@ -65,7 +65,7 @@ async fn as_(app: &App, token: &str, path: &str) -> Answer {
     app.send(Method::GET, path, Some(token), None).await
 }
 
-fn with_key(path: &str, token: &str, key: &str, body: &Value) -> Request<Body> {
+pub fn with_key(path: &str, token: &str, key: &str, body: &Value) -> Request<Body> {
     Request::post(path)
         .header(header::AUTHORIZATION, format!("Bearer {token}"))
         .header(header::CONTENT_TYPE, "application/json")

@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod app;
+mod asked;
 mod auth_keys;
 mod certificates;
 mod changes;
@@ -11,6 +12,8 @@ mod checks;
 mod consent;
 mod conversations;
 mod dead_letters;
+mod deflection_settings;
+mod deflections;
 mod deletions;
 mod doctor;
 mod document;

@@ -36,6 +36,10 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
         "/v1/tenants/{tenant}/screenpop-signing-keys/{signing_key}",
         WRITERS,
     ),
+    ("get", "/v1/tenants/{tenant}/deflection-settings", READERS),
+    ("put", "/v1/tenants/{tenant}/deflection-settings", WRITERS),
+    ("get", "/v1/tenants/{tenant}/deflections", READERS),
+    ("get", "/v1/tenants/{tenant}/deflection-funnel", READERS),
     ("put", "/v1/tenants/{tenant}/state", &[PlatformAdmin, Engineer]),
     ("get", "/v1/tenants/{tenant}/events", READERS),
     ("get", "/v1/tenants/{tenant}/routing", READERS),
@@ -214,6 +218,7 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
     match path.rsplit('/').next().unwrap() {
         "sms-settings" => json!({"transliterate": "latin"}),
         "screenpop-settings" => json!({"region": "IE"}),
+        "deflection-settings" => json!({"offer": {"en": "Text back for a chat."}}),
         "state" => json!({"state": "active", "reason": name}),
         "{account}" | "{skillset}" | "{key}" => json!({"name": name}),
         "templates" => json!({"name": name, "text": "Hello from {agent}", "scope": "tenant"}),

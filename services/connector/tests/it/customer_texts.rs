@@ -2,7 +2,7 @@
 
 use crate::rig::{IDS, Rig, Tenant, agent, open_chat, received, sim, until};
 use ccm_aacc_sim::Tls;
-use ccm_db::{NewSkillset, NewText};
+use ccm_db::{NewSkillset, NewText, RoutingNames};
 use ccm_model::{Body, ChatSettings, ConversationId, MessageState, Origin, settings::Words};
 use ccm_testkit::canary;
 use serde_json::{Value, json};
@@ -91,7 +91,11 @@ async fn rules_of_the_tenant_know_best_and_a_skillset_that_is_gone_sends_nobody_
     let rules = json!({"rules": [
         {"name": "sales", "when": {"keyword": {"any_of": ["BUY"]}}, "action": {"skillset": "WC_Sales"}},
     ]});
-    rig.db.tenant(tenant.id).put_routing(&rules, None).await.unwrap();
+    rig.db
+        .tenant(tenant.id)
+        .put_routing(&rules, &RoutingNames::default(), None)
+        .await
+        .unwrap();
     let _pod = rig.pod();
     texted(&rig, tenant, 1, "hello", json!({"skillset": "WC_Billing"})).await;
     rig.text(tenant, 1, "buy one").await;

@@ -10,6 +10,7 @@ mod certificates;
 mod chats;
 mod consent;
 mod customer_texts;
+mod deflections;
 mod deletion;
 mod faults;
 mod links;

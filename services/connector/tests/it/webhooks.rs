@@ -5,7 +5,7 @@ use axum::{
     Json, Router, extract::State, http::HeaderMap, http::StatusCode, response::IntoResponse, routing::post,
 };
 use ccm_aacc_sim::Tls;
-use ccm_db::{NewSkillset, TextKind};
+use ccm_db::{NewSkillset, RoutingNames, TextKind};
 use ccm_model::{Direction, MessageState, SmsSettings};
 use serde_json::{Value, json};
 use std::{
@@ -78,7 +78,7 @@ async fn asks(rig: &Rig, tenant: Tenant, url: String, timeout_ms: u32) {
         "url": url, "timeout_ms": timeout_ms, "fallback": {"skillset": "WC_Fallback"}}}}]});
     rig.db
         .tenant(tenant.id)
-        .put_routing(&document, None)
+        .put_routing(&document, &RoutingNames::default(), None)
         .await
         .unwrap();
 }

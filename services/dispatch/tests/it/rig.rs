@@ -6,7 +6,7 @@ use ccm_db::{
     Accepted, AgentText, Db, DbConfig, Fence, IncomingText, KeyRing, LeaseTimes, MessageRow, NewAccount,
     NewLink, NewNumber, NewSkillset, Route, Scheme,
 };
-use ccm_dispatch::{Dispatch, Settings};
+use ccm_dispatch::{Allowed, Dispatch, Settings, client};
 use ccm_model::{
     AccountId, Address, Body, ChatId, ConversationId, IdSource, LinkId, MessageId, MessageState, NumberId,
     PodId, ProviderKind, TenantId, TraceParent,
@@ -320,10 +320,11 @@ impl Dispatcher {
             db,
             bus,
             ids: IDS.clone(),
+            http: client(Allowed::also(vec!["127.0.0.0/8".parse().unwrap()])).unwrap(),
             settings,
         };
         let running = life.clone();
-        let task = tokio::spawn(async move { pod.run(running).await.unwrap() });
+        let task = tokio::spawn(async move { pod.run(running).await });
         Self { life, task }
     }
 

@@ -10,7 +10,7 @@ use ccm_bus::Bus;
 use ccm_carrier_sim::{Account, Config, Kind, Setup, Sim};
 use ccm_db::{Db, DbConfig, KeyRing, NewAccount, NewAuthKey, NewLink, NewNumber, NewSkillset, Scheme};
 use ccm_model::{AccountId, Clock, IdSource, NumberKind, ProviderKind, TenantId};
-use ccm_screenpop::{Deps, Doors, Settings};
+use ccm_screenpop::{Allowed, Deps, Doors, Settings};
 use ccm_testkit::{TestDb, canary};
 use ccm_web::TrustedProxies;
 use secrecy::SecretBox;
@@ -151,7 +151,7 @@ impl Rig {
                 ids: IdSource::new(clock, 7),
                 lookup_key: LookupKey::derive(&SecretBox::new(Box::new([7; 32]))),
                 proxies: TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]),
-                http: ccm_screenpop::client().unwrap(),
+                http: ccm_screenpop::client(Allowed::also(vec!["127.0.0.0/8".parse().unwrap()])).unwrap(),
                 settings: Settings {
                     max_body_bytes: 65_536,
                     look_up_timeout: Duration::from_secs(5),

@@ -114,7 +114,14 @@ async fn redis_is_away_for_a_whole_conversation() {
     }
     talk.agent_has_all().await;
     talk.phone_has_all().await;
-    for role in ["ingest", "dispatch", "connector", "admin", "screenpop"] {
+    for role in [
+        "ingest",
+        "dispatch",
+        "connector",
+        "admin",
+        "screenpop",
+        "deflection",
+    ] {
         assert!(
             world.stack.is_ready(role).await.unwrap(),
             "{role} is ready without Redis"

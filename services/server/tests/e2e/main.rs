@@ -3,6 +3,7 @@
 
 mod collector;
 mod cuts;
+mod deflection;
 mod doctor;
 mod flaky;
 mod kills;

@@ -62,12 +62,26 @@ async fn bodies_and_numbers_are_in_no_log_span_or_metric() {
         .pg()
         .restart(ccm_testkit::StopMode::Immediate)
         .unwrap();
-    for role in ["ingest", "dispatch", "connector", "admin", "screenpop"] {
+    for role in [
+        "ingest",
+        "dispatch",
+        "connector",
+        "admin",
+        "screenpop",
+        "deflection",
+    ] {
         let metrics = world.stack.metrics(role).await.unwrap();
         assert!(metrics.contains("ccm_"), "{role} has metrics");
         assert_eq!(canary::find_in(&metrics), [], "metrics of {role}");
     }
-    for role in ["ingest", "dispatch", "connector", "admin", "screenpop"] {
+    for role in [
+        "ingest",
+        "dispatch",
+        "connector",
+        "admin",
+        "screenpop",
+        "deflection",
+    ] {
         world.stack.sigterm(role).unwrap();
         world.stack.wait(role, Duration::from_secs(30)).await.unwrap();
         let logs = world.stack.logs(role).unwrap();
@@ -83,6 +97,7 @@ async fn bodies_and_numbers_are_in_no_log_span_or_metric() {
         "ccm-connector",
         "ccm-admin",
         "ccm-screenpop",
+        "ccm-deflection",
     ] {
         let logs = world.stack.logs(role.trim_start_matches("ccm-")).unwrap();
         assert!(

@@ -6,7 +6,14 @@ use std::time::Duration;
 async fn each_role_ends_orderly_on_sigterm_and_drops_nothing() {
     let mut world = world().start().await.unwrap();
     let guid = live_chat(&world).await;
-    for role in ["ingest", "dispatch", "connector", "admin", "screenpop"] {
+    for role in [
+        "ingest",
+        "dispatch",
+        "connector",
+        "admin",
+        "screenpop",
+        "deflection",
+    ] {
         for n in 0..3 {
             let text = format!("#c-{role}-{n} while {role} ends");
             world
@@ -34,7 +41,7 @@ async fn each_role_ends_orderly_on_sigterm_and_drops_nothing() {
     }
     world
         .carrier
-        .wait_received(CUSTOMER, 15, SOON)
+        .wait_received(CUSTOMER, 18, SOON)
         .await
         .expect("all answers");
     all_is_well(&world).await;
