@@ -4,8 +4,8 @@
 //!   holds the wall even when a query forgets its `WHERE`.
 //! - [`Db::batch`] writes texts of several tenants in one transaction (ingest).
 //! - [`Db::access`] is the way to who may use the admin API and to what they did, of a tenant or of the platform.
-//! - [`Db::operator`] is the loud exception: look-ups before a tenant is known, the tenants themselves, the queues'
-//!   claims and the leases. It connects as another role, with policies on named tables and columns.
+//! - [`Db::operator`] is the loud exception: look-ups before a tenant is known, the tenants themselves, how far
+//!   each one's audit has come, the queues' claims and the leases. It connects as another role, with policies on named tables and columns.
 //!
 //! Postgres is the truth and the queue. Nothing here talks to Redis, to a provider or to AACC.
 
@@ -66,7 +66,7 @@ pub use access::AccessDb;
 pub use account_watch::AccountEventRow;
 pub use accounts::{AccountChange, AccountRow, AccountRules, AccountSecret, NewAccount};
 pub use api_keys::{ApiKeyRow, NewApiKey};
-pub use audit::{AUDIT_BEGINS, AuditFilter, AuditRow};
+pub use audit::{AUDIT_BEGINS, AuditFilter, AuditHead, AuditRow};
 pub use auth_keys::{AuthKeyChange, AuthKeyOwner, AuthKeyRow, NewAuthKey, Successor};
 pub use caps::{Caps, CapsRow};
 pub use chats::{

@@ -13,6 +13,9 @@ pub struct Actor {
     /// The API key, if it was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<Uuid>,
+    /// The user, if it was one: names and addresses may be given anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<Uuid>,
     /// Where the request came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<IpAddr>,

@@ -97,6 +97,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
                 Via::ApiKey(id) => Some(id.uuid()),
                 Via::Token | Via::Oidc(_) => None,
             },
+            user: match bearer.via {
+                Via::Oidc(id) => Some(id.uuid()),
+                Via::Token | Via::ApiKey(_) => None,
+            },
             from: caller.from,
             request,
         };

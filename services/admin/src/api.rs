@@ -1,9 +1,9 @@
 use crate::{
-    Deletions, Deps, accounts, api_keys, asked, audit, auth_keys, caps, certificates, chat_settings,
-    client_key, consent, conversations, dead_letters, deflection_settings, deflections, deletions, doctor,
-    events, identity::Gate, link_watch, links, maintenance, number_check, number_moves, numbers, once, pace,
-    routing, screenpop_settings, signing_keys, skillsets, sms_settings, templates, tenants, text_check,
-    usage, usage_work, users, webhook_secrets,
+    Deletions, Deps, accounts, api_keys, asked, audit, audit_verdict, auth_keys, caps, certificates,
+    chat_settings, client_key, consent, conversations, dead_letters, deflection_settings, deflections,
+    deletions, doctor, events, identity::Gate, link_watch, links, maintenance, number_check, number_moves,
+    numbers, once, pace, routing, screenpop_settings, signing_keys, skillsets, sms_settings, templates,
+    tenants, text_check, usage, usage_work, users, webhook_secrets,
 };
 use axum::{
     Router,
@@ -111,6 +111,12 @@ fn routes() -> OpenApiRouter<Deps> {
             sms_settings::put_sms_settings
         ))
         .routes(routes!(
+            deflection_settings::get_deflection_settings,
+            deflection_settings::put_deflection_settings
+        ))
+        .routes(routes!(deflections::list_deflections))
+        .routes(routes!(deflections::get_deflection_funnel))
+        .routes(routes!(
             screenpop_settings::get_screenpop_settings,
             screenpop_settings::put_screenpop_settings
         ))
@@ -119,12 +125,6 @@ fn routes() -> OpenApiRouter<Deps> {
             signing_keys::list_signing_keys
         ))
         .routes(routes!(signing_keys::delete_signing_key))
-        .routes(routes!(
-            deflection_settings::get_deflection_settings,
-            deflection_settings::put_deflection_settings
-        ))
-        .routes(routes!(deflections::list_deflections))
-        .routes(routes!(deflections::get_deflection_funnel))
         .routes(routes!(routing::get_routing, routing::put_routing))
         .routes(routes!(routing::dry_run_routing))
         .routes(routes!(
@@ -291,7 +291,7 @@ fn page() -> utoipa_swagger_ui::Config<'static> {
     utoipa_swagger_ui::Config::new(["/openapi.json"]).validator_url("none")
 }
 
-/// Serves the API, and carries tenants' deletions out, until the process drains. The health pages are the process' own (`ccm_runtime::ops`).
+/// Serves the API, carries tenants' deletions out, counts usage and tells how far the audit has come, until the process drains. The health pages are the process' own (`ccm_runtime::ops`).
 pub async fn run(listener: TcpListener, deps: Deps, life: Lifecycle) -> io::Result<()> {
     let (forgetting, moving) = (
         once::forget(deps.clone()),
@@ -308,9 +308,10 @@ pub async fn run(listener: TcpListener, deps: Deps, life: Lifecycle) -> io::Resu
         ids: deps.ids.clone(),
     };
     let usage = usage_work::run(deps.db.clone(), deps.ids.clone(), life.clone());
+    let heads = audit_verdict::tell_heads(deps.clone(), life.clone());
     let served = async {
         let served = ccm_runtime::serve(listener, router(deps), life.clone());
-        tokio::join!(served, deletions.run(life), usage).0
+        tokio::join!(served, deletions.run(life), usage, heads).0
     };
     tokio::select! {
         served = served => served,

@@ -4,6 +4,7 @@
 use crate::{
     Deps,
     answer::{Always, Failure, InTenant},
+    audit_verdict::{AuditVerdict, VerifyQuery, hex, verify},
     path::TenantPath,
 };
 use axum::{
@@ -11,9 +12,9 @@ use axum::{
     extract::State,
     http::{HeaderName, header},
 };
-use ccm_db::{AUDIT_BEGINS, AccessDb, AuditFilter, AuditRow, DbError};
+use ccm_db::{AccessDb, AuditFilter, AuditHead, AuditRow, DbError};
 use ccm_model::TenantId;
-use ccm_web::{Cursor, Json, Page, Platform, Problem, Query, TenantScope, may};
+use ccm_web::{Cursor, Json, Page, Platform, Query, TenantScope, may};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,7 +24,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 /// How many rows are read at once.
-const BATCH: i64 = 500;
+pub(crate) const BATCH: i64 = 500;
 
 /// One change.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -37,7 +38,8 @@ pub struct AuditEntry {
     /// `created`, `changed` or `removed`.
     #[schema(example = "changed")]
     action: String,
-    /// What was changed, such as `tenant`, `link`, `number`, `auth_key` or `routing`.
+    /// What was changed, such as `tenant`, `link`, `number`, `auth_key`, `routing`, `doctor_report` (its sharing) or `dead_letter` (its
+    /// end).
     #[schema(example = "link")]
     kind: String,
     id: Uuid,
@@ -56,19 +58,26 @@ pub struct AuditEntry {
 /// Who.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct AuditActor {
-    /// Whom the token named, or the API key's name.
+    /// Whom the token named, the user's address (or name, without one), or the API key's name.
     #[schema(example = "mary@example.com")]
     sub: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "engineer")]
     role: Option<String>,
-    /// `token`, `oidc` or `api_key`; `database`: a service of the platform, or somebody with access to the database.
+    /// `token`, `oidc` or `api_key`. `deletion` (a tenant's rows that go for good, for whoever asked for it) and `timer` (what was
+    /// planned for that time, with the role `system`) name the deletion or the plan in `request`. `database`: a service of the
+    /// platform, or somebody with access to the database.
     #[schema(example = "oidc")]
     via: String,
     /// The API key.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Uuid>)]
     key: Option<Uuid>,
+    /// The user, with `oidc`. Names and addresses may be given anew; by this id the entries of kind `user` tell whom the issuer
+    /// means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Uuid>)]
+    user: Option<Uuid>,
     /// Where the request came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "203.0.113.7")]
@@ -77,21 +86,6 @@ pub struct AuditActor {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Uuid>)]
     request: Option<Uuid>,
-}
-
-/// Whether a chain is whole.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct AuditVerdict {
-    /// How many entries were looked at.
-    entries: u64,
-    /// Whether each entry's hash fits it and the one before, and none is missing.
-    intact: bool,
-    /// The first entry that does not fit; `null`: none.
-    #[schema(required)]
-    broken_at: Option<i64>,
-    /// The last entry's hash, hex. Kept elsewhere, it proves later that nothing up to there was changed or cut off.
-    #[schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
-    head: String,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -151,21 +145,31 @@ async fn list(db: AccessDb<'_>, query: &AuditQuery) -> Result<Json<Page<AuditEnt
     Ok(Json(Page::cut(items, limit, |entry: &AuditEntry| entry.seq)))
 }
 
-/// A chain's entries in batches, each with the entry's hash.
+/// A chain's entries in batches, each with the entry's hash. An answer that is all there ends with the last one's place and hash.
 fn export(deps: Deps, owner: TenantId, query: &ExportQuery) -> ([(HeaderName, &'static str); 1], Body) {
-    let batches = stream::try_unfold(query.after.unwrap_or(0), move |after| {
+    let begins = Some((query.after.unwrap_or(0), None));
+    let batches = stream::try_unfold(begins, move |place| {
         let deps = deps.clone();
         async move {
-            let rows = deps.db.access(owner).audit_chain(after, BATCH).await?;
-            let Some(last) = rows.last() else {
+            let Some((after, last)) = place else {
                 return Ok(None);
             };
-            let (after, mut lines) = (last.seq, String::new());
+            let db = deps.db.access(owner);
+            let rows = db.audit_chain(after, BATCH).await?;
+            let mut lines = String::new();
             for row in &rows {
                 let line = serde_json::json!({"seq": row.seq, "hash": hex(&row.hash), "record": row.record});
                 let _ = writeln!(lines, "{line}");
             }
-            Ok(Some((lines, after)))
+            if let Some(last) = rows.last() {
+                return Ok(Some((lines, Some((last.seq, Some(last.head()))))));
+            }
+            let end = match last {
+                Some(end) => end,
+                None => newest(db).await?,
+            };
+            let line = serde_json::json!({"end": true, "seq": end.seq, "hash": hex(&end.hash)});
+            Ok(Some((format!("{line}\n"), None)))
         }
     });
     let batches = batches
@@ -181,39 +185,10 @@ fn export(deps: Deps, owner: TenantId, query: &ExportQuery) -> ([(HeaderName, &'
     )
 }
 
-async fn verify(db: AccessDb<'_>) -> Result<Json<AuditVerdict>, Failure> {
-    let (mut entries, mut head, mut seq) = (0, AUDIT_BEGINS, 0);
-    loop {
-        let rows = db.audit_chain(seq, BATCH).await?;
-        if rows.is_empty() {
-            break;
-        }
-        for row in rows {
-            entries += 1;
-            if row.seq != seq + 1 || row.expected_hash(&head) != row.hash {
-                return Ok(Json(AuditVerdict {
-                    entries,
-                    intact: false,
-                    broken_at: Some(row.seq),
-                    head: hex(&head),
-                }));
-            }
-            (head, seq) = (row.hash, row.seq);
-        }
-    }
-    Ok(Json(AuditVerdict {
-        entries,
-        intact: true,
-        broken_at: None,
-        head: hex(&head),
-    }))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+/// The end of a chain of which nothing is to be exported.
+async fn newest(db: AccessDb<'_>) -> Result<AuditHead, DbError> {
+    let rows = db.audit(AuditFilter::default(), None, 1).await?;
+    Ok(rows.first().map_or(AuditHead::BEGINS, AuditRow::head))
 }
 
 /// List the changes of the platform's own users and keys, the newest first
@@ -232,7 +207,8 @@ pub async fn list_platform_audit(
 /// Export the changes of the platform's own users and keys, the oldest first
 ///
 /// One JSON object a line: `seq`, `record` (the entry, JSON in a string) and `hash`, the hex of SHA-256 over the hash of the entry
-/// before (32 zero bytes before the first) and the bytes of `record`. For the roles platform-admin, engineer and support.
+/// before (32 zero bytes before the first) and the bytes of `record`. The last line has no `record`, but `end`, and `seq` and `hash` of
+/// the last entry: keep them, to give them to the check later. For the roles platform-admin, engineer and support.
 #[utoipa::path(get, path = "/v1/audit/export", tag = "audit", params(ExportQuery),
     responses((status = 200, description = "All of it.", body = String, content_type = "application/x-ndjson"), Always))]
 pub async fn export_platform_audit(
@@ -245,14 +221,18 @@ pub async fn export_platform_audit(
 
 /// Check the chain of the platform's own changes
 ///
-/// For the roles platform-admin, engineer and support.
-#[utoipa::path(get, path = "/v1/audit/verify", tag = "audit",
+/// Looked for are entries that were changed, that are not found by what they say, or that are missing: in between, or at the end up to
+/// where the chain has been. Whoever rewrites all of it, that mark too, is found out by a `seq` and `hash` that were kept elsewhere. For
+/// the roles platform-admin, engineer and support.
+#[utoipa::path(get, path = "/v1/audit/verify", tag = "audit", params(VerifyQuery),
     responses((status = 200, description = "Whether it is whole.", body = AuditVerdict), Always))]
 pub async fn verify_platform_audit(
     State(deps): State<Deps>,
     _: Platform<may::ReadAudit>,
+    Query(query): Query<VerifyQuery>,
 ) -> Result<Json<AuditVerdict>, Failure> {
-    verify(deps.db.access(TenantId::PLATFORM)).await
+    let db = deps.db.access(TenantId::PLATFORM);
+    Ok(Json(verify(db, &query, false).await?))
 }
 
 /// List the changes of a tenant, the newest first
@@ -271,7 +251,8 @@ pub async fn list_audit(
 /// Export the changes of a tenant, the oldest first
 ///
 /// One JSON object a line: `seq`, `record` (the entry, JSON in a string) and `hash`, the hex of SHA-256 over the hash of the entry
-/// before (32 zero bytes before the first) and the bytes of `record`. For the roles platform-admin, engineer and support;
+/// before (32 zero bytes before the first) and the bytes of `record`. The last line has no `record`, but `end`, and `seq` and `hash` of
+/// the last entry: keep them, to give them to the check later. For the roles platform-admin, engineer and support;
 /// tenant-admin in their own tenant.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/audit/export", tag = "audit", params(TenantPath, ExportQuery),
     responses((status = 200, description = "All of it.", body = String, content_type = "application/x-ndjson"),
@@ -287,21 +268,25 @@ pub async fn export_audit(
 
 /// Check the chain of a tenant's changes
 ///
-/// For the roles platform-admin, engineer and support; tenant-admin in their own tenant.
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/audit/verify", tag = "audit", params(TenantPath),
+/// Looked for are entries that were changed, that are not found by what they say, or that are missing: in between, or at the end up to
+/// where the chain has been. Whoever rewrites all of it, that mark too, is found out by a `seq` and `hash` that were kept elsewhere. For
+/// the roles platform-admin, engineer and support; tenant-admin in their own tenant.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/audit/verify", tag = "audit", params(TenantPath, VerifyQuery),
     responses((status = 200, description = "Whether it is whole.", body = AuditVerdict), Always, InTenant))]
 pub async fn verify_audit(
     State(deps): State<Deps>,
     scope: TenantScope<may::ReadAudit>,
+    Query(query): Query<VerifyQuery>,
 ) -> Result<Json<AuditVerdict>, Failure> {
-    verify(chain(&deps, &scope).await?).await
+    // That a tenant was made is its first entry.
+    Ok(Json(verify(chain(&deps, &scope).await?, &query, true).await?))
 }
 
-/// The chain of a tenant that is there, or was.
+/// The chain of a tenant that is there, or was; even if nothing is left of the chain.
 async fn chain<'a, P>(deps: &'a Deps, scope: &TenantScope<P>) -> Result<AccessDb<'a>, Failure> {
     let db = deps.db.access(scope.tenant);
-    match db.audit_chain(0, 1).await?.is_empty() {
-        true => Err(Problem::not_found("tenant").into()),
-        false => Ok(db),
+    if db.audit_chain(0, 1).await?.is_empty() && db.audit_head().await?.is_none() {
+        deps.rows(scope).tenant().await?;
     }
+    Ok(db)
 }

@@ -146,6 +146,7 @@ fn actor(deletion: &DeletionRow) -> Actor {
         role: Role::PlatformAdmin.as_str(),
         via: "deletion",
         key: None,
+        user: None,
         from: None,
         request: deletion.id,
     }

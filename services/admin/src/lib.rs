@@ -8,6 +8,7 @@ mod api;
 mod api_keys;
 mod asked;
 mod audit;
+mod audit_verdict;
 mod auth_keys;
 mod ca;
 mod caps;

@@ -372,6 +372,7 @@ fn mover(due: DueMove) -> Actor {
         role: "system",
         via: "timer",
         key: None,
+        user: None,
         from: None,
         request: due.id,
     }

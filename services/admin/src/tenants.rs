@@ -21,13 +21,15 @@ use ccm_web::{Cursor, Json, Page, Platform, Problem, Query, TenantScope, may};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 /// A tenant to be made.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"slug": "acme-bank", "name": "Acme Bank"}))]
 pub struct NewTenant {
-    /// Unique on the platform, for addresses and people: lower-case letters, digits and single dashes between them.
+    /// Unique on the platform, for addresses and people: lower-case letters, digits and single dashes between them. A UUID is none: it
+    /// could be another tenant's id.
     #[schema(min_length = 1, max_length = 63, pattern = "^[a-z0-9](-?[a-z0-9])*$")]
     slug: String,
     /// For people.
@@ -40,7 +42,7 @@ pub struct NewTenant {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "Acme Bank plc"}))]
 pub struct TenantPatch {
-    /// Whoever has the old one in an address or a script must be told; ids stay.
+    /// Whoever has the old one in an address or a script must be told; ids stay. A UUID is none.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = String, required = false, min_length = 1, max_length = 63, pattern = "^[a-z0-9](-?[a-z0-9])*$")]
     slug: Option<String>,
@@ -134,19 +136,29 @@ impl From<TenantRow> for Tenant {
     }
 }
 
-fn check(slug: &str, name: &str) -> Result<(), Refused> {
-    valid::name("name", name, 200)?;
+fn check_name(name: &str) -> Result<(), Refused> {
+    valid::name("name", name, 200)
+}
+
+fn check_slug(slug: &str) -> Result<(), Refused> {
     let parts_fit = slug
         .split('-')
         .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
-    if parts_fit && slug.len() <= 63 {
-        return Ok(());
+    if !parts_fit || slug.len() > 63 {
+        return Err(Refused::new(
+            "slug",
+            "is not 1 to 63 lower-case letters and digits with single dashes between them",
+            "write it like acme-bank",
+        ));
     }
-    Err(Refused::new(
-        "slug",
-        "is not 1 to 63 lower-case letters and digits with single dashes between them",
-        "write it like acme-bank",
-    ))
+    if Uuid::try_parse(slug).is_ok() {
+        return Err(Refused::new(
+            "slug",
+            "is written like an id, and could be the id of another tenant",
+            "write it like acme-bank",
+        ));
+    }
+    Ok(())
 }
 
 fn slug_taken() -> Failure {
@@ -163,7 +175,8 @@ pub async fn create_tenant(
     by: Platform<may::CreateTenants>,
     Json(new): Json<NewTenant>,
 ) -> Result<Made<Tenant>, Failure> {
-    check(&new.slug, &new.name)?;
+    check_slug(&new.slug)?;
+    check_name(&new.name)?;
     let row = match deps
         .db
         .operator()
@@ -258,7 +271,11 @@ pub async fn patch_tenant(
                 slug: patch.slug.clone().unwrap_or_else(|| was.slug.clone()),
                 name: patch.name.clone().unwrap_or_else(|| was.name.clone()),
             };
-            check(&new.slug, &new.name)?;
+            // One that was good when it was given stays.
+            if new.slug != was.slug {
+                check_slug(&new.slug)?;
+            }
+            check_name(&new.name)?;
             Ok::<_, Failure>(new)
         })
         .await;
@@ -315,12 +332,27 @@ mod tests {
 
     #[test]
     fn slugs_are_what_the_schema_takes() {
-        let check = |slug: &str| check(slug, "Acme");
         for good in ["a", "7", "acme-bank", "a-1-b", &"a".repeat(63)] {
-            assert_eq!(check(good), Ok(()), "{good}");
+            assert_eq!(check_slug(good), Ok(()), "{good}");
         }
-        for bad in ["", "-", "a-", "-a", "a--b", "Acme", "a_b", "ä", &"a".repeat(64)] {
-            assert_eq!(check(bad).unwrap_err().field, "slug", "{bad}");
+        let ids = [
+            "019331f0-7a00-7000-8000-000000000001",
+            "019331f07a0070008000000000000001",
+        ];
+        for bad in [
+            "",
+            "-",
+            "a-",
+            "-a",
+            "a--b",
+            "Acme",
+            "a_b",
+            "ä",
+            &"a".repeat(64),
+            ids[0],
+            ids[1],
+        ] {
+            assert_eq!(check_slug(bad).unwrap_err().field, "slug", "{bad}");
         }
     }
 }

@@ -82,6 +82,11 @@ impl Failure {
         matches!(self, Self::Refused(problem) if problem.status == 403)
     }
 
+    /// Whether there is no such thing.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused(problem) if problem.status == 404)
+    }
+
     pub fn code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Refused(problem) => match problem.status {

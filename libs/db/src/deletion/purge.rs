@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Postgres, Row, Transaction};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Tables that keep a tenant's rows: who did what, and that it is gone.
-pub const KEPT: &[&str] = &["audit_entry", "tenant_deletion"];
+pub const KEPT: &[&str] = &["audit_entry", "audit_head", "tenant_deletion"];
 
 /// Counting may read whole tables.
 const COUNTING: &str = "SET LOCAL statement_timeout = '15min'";

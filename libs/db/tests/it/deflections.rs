@@ -70,7 +70,7 @@ async fn offer(rig: &Rig, tenant: Tenant, new: &NewDeflection) -> Offered {
 
 /// An offer of the tenant's, and its settings.
 pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) -> DeflectionId {
-    let new = new(tenant, customer, Some("call"));
+    let new = new(tenant, customer, Some(&format!("call-{customer}")));
     assert!(matches!(offer(rig, tenant, &new).await, Offered::Made(_)));
     let db = rig.db.tenant(tenant.id);
     db.put_deflection_settings(&DeflectionSettings::default(), None)

@@ -7,6 +7,7 @@
 
 mod accept;
 mod access;
+mod audit;
 mod closing;
 mod customer_texts;
 mod deflections;

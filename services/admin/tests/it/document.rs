@@ -250,6 +250,7 @@ fn the_document_is_sound() {
             vec!["kind", "object", "actor", "from", "until", "limit", "cursor"],
         ),
         ("/v1/tenants/{tenant}/audit/export", vec!["after"]),
+        ("/v1/tenants/{tenant}/audit/verify", vec!["seq", "hash"]),
         ("/v1/usage", vec!["day", "limit", "cursor"]),
         ("/v1/tenants/{tenant}/usage", vec!["from", "to"]),
         (

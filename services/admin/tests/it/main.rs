@@ -4,6 +4,7 @@ mod access;
 mod accounts;
 mod app;
 mod asked;
+mod audit;
 mod auth_keys;
 mod certificates;
 mod changes;

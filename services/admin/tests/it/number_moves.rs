@@ -35,6 +35,7 @@ async fn make(app: &App, due: DueMove, at: OffsetDateTime) -> Moved {
         role: "system",
         via: "timer",
         key: None,
+        user: None,
         from: None,
         request: due.id,
     };

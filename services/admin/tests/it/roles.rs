@@ -27,6 +27,10 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     ("put", "/v1/tenants/{tenant}/chat-settings", WRITERS),
     ("get", "/v1/tenants/{tenant}/sms-settings", READERS),
     ("put", "/v1/tenants/{tenant}/sms-settings", WRITERS),
+    ("get", "/v1/tenants/{tenant}/deflection-settings", READERS),
+    ("put", "/v1/tenants/{tenant}/deflection-settings", WRITERS),
+    ("get", "/v1/tenants/{tenant}/deflections", READERS),
+    ("get", "/v1/tenants/{tenant}/deflection-funnel", READERS),
     ("get", "/v1/tenants/{tenant}/screenpop-settings", READERS),
     ("put", "/v1/tenants/{tenant}/screenpop-settings", WRITERS),
     ("post", "/v1/tenants/{tenant}/screenpop-signing-keys", WRITERS),
@@ -36,10 +40,6 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
         "/v1/tenants/{tenant}/screenpop-signing-keys/{signing_key}",
         WRITERS,
     ),
-    ("get", "/v1/tenants/{tenant}/deflection-settings", READERS),
-    ("put", "/v1/tenants/{tenant}/deflection-settings", WRITERS),
-    ("get", "/v1/tenants/{tenant}/deflections", READERS),
-    ("get", "/v1/tenants/{tenant}/deflection-funnel", READERS),
     ("put", "/v1/tenants/{tenant}/state", &[PlatformAdmin, Engineer]),
     ("get", "/v1/tenants/{tenant}/events", READERS),
     ("get", "/v1/tenants/{tenant}/routing", READERS),
@@ -217,8 +217,8 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
     }
     match path.rsplit('/').next().unwrap() {
         "sms-settings" => json!({"transliterate": "latin"}),
-        "screenpop-settings" => json!({"region": "IE"}),
         "deflection-settings" => json!({"offer": {"en": "Text back for a chat."}}),
+        "screenpop-settings" => json!({"region": "IE"}),
         "state" => json!({"state": "active", "reason": name}),
         "{account}" | "{skillset}" | "{key}" => json!({"name": name}),
         "templates" => json!({"name": name, "text": "Hello from {agent}", "scope": "tenant"}),
@@ -536,7 +536,10 @@ fn the_page_tells_the_same() {
         let cells = Role::ALL.iter().map(|role| match role {
             _ if !allowed.contains(role) => "–",
             Support
-                if *method == "get" && (path.contains("conversations") || path.contains("dead-letters")) =>
+                if *method == "get"
+                    && ["conversations", "dead-letters", "/deflections"]
+                        .iter()
+                        .any(|texts| path.contains(texts)) =>
             {
                 "withheld"
             }

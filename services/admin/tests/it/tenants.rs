@@ -23,6 +23,7 @@ async fn a_tenant_is_renamed() {
     for (body, status, field) in [
         (json!({"slug": "other"}), 409, "slug"),
         (json!({"slug": "Not A Slug"}), 422, "slug"),
+        (json!({"slug": acme.to_string()}), 422, "slug"),
         (json!({"name": ""}), 422, "name"),
         (json!({"name": null}), 400, "name"),
         (json!({"state": "suspended"}), 400, "state"),
@@ -34,6 +35,8 @@ async fn a_tenant_is_renamed() {
         );
     }
     assert_eq!(app.get(&path).await.ok(), changed);
+    let new = json!({"slug": acme.to_string(), "name": "An id"});
+    assert_eq!(app.post("/v1/tenants", new).await.problem(422), "slug");
     let nobody = "/v1/tenants/00000000-0000-7000-8000-000000000000";
     app.patch(nobody, json!({"name": "x"})).await.problem(404);
 }

@@ -1,6 +1,6 @@
 use crate::{
     api::Api,
-    document::{Plan, Reach, Shape, There, Wanted, apply, as_json, as_text, export, plan, read},
+    document::{Plan, Reach, Shape, There, Wanted, apply, as_json, as_text, export, plan, read, withheld},
     failure::Failure,
     output::{Said, cell, list, written},
     spec::Spec,
@@ -82,6 +82,13 @@ impl Command {
                 }
                 let id = api.tenant().await?.to_owned();
                 let document = export(&shape, &There::read(&shape, &id, &api).await?);
+                for at in withheld(&document) {
+                    let line = format!(
+                        "ccmctl: {at} is withheld from this token: the document says so in its place, and diff and apply leave it as it is\n  \
+                         do: export with the token of an engineer where the document is to have it\n"
+                    );
+                    written(io::stderr().write_all(line.as_bytes()))?;
+                }
                 let text = yaml::write(&document);
                 Ok(Said::new(document, text))
             }

@@ -5,7 +5,7 @@ use super::{
     plan::{Does, Step, comparable},
 };
 use crate::{
-    api::{Api, Ask},
+    api::{Answered, Api, Ask},
     failure::{Failure, Problem},
     spec::Method,
     terminal::Progress,
@@ -68,10 +68,19 @@ impl Doer<'_> {
                     settings: BTreeMap::new(),
                 });
             }
-            Does::RenameTenant { name } => {
+            Does::RenameTenant { from, name } => {
                 let path = ["v1", "tenants", self.there()?.id.as_str()].map(str::to_owned);
-                self.send(Method::Patch, path.to_vec(), Some(&json!({"name": name})), None)
-                    .await?;
+                let now = self.read(&path).await?;
+                if now.value["name"] != from.as_str() {
+                    return Err(changed("tenant"));
+                }
+                self.send(
+                    Method::Patch,
+                    path.to_vec(),
+                    Some(&json!({"name": name})),
+                    now.etag,
+                )
+                .await?;
             }
             Does::Create { section, of, members } => {
                 let body = self.sent(section, members)?;
@@ -98,14 +107,24 @@ impl Doer<'_> {
             } => {
                 self.change(section, id, before, patch, whole).await?;
             }
-            Does::Remove { section, of, id } => {
+            Does::Remove {
+                section,
+                of,
+                id,
+                before,
+            } => {
                 let Some(delete) = section.delete else {
                     return Ok(());
                 };
                 let mut things = self.parents(of.as_deref())?;
                 things.push(id.clone());
                 let path = self.api.path(&delete.path, &things).await?;
-                self.send(Method::Delete, path, None, None).await?;
+                let etag = match self.unchanged(section, &path, before).await {
+                    // What is to be removed may be gone.
+                    Err(failure) if failure.is_not_found() => return Ok(()),
+                    unchanged => unchanged?.filter(|_| delete.if_match),
+                };
+                self.send(Method::Delete, path, None, etag).await?;
             }
             Does::Replace {
                 settings,
@@ -133,27 +152,39 @@ impl Doer<'_> {
         };
         let things = [id.to_owned()];
         let path = self.api.path(&change.path, &things).await?;
-        let mut etag = None;
-        if section.get.is_some() {
-            let mut ask = Ask::new(reqwest::Method::GET, &[]);
-            ask.path.clone_from(&path);
-            let now = self.api.ask(&ask).await?;
-            if comparable(section, &self.there()?.thing(section, &now.value)) != *before {
-                return Err(Failure::Refused(Problem::changed(format!(
-                    "Somebody has changed this {} since",
-                    section.noun
-                ))));
-            }
-            etag = now.etag.filter(|_| change.if_match);
-        }
+        let etag = self.unchanged(section, &path, before).await?;
         let members = if change.method == Method::Patch {
             patch
         } else {
             whole
         };
         let body = self.sent(section, members.as_object().unwrap_or(&Map::new()))?;
+        let etag = etag.filter(|_| change.if_match);
         self.send(change.method, path, Some(&body), etag).await?;
         Ok(())
+    }
+
+    /// The `ETag` of a thing that is as it was. What cannot be read by itself (a maintenance window) is never changed.
+    async fn unchanged(
+        &self,
+        section: &Section<'_>,
+        path: &[String],
+        before: &Value,
+    ) -> Result<Option<String>, Failure> {
+        if section.get.is_none() {
+            return Ok(None);
+        }
+        let now = self.read(path).await?;
+        match comparable(section, &self.there()?.thing(section, &now.value)) == *before {
+            true => Ok(now.etag),
+            false => Err(changed(section.noun)),
+        }
+    }
+
+    async fn read(&self, path: &[String]) -> Result<Answered, Failure> {
+        let mut ask = Ask::new(reqwest::Method::GET, &[]);
+        ask.path = path.to_vec();
+        self.api.ask(&ask).await
     }
 
     async fn send(
@@ -197,6 +228,12 @@ impl Doer<'_> {
         }
         Ok(Value::Object(body))
     }
+}
+
+fn changed(noun: &str) -> Failure {
+    Failure::Refused(Problem::changed(format!(
+        "Somebody has changed this {noun} since"
+    )))
 }
 
 fn gone(key: &str) -> Failure {

@@ -8,9 +8,52 @@ use url::Url;
 /// The path that a link's address has where none is said.
 const CHAT_PATH: &str = "/CustomerControllerWeb/chat";
 
+/// In place of what somebody's role does not let them read: `{withheld: true}`.
+pub const WITHHELD: &str = "withheld";
+
+pub fn is_withheld(value: &Value) -> bool {
+    value.as_object().is_some_and(|members| members.len() == 1) && value[WITHHELD] == true
+}
+
+/// Where something in a value is withheld.
+pub fn withheld(value: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    look_for_withheld(value, &mut Vec::new(), &mut found);
+    found
+}
+
+fn look_for_withheld<'v>(value: &'v Value, at: &mut Vec<&'v str>, into: &mut Vec<String>) {
+    if is_withheld(value) {
+        into.push(at.join("."));
+        return;
+    }
+    for (name, member) in value.as_object().into_iter().flatten() {
+        at.push(name);
+        look_for_withheld(member, at, into);
+        at.pop();
+    }
+}
+
+/// With what is there in place of what is withheld, where there is such a thing.
+pub fn with_withheld(value: &Value, there: &Value) -> Value {
+    match value {
+        _ if is_withheld(value) => match there {
+            Value::Null => value.clone(),
+            there => there.clone(),
+        },
+        Value::Object(members) => {
+            let member =
+                |(name, member): (&String, &Value)| (name.clone(), with_withheld(member, &there[name]));
+            Value::Object(members.iter().map(member).collect())
+        }
+        other => other.clone(),
+    }
+}
+
 /// A value with its defaults, in the form that the API answers.
 pub fn whole(value: &Value, schema: &Schema) -> Value {
     match value {
+        _ if is_withheld(value) => value.clone(),
         Value::Object(members) => {
             let mut whole = Map::new();
             for (name, member) in schema.properties() {
@@ -64,11 +107,14 @@ pub fn may_be_empty(schema: &Schema) -> bool {
 
 /// The same without what is the default anyway.
 pub fn short(value: &Value, schema: &Schema) -> Value {
-    let Value::Object(members) = value else {
-        return match (value, schema.items()) {
-            (Value::Array(items), Some(of)) => items.iter().map(|item| short(item, &of)).collect(),
-            _ => value.clone(),
-        };
+    let members = match value {
+        Value::Object(members) if !is_withheld(value) => members,
+        _ => {
+            return match (value, schema.items()) {
+                (Value::Array(items), Some(of)) => items.iter().map(|item| short(item, &of)).collect(),
+                _ => value.clone(),
+            };
+        }
     };
     let mut kept = Map::new();
     for (name, value) in members {
@@ -114,13 +160,21 @@ fn link_address(text: &str) -> String {
     }
 }
 
+/// Whether the API shows `***` in place of a user and a password.
+pub fn hides_password(value: &Value) -> bool {
+    let text = value.as_str().unwrap_or_default();
+    text.contains(&format!("://{HIDDEN}@"))
+}
+
+const HIDDEN: &str = "***";
+
 /// The API shows no more of them.
 fn without_password(text: &str) -> String {
     match text
         .split_once("://")
         .and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1)))
     {
-        Some((scheme, host)) => format!("{scheme}://***@{host}"),
+        Some((scheme, host)) => format!("{scheme}://{HIDDEN}@{host}"),
         None => text.to_owned(),
     }
 }

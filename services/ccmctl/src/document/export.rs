@@ -1,8 +1,12 @@
-use super::{API_VERSION, Section, Shape, There, Thing, canonical::short};
+use super::{
+    API_VERSION, Section, Shape, There, Thing,
+    canonical::{hides_password, short},
+};
 use crate::spec::schema::Schema;
 use serde_json::{Map, Value, json};
 
-/// The document of what is there, without what is the default and without secrets: where those are to be found it names.
+/// The document of what is there, without what is the default and without secrets: where those are to be found it names. So it does
+/// with addresses that a password is in.
 pub fn export(shape: &Shape<'_>, there: &There) -> Value {
     let mut document = Map::new();
     document.insert("apiVersion".to_owned(), API_VERSION.into());
@@ -39,6 +43,13 @@ fn thing(shape: &Shape<'_>, section: &Section<'_>, there: &There, thing: &Thing)
         let Some(value) = value.filter(|value| !value.is_null()) else {
             continue;
         };
+        if hides_password(value) {
+            members.insert(
+                member.name.clone(),
+                elsewhere(shape, there, thing, &member.name, &member.schema),
+            );
+            continue;
+        }
         let shown = match member.schema.default() {
             Some(default) if same(default, value) && !member.required => continue,
             _ => short(value, &member.schema),

@@ -6,6 +6,7 @@
 mod apply;
 mod canonical;
 mod export;
+mod fits;
 mod plan;
 mod read;
 mod secret;
@@ -13,7 +14,7 @@ mod show;
 mod there;
 
 pub use apply::apply;
-pub use canonical::differences;
+pub use canonical::{differences, withheld};
 pub use export::export;
 pub use plan::{Plan, Reach, plan};
 pub use read::{Wanted, read};

@@ -2,8 +2,12 @@
 
 use super::{
     Member, Section, Settings, Shape, There, Thing, Wanted,
-    canonical::{Difference, as_answered, differences, empty, may_be_empty, patch, whole},
-    secret::resolved,
+    canonical::{
+        Difference, as_answered, differences, empty, hides_password, may_be_empty, patch, whole,
+        with_withheld, withheld,
+    },
+    read::meant,
+    secret::{can_be_had, is_reference, resolved},
 };
 use crate::failure::Failure;
 use serde_json::{Map, Value};
@@ -37,6 +41,7 @@ pub enum Does<'p> {
         name: String,
     },
     RenameTenant {
+        from: String,
         name: String,
     },
     Create {
@@ -55,6 +60,7 @@ pub enum Does<'p> {
         section: &'p Section<'p>,
         of: Option<String>,
         id: String,
+        before: Value,
     },
     Replace {
         settings: &'p Settings<'p>,
@@ -88,6 +94,7 @@ pub fn plan<'p>(
         removals: Vec::new(),
         stays: Vec::new(),
     };
+    planner.references(shape)?;
     planner.tenant(shape)?;
     for section in &shape.sections {
         if let Some(things) = wanted.things.get(section.name) {
@@ -96,7 +103,7 @@ pub fn plan<'p>(
         }
     }
     for settings in &shape.settings {
-        planner.settings(settings);
+        planner.settings(settings)?;
     }
     // Others refer to what was made first: it goes last.
     planner.removals.reverse();
@@ -119,6 +126,35 @@ struct Planner<'p, 'w> {
 }
 
 impl<'p> Planner<'p, '_> {
+    /// What names a thing of a list that the document does not have names one that is there.
+    fn references(&self, shape: &Shape<'_>) -> Result<(), Failure> {
+        for section in &shape.sections {
+            for thing in self.wanted.things.get(section.name).into_iter().flatten() {
+                for member in &section.members {
+                    let name = thing.members.get(&member.name).and_then(Value::as_str);
+                    let (Some(to), Some(name)) = (member.refers_to, name) else {
+                        continue;
+                    };
+                    let there = self.there.and_then(|there| there.things.get(to));
+                    let there = there.map_or(&[][..], Vec::as_slice);
+                    let is_there = there.iter().any(|other| other.key == name);
+                    if !is_there && !self.wanted.things.contains_key(to) {
+                        let what = match self.there {
+                            Some(_) => format!("among the tenant's {to}, none is {name:?}"),
+                            None => format!(
+                                "there is no {name:?}: the tenant is to be made, and the document has no {to}"
+                            ),
+                        };
+                        return Err(self
+                            .wanted
+                            .wrong(thing, &member.name, what, meant(name, to, there)));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn tenant(&mut self, shape: &Shape<'p>) -> Result<(), Failure> {
         let (slug, name) = (self.wanted.slug.clone(), self.wanted.name.clone());
         let to = name.clone().unwrap_or_else(|| slug.clone());
@@ -148,11 +184,14 @@ impl<'p> Planner<'p, '_> {
                         "this API has no way to rename a tenant",
                     ));
                 }
-                let from = there.name.clone().into();
+                let from = there.name.clone();
                 (
                     Act::Change,
-                    difference(from),
-                    Does::RenameTenant { name: to.clone() },
+                    difference(from.clone().into()),
+                    Does::RenameTenant {
+                        from,
+                        name: to.clone(),
+                    },
                 )
             }
             Some(_) => return Ok(()),
@@ -202,6 +241,20 @@ impl<'p> Planner<'p, '_> {
         let mut members = Map::new();
         for member in &section.members {
             match thing.members.get(&member.name) {
+                Some(value) if hides_password(value) => {
+                    return Err(self.wanted.wrong(
+                        thing,
+                        &member.name,
+                        format!(
+                            "the {} {:?} is to be made, and its {} has *** in place of a password",
+                            section.noun, thing.key, member.name
+                        ),
+                        format!(
+                            "write {}: {{env: NAME}} or {{file: PATH}}, where the whole of it is kept",
+                            member.name
+                        ),
+                    ));
+                }
                 Some(value) => {
                     let value = resolved(value, &member.schema, &self.wanted.folder)?;
                     members.insert(member.name.clone(), value);
@@ -259,14 +312,19 @@ impl<'p> Planner<'p, '_> {
                 whole[&name] = given;
             }
         }
-        for member in section.members.iter().filter(|m| m.is_secret()) {
+        for member in &section.members {
             let Some(reference) = thing.members.get(&member.name) else {
                 continue;
             };
+            let hides = is_reference(reference) && hides_password(&found(before, member));
+            if !member.is_secret() && (!hides || differences.iter().any(|d| d.at == member.name)) {
+                continue;
+            }
             // A certificate and its key change together.
             let with = differences.iter().any(|d| d.at == "client_certificate_pem")
                 && member.name == "client_key_pem";
-            let is_missing = before.members.get(&member.name) == Some(&Value::Null) && !reference.is_null();
+            let is_missing =
+                !hides && before.members.get(&member.name) == Some(&Value::Null) && !reference.is_null();
             if with || is_missing || self.reach.secrets {
                 let value = resolved(reference, &member.schema, &self.wanted.folder)?;
                 patch[&member.name] = value.clone();
@@ -316,6 +374,15 @@ impl<'p> Planner<'p, '_> {
         for member in section.members.iter().filter(|m| !m.is_secret()) {
             let is_nullable = member.shown.as_ref().is_some_and(|shown| shown.is_nullable());
             let given = thing.members.get(&member.name);
+            let there = found(before, member);
+            if let Some(reference) = given.filter(|given| is_reference(given))
+                && hides_password(&there)
+                && !can_be_had(reference, &self.wanted.folder)
+            {
+                // As other secrets that are there: needed when it is to become another one.
+                to.insert(member.name.clone(), canonical(section, member, &there));
+                continue;
+            }
             let given = given
                 .map(|value| resolved(value, &member.schema, &self.wanted.folder))
                 .transpose()?;
@@ -324,7 +391,7 @@ impl<'p> Planner<'p, '_> {
             let value = match (&given, left_out(member, is_nullable)) {
                 (Some(value), _) => canonical(section, member, value),
                 (None, Some(default)) => default,
-                (None, None) => canonical(section, member, &found(before, member)),
+                (None, None) => canonical(section, member, &there),
             };
             all_given.extend(given.map(|given| (member.name.clone(), given)));
             to.insert(member.name.clone(), value);
@@ -346,6 +413,7 @@ impl<'p> Planner<'p, '_> {
                     section,
                     of: of.map(str::to_owned),
                     id: id.clone(),
+                    before: comparable(section, before),
                 },
             }),
             (_, None, true) => self.stays.push(format!(
@@ -356,15 +424,26 @@ impl<'p> Planner<'p, '_> {
         }
     }
 
-    fn settings(&mut self, settings: &'p Settings<'p>) {
+    fn settings(&mut self, settings: &'p Settings<'p>) -> Result<(), Failure> {
         let Some(to) = self.wanted.settings.get(&settings.name) else {
-            return;
+            return Ok(());
         };
         let found = self.there.and_then(|there| there.settings.get(&settings.name));
         let schema = settings.put.body.as_ref().map(|body| body.schema);
         let defaults = || schema.as_ref().map_or(Value::Null, empty);
         let from = found.map_or_else(defaults, |found| found.value.clone());
-        let differences = differences(&from, to);
+        let is_shown = withheld(&from).is_empty();
+        let to = with_withheld(to, &from);
+        if let Some(at) = withheld(&to).first().filter(|_| is_shown) {
+            return Err(Failure::usage(
+                format!(
+                    "{} has no {at}, and the document says that it is withheld: whoever exported it was not shown it",
+                    settings.name
+                ),
+                "write what is to be there, or export again with the token of an engineer",
+            ));
+        }
+        let differences = differences(&from, &to);
         if !differences.is_empty() {
             self.steps.push(Step {
                 act: Act::Change,
@@ -373,11 +452,12 @@ impl<'p> Planner<'p, '_> {
                 differences,
                 does: Does::Replace {
                     settings,
-                    value: to.clone(),
+                    value: to,
                     etag: found.and_then(|found| found.etag.clone()),
                 },
             });
         }
+        Ok(())
     }
 }
 

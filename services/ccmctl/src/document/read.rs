@@ -1,6 +1,11 @@
 //! A file as it is wanted. Whatever is wrong with it is said with its line, before anything is asked of the API.
 
-use super::{API_VERSION, Section, Shape, Thing, canonical::whole, secret};
+use super::{
+    API_VERSION, Section, Shape, Thing,
+    canonical::whole,
+    fits::{fits, is_known, may_refer, nearest},
+    secret,
+};
 use crate::{
     commands::generated::body::text_of,
     failure::Failure,
@@ -15,6 +20,8 @@ use std::{
 
 /// What a tenant is to be. A part that the file does not have stays as it is.
 pub struct Wanted {
+    /// The file, to be named when something in it is wrong.
+    pub file: String,
     pub slug: String,
     pub name: Option<String>,
     pub things: BTreeMap<&'static str, Vec<Thing>>,
@@ -26,7 +33,7 @@ pub struct Wanted {
 pub fn read(shape: &Shape<'_>, file: &str) -> Result<Wanted, Failure> {
     let text = text_of(file)?;
     let folder = Path::new(file).parent().map(Path::to_owned).unwrap_or_default();
-    let at = |wrong: Wrong| Failure::usage(format!("{file} {wrong}"), wrong.remedy);
+    let at = |wrong: Wrong| in_file(file, wrong);
     let node = parse(&text).map_err(at)?;
     let mut wanted = wanted(shape, &node).map_err(at)?;
     for settings in &shape.settings {
@@ -35,7 +42,29 @@ pub fn read(shape: &Shape<'_>, file: &str) -> Result<Wanted, Failure> {
             *value = whole(&secret::resolved(value, &schema, &folder)?, &schema);
         }
     }
-    Ok(Wanted { folder, ..wanted })
+    Ok(Wanted {
+        folder,
+        file: file.to_owned(),
+        ..wanted
+    })
+}
+
+fn in_file(file: &str, wrong: Wrong) -> Failure {
+    Failure::usage(format!("{file} {wrong}"), wrong.remedy)
+}
+
+impl Wanted {
+    /// What is found to be wrong with a member of a thing only when it is held against what is there.
+    pub fn wrong(
+        &self,
+        thing: &Thing,
+        member: &str,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Failure {
+        let line = thing.lines.get(member).copied().unwrap_or_default();
+        in_file(&self.file, Wrong::at(line, what, remedy))
+    }
 }
 
 fn wanted(shape: &Shape<'_>, node: &Node) -> Result<Wanted, Wrong> {
@@ -72,7 +101,15 @@ fn wanted(shape: &Shape<'_>, node: &Node) -> Result<Wanted, Wrong> {
             "say whose document it is: slug: acme-bank",
         )
     })?;
+    if let Some(schema) = shape.spec.schema("NewTenant") {
+        for (node, member) in [(find("slug"), "slug"), (find("name"), "name")] {
+            if let (Some(node), Some(member)) = (node, schema.property(member)) {
+                fits(node, &member)?;
+            }
+        }
+    }
     let mut wanted = Wanted {
+        file: String::new(),
         slug,
         name: find("name").map(text).transpose()?,
         things: BTreeMap::new(),
@@ -178,7 +215,7 @@ fn thing(section: &Section<'_>, node: &Node) -> Result<Thing, Wrong> {
     })
 }
 
-/// What names another thing names one that the document has, where it has a list of them.
+/// What names another thing names one that the document has, where it has a list of them. The others are looked for in what is there.
 fn refer(shape: &Shape<'_>, wanted: &Wanted) -> Result<(), Wrong> {
     for section in &shape.sections {
         for thing in wanted.things.get(section.name).into_iter().flatten() {
@@ -194,17 +231,21 @@ fn refer(shape: &Shape<'_>, wanted: &Wanted) -> Result<(), Wrong> {
                 };
                 if !others.iter().any(|other| other.key == name) {
                     let line = thing.lines.get(&member.name).copied().unwrap_or_default();
-                    let near = nearest(name, others.iter().map(|other| other.key.as_str()));
-                    let remedy = near.map_or_else(
-                        || format!("add it to {to}"),
-                        |near| format!("is {near:?} meant? else add it to {to}"),
-                    );
+                    let remedy = meant(name, to, others);
                     return Err(Wrong::at(line, format!("among {to}, none is {name:?}"), remedy));
                 }
             }
         }
     }
     Ok(())
+}
+
+/// What may be done about a name that none of `others` has.
+pub fn meant(name: &str, to: &str, others: &[Thing]) -> String {
+    match nearest(name, others.iter().map(|other| other.key.as_str())) {
+        Some(near) => format!("is {near:?} meant? else add it to {to}"),
+        None => format!("add it to {to}"),
+    }
 }
 
 /// A value with what it refers to as it is written: it is looked for when it is needed.
@@ -227,65 +268,6 @@ fn with_references(node: &Node, schema: &Schema) -> Result<Value, Wrong> {
     Ok(Value::Object(map))
 }
 
-/// Unless `env` or `file` is a member of its own.
-fn may_refer(schema: &Schema) -> bool {
-    schema.property("env").is_none() && schema.property("file").is_none() && schema.values().is_none()
-}
-
-/// Whether a value is made as the API's document has it; its own rules the API knows better.
-fn fits(node: &Node, schema: &Schema) -> Result<(), Wrong> {
-    if node.is_null() || (secret::of_node(node).is_some() && may_refer(schema)) {
-        return Ok(());
-    }
-    match &node.kind {
-        Kind::Map(members) => {
-            let properties = schema.properties();
-            let (values, known) = (
-                schema.values(),
-                properties.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
-            );
-            for (key, node) in members {
-                match properties
-                    .iter()
-                    .find(|(name, _)| *name == key.name)
-                    .map(|(_, s)| *s)
-                    .or(values)
-                {
-                    Some(inner) => fits(node, &inner)?,
-                    None if schema.is("object") && known.is_empty() => {}
-                    None if known.is_empty() => {
-                        return Err(Wrong::at(
-                            node.line,
-                            "one value is expected here",
-                            "see docs/api.md",
-                        ));
-                    }
-                    None => is_known(key, &known)?,
-                }
-            }
-            Ok(())
-        }
-        Kind::List(items) => match schema.items() {
-            Some(of) => items.iter().try_for_each(|item| fits(item, &of)),
-            None => Err(Wrong::at(
-                node.line,
-                "no list is expected here",
-                "see docs/api.md",
-            )),
-        },
-        Kind::Scalar { .. } => {
-            match schema.is_scalar() || schema.is_open() && !schema.is("array") && schema.values().is_none() {
-                true => node.value(Some(schema)).map(|_| ()),
-                false => Err(Wrong::at(
-                    node.line,
-                    "members or a list are expected here",
-                    "see docs/api.md",
-                )),
-            }
-        }
-    }
-}
-
 fn members<'n>(node: &'n Node, what: &str) -> Result<&'n [(Key, Node)], Wrong> {
     match &node.kind {
         Kind::Map(members) => Ok(members),
@@ -306,29 +288,6 @@ fn text(node: &Node) -> Result<String, Wrong> {
             "write `name: value`",
         )),
     }
-}
-
-fn is_known(key: &Key, known: &[&str]) -> Result<(), Wrong> {
-    if known.contains(&key.name.as_str()) {
-        return Ok(());
-    }
-    let remedy = match nearest(&key.name, known.iter().copied()) {
-        Some(near) => format!("is {near} meant?"),
-        None => format!("known are: {}", known.join(", ")),
-    };
-    Err(Wrong::at(
-        key.line,
-        format!("{} is not known here", key.name),
-        remedy,
-    ))
-}
-
-fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    let scored = known.map(|known| (strsim::jaro_winkler(name, known), known));
-    scored
-        .filter(|(score, _)| *score > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known)
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub fn of_node(node: &Node) -> Option<Value> {
     }
 }
 
-fn is_reference(value: &Value) -> bool {
+pub fn is_reference(value: &Value) -> bool {
     let Some(members) = value.as_object() else {
         return false;
     };
@@ -35,6 +35,16 @@ fn is_reference(value: &Value) -> bool {
         && members
             .iter()
             .all(|(name, at)| (name == "env" || name == "file") && at.is_string())
+}
+
+/// Whether there is anything where a reference leads to.
+pub fn can_be_had(reference: &Value, beside: &Path) -> bool {
+    match reference["env"].as_str() {
+        Some(name) => std::env::var_os(name).is_some(),
+        None => beside
+            .join(reference["file"].as_str().unwrap_or_default())
+            .exists(),
+    }
 }
 
 /// The text itself. Files are looked for beside the document.
@@ -70,12 +80,17 @@ pub fn resolved(value: &Value, schema: &Schema, beside: &Path) -> Result<Value, 
             });
         }
         let one_line = text.trim_end_matches(['\r', '\n']);
-        return Ok(if one_line.contains('\n') {
-            text
-        } else {
-            one_line.to_owned()
-        }
-        .into());
+        let found = Value::from(match one_line.contains('\n') {
+            true => text.as_str(),
+            false => one_line,
+        });
+        return match schema.refuses(&found) {
+            None => Ok(found),
+            Some(why) => Err(Failure::usage(
+                format!("what {value} leads to is not taken: {why}"),
+                "put there what the API takes",
+            )),
+        };
     }
     let Some(members) = value.as_object() else {
         return Ok(value.clone());

@@ -1,6 +1,8 @@
 //! A part of the API's document that says what a value looks like.
 
+use regex::Regex;
 use serde_json::Value;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Where it stands in the document, references followed.
 #[derive(Clone, Copy)]
@@ -213,5 +215,66 @@ impl Schema {
             (.., true) => "is neither true nor false".to_owned(),
             _ => format!("is none of {}", allowed.join(", ")),
         })
+    }
+
+    /// Why the API would not take a value of the right kind. The value itself is in it where it is a number: a text may be a secret.
+    pub fn refuses(&self, value: &Value) -> Option<String> {
+        let limit = |name: &str| self.target[name].as_u64();
+        match value {
+            Value::Number(n) => {
+                let (least, most) = self.range();
+                let value = n.as_f64()?;
+                if least.as_f64().is_some_and(|least| value < least) {
+                    return Some(format!("{n} is less than {least}"));
+                }
+                let is_more = most.as_f64().is_some_and(|most| value > most);
+                is_more.then(|| format!("{n} is more than {most}"))
+            }
+            Value::String(text) => {
+                let length = text.chars().count() as u64;
+                if limit("minLength").is_some_and(|least| length < least) {
+                    return Some(match length {
+                        0 => "there is nothing in it".to_owned(),
+                        _ => format!(
+                            "it has {length} characters, and {} are needed",
+                            limit("minLength")?
+                        ),
+                    });
+                }
+                if limit("maxLength").is_some_and(|most| length > most) {
+                    return Some(format!(
+                        "it has {length} characters, and may have {}",
+                        limit("maxLength")?
+                    ));
+                }
+                if self.is_time() && OffsetDateTime::parse(text, &Rfc3339).is_err() {
+                    return Some("it is no time such as 2026-04-03T09:00:00Z".to_owned());
+                }
+                let pattern = self.target["pattern"].as_str()?;
+                let fits = Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text));
+                (!fits).then(|| format!("it is not written as {pattern}"))
+            }
+            Value::Array(items) => {
+                let count = items.len() as u64;
+                if limit("minItems").is_some_and(|least| count < least) {
+                    return Some(format!(
+                        "it has {count} items, and {} are needed",
+                        limit("minItems")?
+                    ));
+                }
+                (count > limit("maxItems")?)
+                    .then(|| format!("it has {count} items, and may have {}", self.target["maxItems"]))
+            }
+            _ => None,
+        }
+    }
+
+    /// The least and the most that a number may be; `null`: whatever it wants.
+    fn range(&self) -> (Value, Value) {
+        let or = |limit: &str, kind: i32| match &self.target[limit] {
+            Value::Null if self.target["format"] == "int32" => kind.into(),
+            limit => limit.clone(),
+        };
+        (or("minimum", i32::MIN), or("maximum", i32::MAX))
     }
 }

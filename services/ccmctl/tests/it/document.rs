@@ -5,7 +5,7 @@ use std::fs;
 
 const TOKEN: &str = "fedcba9876543210fedcba9876543210";
 
-const DOCUMENT: &str = "\
+pub const DOCUMENT: &str = "\
 apiVersion: ccm/v1
 slug: globex
 name: Globex
@@ -43,20 +43,20 @@ routing:
     - {calendar: office, reply: {de: Morgen wieder.}}
 ";
 
-struct Scene {
-    rig: Rig,
+pub struct Scene {
+    pub rig: Rig,
     token: String,
 }
 
 impl Scene {
-    async fn set() -> Self {
+    pub async fn set() -> Self {
         let rig = Rig::start().await;
         rig.file("signing", "simulators-share-this-secret\n");
         let token = rig.token(Role::Engineer);
         Self { rig, token }
     }
 
-    async fn run(&self, verb: &str, text: &str, line: &[&str]) -> Ended {
+    pub async fn run(&self, verb: &str, text: &str, line: &[&str]) -> Ended {
         let file = self.rig.file("tenant.yaml", text);
         let env = [
             ("CCMCTL_URL", self.rig.url.as_str()),
@@ -68,7 +68,7 @@ impl Scene {
         self.rig.run_in(&line, &env, "").await
     }
 
-    async fn export(&self, tenant: &str) -> String {
+    pub async fn export(&self, tenant: &str) -> String {
         self.rig.run(&["tenant", "export", tenant]).await.ok()
     }
 }
@@ -270,15 +270,45 @@ async fn a_password_goes_to_the_api_and_nowhere_else() {
         );
     }
     let exported = scene.export("globex").await;
+    // As other secrets, it is somewhere else; needed where it is made, or is to become another one.
     assert!(
-        exported.contains("proxy_url: \"http://***@proxy.example.net:3128\"")
-            || exported.contains("proxy_url: http://***@proxy.example.net:3128"),
+        exported.contains("proxy_url: {env: GLOBEX_AACC_PROXY_URL}")
+            || exported.contains("env: GLOBEX_AACC_PROXY_URL"),
         "{exported}"
     );
+    assert!(!exported.contains("***"), "{exported}");
     assert_eq!(
         scene.run("diff", &exported, &["--prune"]).await.ok(),
         "globex: nothing to change\n"
     );
+    let again = scene
+        .run("diff", &of("{env: GLOBEX_PROXY}"), &["--secrets"])
+        .await;
+    assert!(
+        again.code == 9 && again.out.contains("proxy_url: (from env GLOBEX_PROXY)"),
+        "{}",
+        again.out
+    );
+    let elsewhere = exported.replace("slug: globex", "slug: initech");
+    let unset = scene.run("apply", &elsewhere, &["--yes"]).await;
+    assert!(
+        unset.code == 2 && unset.err.contains("GLOBEX_AACC_PROXY_URL"),
+        "{}",
+        unset.err
+    );
+    let as_shown = of("http://***@proxy.example.net:3128").replace("globex", "initech");
+    let refused = scene.run("apply", &as_shown, &["--yes"]).await;
+    assert!(
+        refused.code == 2 && refused.err.contains("line 4: ") && refused.err.contains("{env: NAME}"),
+        "{}",
+        refused.err
+    );
+    let nothing = scene
+        .rig
+        .run(&["tenant", "list", "--slug", "initech", "--json"])
+        .await
+        .json();
+    assert_eq!(nothing["items"], json!([]), "nothing is made half");
 }
 
 /// Who cannot see other tenants names their own by its id.

@@ -2,6 +2,7 @@
 
 mod commands;
 mod document;
+mod document_checks;
 mod generated;
 mod http_file;
 mod profiles;

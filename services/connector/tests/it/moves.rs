@@ -34,6 +34,7 @@ async fn moved(rig: &Rig, from: Tenant, to: Tenant) {
         role: "system",
         via: "timer",
         key: None,
+        user: None,
         from: None,
         request: due.id.uuid(),
     };

@@ -87,7 +87,13 @@ pub async fn run(
         (None, Some(before)) => show::changed(&before, &value),
         (None, None) => show::one(&value),
     };
-    Ok(Said::new(value, text))
+    // What was checked, and is not as it should be.
+    let is_broken = value["intact"] == false;
+    let said = Said::new(value, text);
+    Ok(match is_broken {
+        true => said.not_as_it_should_be("the chain is broken"),
+        false => said,
+    })
 }
 
 /// Turns the change into the whole, and returns what was there.
