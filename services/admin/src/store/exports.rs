@@ -1,6 +1,6 @@
 //! Everything that is known of a person.
 
-use super::holds::number;
+use super::{holds::number, slots::busy};
 use crate::{
     Deps,
     answer::{Always, Failure, InTenant, Taking},
@@ -106,9 +106,8 @@ pub async fn export_person(
 ) -> Result<Response, Failure> {
     valid::reason("reason", &new.reason, 500)?;
     let customer = number("number", &new.number)?;
-    let slot = match deps.store.take() {
-        Ok(slot) => slot,
-        Err(busy) => return Ok(busy),
+    let Some(slot) = deps.store.take() else {
+        return Ok(busy());
     };
     let (id, by) = (deps.ids.next(), &scope.bearer.sub);
     let export = NewExport {

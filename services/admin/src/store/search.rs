@@ -5,7 +5,10 @@
     reason = "utoipa's macro qualifies the types of paths and queries"
 )]
 
-use super::snippet::{MOST_WORDS, Snippet, Wanted};
+use super::{
+    slots::busy,
+    snippet::{MOST_WORDS, Snippet, Wanted},
+};
 use crate::{
     Deps,
     answer::{Always, Failure, InTenant},
@@ -190,9 +193,8 @@ pub async fn search_messages(
         before: query.cursor.as_ref().map(Cursor::position).transpose()?,
         limit: limit(query.limit)?,
     };
-    let _slot = match deps.store.take() {
-        Ok(slot) => slot,
-        Err(busy) => return Ok(busy),
+    let Some(_slot) = deps.store.take() else {
+        return Ok(busy());
     };
     let db = deps.tenant(&scope).await?;
     let found = db.search_messages(&search, part).await.map_err(refused)?;

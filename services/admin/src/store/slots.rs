@@ -17,12 +17,9 @@ impl StoreSlots {
         Self(Arc::new(Semaphore::new(at_a_time)))
     }
 
-    /// A slot until it is dropped, or what to answer when all are taken.
-    pub(crate) fn take(&self) -> Result<OwnedSemaphorePermit, Response> {
-        self.0.clone().try_acquire_owned().map_err(|_| {
-            metrics::counter!("ccm_admin_store_busy_total").increment(1);
-            busy()
-        })
+    /// A slot until it is dropped, unless all are taken.
+    pub(crate) fn take(&self) -> Option<OwnedSemaphorePermit> {
+        self.0.clone().try_acquire_owned().ok()
     }
 }
 
@@ -32,7 +29,9 @@ impl Default for StoreSlots {
     }
 }
 
-fn busy() -> Response {
+/// What to answer when all slots are taken.
+pub(super) fn busy() -> Response {
+    metrics::counter!("ccm_admin_store_busy_total").increment(1);
     let problem = Problem::new(
         StatusCode::TOO_MANY_REQUESTS,
         "store-busy",

@@ -5,6 +5,7 @@
     reason = "utoipa's macro qualifies the types of paths and queries"
 )]
 
+use super::slots::busy;
 use crate::{
     Deps,
     answer::{Always, Failure, InTenant},
@@ -190,9 +191,8 @@ pub async fn get_transcript(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let (reader, format) = (query.reader()?, query.format(&headers));
-    let slot = match deps.store.take() {
-        Ok(slot) => slot,
-        Err(busy) => return Ok(busy),
+    let Some(slot) = deps.store.take() else {
+        return Ok(busy());
     };
     let db = deps.rows(&scope);
     let tenant = db.tenant().await?;
