@@ -174,6 +174,8 @@ async fn a_call(stage: &Stage, pictured: &str, scripts: bool) -> Result<()> {
     if scripts {
         browser.see("#history .state", "not delivered").await?;
         stage.picture(&format!("{pictured}-failed-text")).await?;
+        let wrongs = browser.wrongs().await?;
+        ensure!(wrongs.is_empty(), "{wrongs}");
         browser.press("#history .state button").await?;
     } else {
         // The frame loads itself anew.
@@ -222,11 +224,6 @@ async fn a_call_with_scripts() -> Result<()> {
     let stage = Stage::set(true).await?;
     let played = async {
         a_call(&stage, "pop", true).await?;
-        ensure!(
-            stage.browser.wrongs().await? == "",
-            "{}",
-            stage.browser.wrongs().await?
-        );
         two_calls(&stage).await
     };
     let played = played.await;
