@@ -174,6 +174,8 @@ async fn a_call(stage: &Stage, pictured: &str, scripts: bool) -> Result<()> {
     if scripts {
         browser.see("#history .state", "not delivered").await?;
         stage.picture(&format!("{pictured}-failed-text")).await?;
+        let wrongs = browser.wrongs().await?;
+        ensure!(wrongs.is_empty(), "{wrongs}");
         browser.press("#history .state button").await?;
     } else {
         // The frame loads itself anew.
@@ -182,8 +184,15 @@ async fn a_call(stage: &Stage, pictured: &str, scripts: bool) -> Result<()> {
         browser.press("#history .state button").await?;
         browser.leave_frame().await?;
     }
-    browser.see("#told", "is on its way").await?;
+    // The page before said so too: what is stored tells.
+    for _ in 0..100 {
+        if stage.history(MOBILE).await?.len() == 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     ensure!(stage.history(MOBILE).await?.len() == 2);
+    browser.see("#told", "is on its way").await?;
     stage.picture(&format!("{pictured}-history")).await?;
     Ok(())
 }
@@ -211,8 +220,13 @@ async fn two_calls(stage: &Stage) -> Result<()> {
     browser.see("#told", OTHER).await?;
     for (number, text) in [(MOBILE, "for the first caller"), (OTHER, "for the second caller")] {
         let texts = stage.history(number).await?;
-        let last = texts.first().context("no text")?;
-        ensure!(last.body.as_str() == text, "{number} got another one");
+        let theirs = |text: &str| text.starts_with("for the ");
+        let got: Vec<&str> = texts
+            .iter()
+            .map(|t| t.body.as_str())
+            .filter(|t| theirs(t))
+            .collect();
+        ensure!(got == [text], "{number} got {got:?}");
     }
     Ok(())
 }
@@ -222,11 +236,6 @@ async fn a_call_with_scripts() -> Result<()> {
     let stage = Stage::set(true).await?;
     let played = async {
         a_call(&stage, "pop", true).await?;
-        ensure!(
-            stage.browser.wrongs().await? == "",
-            "{}",
-            stage.browser.wrongs().await?
-        );
         two_calls(&stage).await
     };
     let played = played.await;

@@ -82,8 +82,8 @@ async fn use_a_page(url: &str, tenant: &Tenant) -> String {
     path
 }
 
-/// The whole role at the level of everything, libraries too: as `RUST_LOG=trace` would have it if the filter did not keep libraries
-/// above DEBUG.
+/// Our own code and the web libraries at the level of everything. In a process of its own, as nextest runs it: subscribers of other tests
+/// would share its call sites.
 #[tokio::test]
 async fn neither_key_nor_page_number_nor_text_is_left_behind() {
     let rig = Rig::new().await;
