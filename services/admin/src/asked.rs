@@ -45,11 +45,10 @@ impl Routes {
         };
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             if !takes.queries.contains(&*name) {
-                return Err(Problem::invalid_field(
-                    "query",
-                    "the request has a parameter that it does not know",
-                )
-                .remedy(takes.remedy()));
+                return Err(
+                    Problem::invalid_field(name, "this is not a parameter of the request")
+                        .remedy(takes.remedy()),
+                );
             }
             if value.contains('\0') {
                 return Err(Problem::invalid_field(

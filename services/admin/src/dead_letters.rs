@@ -451,6 +451,13 @@ impl ManyLetters {
                 "send them in several requests",
             ));
         }
+        if self.code.as_ref().is_some_and(|code| code.contains('\0')) {
+            return Err(Refused::new(
+                "code",
+                "holds the character U+0000, which no code has",
+                "leave the character out",
+            ));
+        }
         let filtered = self.kind.is_some() || self.code.is_some();
         if self.ids.is_some()
             && (filtered || self.before.is_some() || self.after.is_some() || self.limit.is_some())

@@ -10,9 +10,10 @@ pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<OffsetDateTime,
 }
 
 fn within<E: Error>(at: OffsetDateTime) -> Result<OffsetDateTime, E> {
-    at.checked_to_offset(UtcOffset::UTC)
-        .filter(|at| YEARS.contains(&at.year()))
-        .ok_or_else(|| E::custom("the moment is not in the years 1970 to 9998 of UTC"))
+    match at.checked_to_offset(UtcOffset::UTC) {
+        Some(utc) if YEARS.contains(&utc.year()) => Ok(at),
+        _ => Err(E::custom("the moment is not in the years 1970 to 9998 of UTC")),
+    }
 }
 
 /// One that may be left out.

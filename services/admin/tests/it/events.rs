@@ -28,6 +28,8 @@ async fn one_list_has_what_happened_to_links_accounts_and_the_tenant() {
         .await
         .ok();
     }
+    // The database gives ids of its own, by a clock of milliseconds.
+    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     link_watch::happened(&app, &tenant, "link_up");
     let all = [
         "link_up",

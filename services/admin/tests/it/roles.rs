@@ -534,6 +534,10 @@ async fn every_endpoint_and_every_role() {
                     answer.problem_without_field(403);
                 }
             }
+            if route.ends_with("/deletion") {
+                deletions::begun(&app, tenant).await;
+                deletions::taken_back(&app, tenant).await;
+            }
         }
     }
 }
