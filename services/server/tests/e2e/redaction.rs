@@ -56,6 +56,7 @@ async fn bodies_and_numbers_are_in_no_log_span_or_metric() {
         world.tenants[tenant].aacc.say_raw(guid, None, &words).unwrap();
         wait_for_failure(&world, tenant, &customer).await;
         check_number(&world, tenant, &customer).await;
+        ask_for_a_chat(&world, tenant, &customer).await;
     }
     world
         .stack
@@ -87,6 +88,12 @@ async fn bodies_and_numbers_are_in_no_log_span_or_metric() {
         let logs = world.stack.logs(role).unwrap();
         assert!(logs.contains("\"level\""), "{role} has logs");
         assert_eq!(canary::find_in(&logs), [], "logs of {role}");
+        for tenant in &world.tenants {
+            assert!(
+                !logs.contains(&tenant.made.auth_key),
+                "a key in the logs of {role}"
+            );
+        }
         world.stack.start(role).await.unwrap();
     }
     let spans = collector.raw();
@@ -106,6 +113,9 @@ async fn bodies_and_numbers_are_in_no_log_span_or_metric() {
         );
     }
     assert_eq!(canary::find_in(&spans), [], "spans");
+    for tenant in &world.tenants {
+        assert!(!spans.contains(&tenant.made.auth_key), "a key in a span");
+    }
     // The search would find them: they are in what customers and agents have.
     let kept = serde_json::to_string(&world.carrier.record()).unwrap();
     assert!(canary::find_in(&kept).len() > 2, "the canaries were sent");
@@ -131,6 +141,24 @@ async fn wait_for_failure(world: &ccm_demo::World, tenant: usize, customer: &str
         sleep(Duration::from_millis(200)).await;
     }
     panic!("the refused text does not show as failed");
+}
+
+/// As the simplest of voice scripts does it: everything in the address.
+async fn ask_for_a_chat(world: &ccm_demo::World, tenant: usize, customer: &str) {
+    let base = world.stack.address("deflection").unwrap();
+    let answer = reqwest::Client::new()
+        .get(format!("{base}/v1/deflections"))
+        .query(&[
+            ("auth", world.tenants[tenant].made.auth_key.as_str()),
+            ("caller", customer),
+            ("contact_id", "4711"),
+            ("name", &canary::body(tenant as u32)),
+            ("context.order", &canary::body(tenant as u32)),
+        ])
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
 }
 
 /// As an agent's page does it; a provider that tells about numbers is asked.
