@@ -64,11 +64,11 @@ pub struct SearchQuery {
     #[param(example = "WC_Default_Skillset")]
     skillset: Option<String>,
     /// Those from this moment on; 90 days before `to` if left out, 400 days before it at most.
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, with = "crate::moment::option")]
     #[param(value_type = Option<String>, format = DateTime)]
     from: Option<OffsetDateTime>,
     /// Those before this moment; now if left out.
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, with = "crate::moment::option")]
     #[param(value_type = Option<String>, format = DateTime)]
     to: Option<OffsetDateTime>,
     /// How many at most. A page may hold fewer, or none, and a `next_cursor` all the same.

@@ -72,6 +72,14 @@ async fn what_no_row_can_hold_is_refused_with_its_field() {
             "cursor",
         ),
         (format!("{here}/events?since=9999-12-31T23:59:59-01:00"), "since"),
+        (
+            format!("{here}/messages/search?q=x&to=9999-12-31T23:59:59-01:00"),
+            "to",
+        ),
+        (
+            format!("{here}/deflection-funnel?to=9999-12-31T23:59:59-01:00"),
+            "to",
+        ),
         (format!("{here}/audit?from=0001-01-01T00:00:00Z"), "from"),
         ("/v1/usage?day=-9999-01-01".to_owned(), "day"),
         (format!("{here}/usage?from=-9999-01-01&to=-9999-01-02"), "to"),
