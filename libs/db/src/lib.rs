@@ -59,6 +59,7 @@ mod templates;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod two_secrets;
 mod usage;
 mod users;
 mod webhook_secrets;
@@ -119,6 +120,7 @@ pub use signing_keys::SigningKeyRow;
 pub use skillsets::{NewSkillset, SkillsetChange, SkillsetFilter, SkillsetRow};
 pub use templates::{Template, TemplateFilter, TemplateRow, TemplateScope};
 pub use tenants::{StateChange, TenantChange, TenantFilter, TenantRow};
+pub use two_secrets::SecretRow;
 pub use usage::{TenantUsageRow, UsageRow};
 pub use users::{NewUser, UserChange, UserRow};
 pub use webhook_secrets::WebhookSecretRow;

@@ -63,6 +63,7 @@ mod tagged;
 mod templates;
 mod tenants;
 mod text_check;
+mod two_secrets;
 mod usage;
 mod usage_work;
 mod users;

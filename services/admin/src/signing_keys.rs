@@ -4,18 +4,19 @@ use crate::{
     Deps,
     answer::{Always, Failure, Gone, InTenant, List, Made, Making, Taking},
     path::{SigningKeyPath, TenantPath},
+    two_secrets::{self, secret_bytes},
     valid,
 };
 use axum::extract::State;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use ccm_auth::secure_random;
-use ccm_db::{DbError, SigningKeyRow};
+use ccm_db::SigningKeyRow;
 use ccm_model::SigningKeyId;
-use ccm_web::{Json, Path, Problem, TenantScope, may};
-use secrecy::zeroize::Zeroizing;
+use ccm_web::{Json, Path, TenantScope, may};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
+
+const WHAT: &str = "signing key";
 
 /// A signing key to be made.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -61,9 +62,7 @@ impl From<SigningKeyRow> for SigningKey {
 }
 
 fn generate() -> String {
-    let mut bytes = Zeroizing::new([0u8; 32]);
-    secure_random(&mut bytes[..]);
-    BASE64_URL_SAFE_NO_PAD.encode(&bytes[..])
+    BASE64_URL_SAFE_NO_PAD.encode(&secret_bytes()[..])
 }
 
 /// Make a signing key for links to the agents' page
@@ -83,21 +82,9 @@ pub async fn create_signing_key(
     let db = deps.tenant(&scope).await?;
     let secret = generate();
     let made = db.create_signing_key(deps.ids.next(), &new.name, &secret).await;
-    let row = match made {
-        Ok(Some(row)) => row,
-        Ok(None) => {
-            return Err(Problem::conflict("the tenant has two signing keys already")
-                .remedy("delete the one that no program signs with any more")
-                .into());
-        }
-        Err(DbError::Conflict { .. }) => {
-            let taken = db.signing_keys().await?;
-            let taken = taken.into_iter().find(|key| key.name == new.name);
-            return Err(Failure::exists("signing key", "name", taken.map(|key| key.id)));
-        }
-        Err(error) => return Err(error.into()),
-    };
-    deps.made(scope.tenant, "signing key", row.id, &scope.bearer.sub);
+    let remedy = "delete the one that no program signs with any more";
+    let row = two_secrets::made(made, (WHAT, &new.name), remedy, db.signing_keys()).await?;
+    deps.made(scope.tenant, WHAT, row.id, &scope.bearer.sub);
     Ok(Made(MadeSigningKey {
         about: row.into(),
         secret,
@@ -132,7 +119,7 @@ pub async fn delete_signing_key(
 ) -> Result<Gone, Failure> {
     let key = path.signing_key;
     deps.tenant(&scope).await?.delete_signing_key(key).await?;
-    deps.removed(scope.tenant, "signing key", key, &scope.bearer.sub);
+    deps.removed(scope.tenant, WHAT, key, &scope.bearer.sub);
     Ok(Gone)
 }
 

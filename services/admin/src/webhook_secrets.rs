@@ -4,18 +4,19 @@ use crate::{
     Deps,
     answer::{Always, Failure, Gone, InTenant, List, Made, Making, Taking},
     path::{TenantPath, WebhookSecretPath},
+    two_secrets::{self, secret_bytes},
     valid,
 };
 use axum::extract::State;
 use base64::{Engine, prelude::BASE64_STANDARD};
-use ccm_auth::secure_random;
-use ccm_db::{DbError, WebhookSecretRow};
+use ccm_db::WebhookSecretRow;
 use ccm_model::WebhookSecretId;
-use ccm_web::{Json, Path, Problem, TenantScope, may};
-use secrecy::zeroize::Zeroizing;
+use ccm_web::{Json, Path, TenantScope, may};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
+
+const WHAT: &str = "webhook secret";
 
 /// A signing secret to be made.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -60,9 +61,7 @@ impl From<WebhookSecretRow> for WebhookSecret {
 }
 
 fn generate() -> String {
-    let mut bytes = Zeroizing::new([0u8; 32]);
-    secure_random(&mut bytes[..]);
-    format!("whsec_{}", BASE64_STANDARD.encode(&bytes[..]))
+    format!("whsec_{}", BASE64_STANDARD.encode(&secret_bytes()[..]))
 }
 
 /// Make a signing secret for webhooks
@@ -81,23 +80,11 @@ pub async fn create_webhook_secret(
     valid::name("name", &new.name, 100)?;
     let db = deps.tenant(&scope).await?;
     let secret = generate();
-    let row = match db
+    let made = db
         .create_webhook_secret(deps.ids.next(), &new.name, &secret)
-        .await
-    {
-        Ok(Some(row)) => row,
-        Ok(None) => {
-            return Err(Problem::conflict("the tenant has two webhook secrets already")
-                .remedy("delete the one that no program knows any more")
-                .into());
-        }
-        Err(DbError::Conflict { .. }) => {
-            let taken = db.list_webhook_secrets().await?;
-            let taken = taken.into_iter().find(|s| s.name == new.name);
-            return Err(Failure::exists("webhook secret", "name", taken.map(|s| s.id)));
-        }
-        Err(error) => return Err(error.into()),
-    };
+        .await;
+    let remedy = "delete the one that no program knows any more";
+    let row = two_secrets::made(made, (WHAT, &new.name), remedy, db.list_webhook_secrets()).await?;
     deps.made(scope.tenant, "webhook_secret", row.id, &scope.bearer.sub);
     Ok(Made(MadeWebhookSecret {
         about: row.into(),
@@ -135,7 +122,7 @@ pub async fn delete_webhook_secret(
         .await?
         .delete_webhook_secret(path.secret)
         .await?;
-    deps.removed(scope.tenant, "webhook secret", path.secret, &scope.bearer.sub);
+    deps.removed(scope.tenant, WHAT, path.secret, &scope.bearer.sub);
     Ok(Gone)
 }
 
