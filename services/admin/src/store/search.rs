@@ -24,7 +24,7 @@ use ccm_db::{DbError, FoundRow, MessageSearch, SearchPart};
 use ccm_model::{Address, ConversationId, Direction, MessageState, Origin};
 use ccm_web::{Cursor, Json, Page, Problem, Query, TenantScope, may};
 use serde::{Deserialize, Serialize};
-use time::{Duration, OffsetDateTime};
+use time::{Duration, OffsetDateTime, UtcOffset};
 use utoipa::{IntoParams, ToSchema};
 
 /// The longest period of one question.
@@ -64,11 +64,11 @@ pub struct SearchQuery {
     #[param(example = "WC_Default_Skillset")]
     skillset: Option<String>,
     /// Those from this moment on; 90 days before `to` if left out, 400 days before it at most.
-    #[serde(default, with = "crate::moment::option")]
+    #[serde(default, with = "time::serde::rfc3339::option")]
     #[param(value_type = Option<String>, format = DateTime)]
     from: Option<OffsetDateTime>,
     /// Those before this moment; now if left out.
-    #[serde(default, with = "crate::moment::option")]
+    #[serde(default, with = "time::serde::rfc3339::option")]
     #[param(value_type = Option<String>, format = DateTime)]
     to: Option<OffsetDateTime>,
     /// How many at most. A page may hold fewer, or none, and a `next_cursor` all the same.
@@ -133,6 +133,13 @@ impl SearchQuery {
     }
 
     fn period(&self, now: OffsetDateTime) -> Result<(OffsetDateTime, OffsetDateTime), Problem> {
+        for (field, at) in [("from", self.from), ("to", self.to)] {
+            // The database is told in UTC.
+            if at.is_some_and(|at| at.checked_to_offset(UtcOffset::UTC).is_none()) {
+                return Err(Problem::invalid_field(field, "is beyond the year 9999 of UTC")
+                    .remedy("give a moment in UTC, like 2026-11-30T08:00:00Z"));
+            }
+        }
         // A text that is stored at this very moment is in it.
         let until = self.to.unwrap_or(now + Duration::MINUTE);
         let since = match self.from {
