@@ -90,7 +90,7 @@ async fn key(rig: &Rig, tenant: Tenant, n: u8) -> AuthKeyId {
     let id = IDS.next();
     let new = NewAuthKey {
         id,
-        name: "agents",
+        name: &format!("agents {n}"),
         prefix: "abcd",
         lookup_hash: &[n; 32],
         expires_at: Some(now() + Span::MINUTE),
