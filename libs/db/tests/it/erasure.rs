@@ -5,8 +5,8 @@ use crate::{
     rig::{IDS, Rig, Tenant, address, incoming, now},
 };
 use ccm_db::{
-    Begin, ConsentChange, ConsentSource, DbError, ErasureState, HoldScope, NewErasure, NumberLookupRow,
-    RoutingNames, TableRows, TextKind,
+    Begin, ConsentChange, ConsentSource, DbError, ErasureState, HoldScope, Names, NewErasure,
+    NumberLookupRow, TableRows, TextKind,
 };
 use ccm_model::{Address, Body, ConversationState};
 use ccm_testkit::canary;
@@ -216,7 +216,7 @@ async fn an_erasure_is_refused_or_waits_as_long_as_something_is_in_the_way() {
     let standing = hold(&rig, tenant, &HoldScope::Conversation(open)).await;
     db.put_routing(
         &serde_json::json!({"lists": {"vip": {"numbers": [canary::number(1)]}, "other": {}}}),
-        &RoutingNames::default(),
+        &Names::default(),
         None,
     )
     .await
@@ -234,7 +234,7 @@ async fn an_erasure_is_refused_or_waits_as_long_as_something_is_in_the_way() {
         ]
     );
     db.release_hold(standing, "mary", now()).await.unwrap();
-    db.put_routing(&serde_json::json!({}), &RoutingNames::default(), None)
+    db.put_routing(&serde_json::json!({}), &Names::default(), None)
         .await
         .unwrap();
     ended(&rig, open, 0).await;

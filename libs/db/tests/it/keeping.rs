@@ -13,7 +13,7 @@ pub const DAY: Duration = Duration::from_secs(86_400);
 /// At least one row in each of the tables.
 pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
     let db = rig.db.tenant(tenant.id);
-    db.put_retention_settings(&ccm_model::RetentionSettings::default(), None)
+    db.put_settings::<ccm_model::RetentionSettings>(&ccm_model::RetentionSettings::default(), None)
         .await
         .unwrap();
     db.retention_is_due().await.unwrap();

@@ -157,7 +157,7 @@ impl Keeping {
     /// Whether nothing was left to do at the end.
     async fn retain(&self, tenant: TenantId, now: OffsetDateTime) -> Result<bool, DbError> {
         let db = self.db.tenant(tenant);
-        let (settings, _) = db.retention_settings().await?;
+        let (settings, _) = db.settings::<RetentionSettings>().await?;
         let RetentionSettings {
             bodies_days,
             metadata_days,

@@ -75,7 +75,9 @@ async fn chats_of_a_person_who_is_erased_are_told_and_ended() {
     let tenant = rig.tenant(1, &sim, None).await;
     let settings = serde_json::from_value(serde_json::json!({"notices": {"chat_ended": {"en": "Goodbye"}}}));
     let db = rig.db.tenant(tenant.id);
-    db.put_chat_settings(&settings.unwrap(), None).await.unwrap();
+    db.put_settings::<ccm_model::ChatSettings>(&settings.unwrap(), None)
+        .await
+        .unwrap();
     let served = rig.text(tenant, 1, "hello").await;
     let _pod = rig.pod();
     let guid = open_chat(&sim).await.guid;
