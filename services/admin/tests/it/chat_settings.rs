@@ -46,7 +46,7 @@ async fn settings_are_read_and_replaced() {
         .deps
         .db
         .tenant(tenant)
-        .settings::<ccm_model::ChatSettings>()
+        .settings::<ChatSettings>()
         .await
         .unwrap();
     assert_eq!(stored.life.closing_keyword.as_deref(), Some("TSCHUESS"));

@@ -60,7 +60,7 @@ async fn settings_are_read_and_replaced_and_not_overwritten_unread() {
         .deps
         .db
         .tenant(tenant)
-        .settings::<ccm_model::SmsSettings>()
+        .settings::<SmsSettings>()
         .await
         .unwrap();
     assert_eq!(stored.transliterate, Transliterate::Latin);

@@ -50,7 +50,7 @@ async fn the_answer_opens_a_chat_with_the_right_agents_who_know_what_was_written
     settings.life.reopen_note = Some(Words([("en".to_owned(), "(goes on)".to_owned())].into()));
     rig.db
         .tenant(tenant.id)
-        .put_settings::<ccm_model::ChatSettings>(&settings, None)
+        .put_settings::<ChatSettings>(&settings, None)
         .await
         .unwrap();
     let _pod = rig.pod();

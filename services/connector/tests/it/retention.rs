@@ -42,12 +42,12 @@ async fn dispatch(rig: &Rig, tenant: Tenant, stop: &AtomicBool, sent: &Mutex<Vec
     };
     let db = rig.db.tenant(tenant.id);
     while !stop.load(Relaxed) {
-        let token = IDS.next();
-        let claims = rig
-            .db
-            .operator()
-            .claim_lines(token, Duration::from_secs(30), 10, &[]);
-        for claim in claims.await.unwrap() {
+        let operator = rig.db.operator();
+        let claims = operator
+            .claim_lines(IDS.next(), Duration::from_secs(30), 10, &[])
+            .await
+            .unwrap();
+        for claim in claims {
             while let Head::Send(sending) = db.begin_send(&claim, &sender, now()).await.unwrap() {
                 sleep(Duration::from_millis(10)).await;
                 sent.lock().unwrap().push(sending.body.as_str().to_owned());

@@ -192,9 +192,7 @@ async fn stop_is_answered_while_a_program_hangs() {
     let mut settings = SmsSettings::default();
     settings.consent.stop_reply = Some(serde_json::from_value(json!({"en": "No more texts."})).unwrap());
     let db = rig.db.tenant(tenant.id);
-    db.put_settings::<ccm_model::SmsSettings>(&settings, None)
-        .await
-        .unwrap();
+    db.put_settings::<SmsSettings>(&settings, None).await.unwrap();
     let at = Program::default().start().await;
     // Longer than this test waits for anything.
     asks(&rig, tenant, format!("http://{at}/hangs"), 10_000).await;
