@@ -56,6 +56,8 @@ pub enum TextKind {
     Note,
     /// A note of ours that the chat ends with: the number has gone to another tenant.
     End,
+    /// A note of ours that the chat ends with: the customer is being erased. What waited before it does not any more.
+    Erased,
 }
 
 impl TextKind {
@@ -65,7 +67,7 @@ impl TextKind {
             Self::Stop => "stop",
             Self::Start => "start",
             Self::Help => "help",
-            Self::Note | Self::End => "note",
+            Self::Note | Self::End | Self::Erased => "note",
         }
     }
 

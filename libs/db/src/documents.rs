@@ -1,22 +1,36 @@
 //! A tenant's decisions, one JSON document a subject, read and replaced as a whole.
 
-use crate::{DbError, TenantDb};
+use crate::{
+    DbError, TenantDb,
+    names::{Names, names_are_there},
+};
 use ccm_model::{ChatSettings, DeflectionSettings, Id, RetentionSettings, ScreenpopSettings, SmsSettings};
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::Row;
 use time::OffsetDateTime;
 
-/// A subject's table, with columns `tenant_id`, `settings` and `updated_at`.
-pub(crate) struct Subject {
-    name: &'static str,
+/// A subject's document.
+pub trait Settings: Serialize + DeserializeOwned + Default + Send + Sync {
+    /// As in "chat settings".
+    const WHAT: &'static str;
+    const STATEMENTS: Statements;
+
+    /// What it names; `None`: it can name nothing.
+    fn names(&self) -> Option<Names> {
+        None
+    }
+}
+
+/// How a subject's table is read and written.
+pub struct Statements {
     read: &'static str,
     replace: &'static str,
 }
 
-macro_rules! subject {
-    ($name:literal, $table:literal) => {
-        Subject {
-            name: $name,
+/// Of a table with columns `tenant_id`, `settings` and `updated_at`.
+macro_rules! statements {
+    ($table:literal) => {
+        Statements {
             read: concat!("SELECT settings, updated_at FROM ", $table, " WHERE tenant_id = $1"),
             replace: concat!(
                 "INSERT INTO ", $table, " (tenant_id, settings, updated_at) SELECT $1, $2, clock_timestamp()
@@ -29,118 +43,88 @@ macro_rules! subject {
     };
 }
 
-const CHAT: Subject = subject!("chat settings", "chat_settings");
-const DEFLECTION: Subject = subject!("deflection settings", "deflection_settings");
-const SMS: Subject = subject!("SMS settings", "sms_settings");
-const RETENTION: Subject = subject!("retention settings", "retention_settings");
-const SCREENPOP: Subject = subject!("screen-pop settings", "screenpop_settings");
+impl Settings for ChatSettings {
+    const WHAT: &'static str = "chat settings";
+    const STATEMENTS: Statements = statements!("chat_settings");
+}
+
+impl Settings for SmsSettings {
+    const WHAT: &'static str = "SMS settings";
+    const STATEMENTS: Statements = statements!("sms_settings");
+}
+
+impl Settings for RetentionSettings {
+    const WHAT: &'static str = "retention settings";
+    const STATEMENTS: Statements = statements!("retention_settings");
+}
+
+impl Settings for DeflectionSettings {
+    const WHAT: &'static str = "deflection settings";
+    const STATEMENTS: Statements = statements!("deflection_settings");
+
+    fn names(&self) -> Option<Names> {
+        let mapped = self.skillsets.iter();
+        let mapped = mapped.map(|(voice, chat)| (format!("skillsets.{voice}"), chat.clone()));
+        let own = self.priorities.iter().enumerate();
+        let own =
+            own.filter_map(|(n, one)| Some((format!("priorities[{n}].skillset"), one.skillset.clone()?)));
+        let senders = self.senders.iter();
+        let senders = senders.map(|(dialled, number)| (format!("senders.{dialled}"), number.clone()));
+        let sender = self.sender.iter();
+        let sender = sender.map(|number| ("sender".to_owned(), number.clone()));
+        Some(Names {
+            skillsets: mapped.chain(own).collect(),
+            numbers: senders.chain(sender).collect(),
+        })
+    }
+}
+
+impl Settings for ScreenpopSettings {
+    const WHAT: &'static str = "screen-pop settings";
+    const STATEMENTS: Statements = statements!("screenpop_settings");
+
+    fn names(&self) -> Option<Names> {
+        let senders = self.senders.iter();
+        let senders = senders.map(|(skillset, number)| (format!("senders.{skillset}"), number.clone()));
+        Some(Names {
+            skillsets: Vec::new(),
+            numbers: senders.collect(),
+        })
+    }
+}
 
 /// Of which moment settings must still be to be replaced; `None` inside: not set yet.
 pub type Unless = Option<Option<OffsetDateTime>>;
 
 impl TenantDb<'_> {
-    /// How the tenant's chats behave, and when that was last changed; the defaults when nothing is set.
-    pub async fn chat_settings(&self) -> Result<(ChatSettings, Option<OffsetDateTime>), DbError> {
-        self.document(&CHAT).await
-    }
-
-    /// Replaces them. With `unless_changed_since`, only if they are still of that moment; returns when they were changed now,
-    /// or `None` when somebody else was faster.
-    pub async fn put_chat_settings(
-        &self,
-        settings: &ChatSettings,
-        unless_changed_since: Unless,
-    ) -> Result<Option<OffsetDateTime>, DbError> {
-        self.put_document(&CHAT, settings, unless_changed_since).await
-    }
-
-    /// How the tenant's texts are treated; as [`Self::chat_settings`].
-    pub async fn sms_settings(&self) -> Result<(SmsSettings, Option<OffsetDateTime>), DbError> {
-        self.document(&SMS).await
-    }
-
-    /// As [`Self::put_chat_settings`].
-    pub async fn put_sms_settings(
-        &self,
-        settings: &SmsSettings,
-        unless_changed_since: Unless,
-    ) -> Result<Option<OffsetDateTime>, DbError> {
-        self.put_document(&SMS, settings, unless_changed_since).await
-    }
-
-    /// What the agents' page is like; as [`Self::chat_settings`].
-    pub async fn screenpop_settings(&self) -> Result<(ScreenpopSettings, Option<OffsetDateTime>), DbError> {
-        self.document(&SCREENPOP).await
-    }
-
-    /// As [`Self::put_chat_settings`].
-    pub async fn put_screenpop_settings(
-        &self,
-        settings: &ScreenpopSettings,
-        unless_changed_since: Unless,
-    ) -> Result<Option<OffsetDateTime>, DbError> {
-        self.put_document(&SCREENPOP, settings, unless_changed_since)
-            .await
-    }
-
-    /// When and how waiting callers are offered a chat; as [`Self::chat_settings`].
-    pub async fn deflection_settings(&self) -> Result<(DeflectionSettings, Option<OffsetDateTime>), DbError> {
-        self.document(&DEFLECTION).await
-    }
-
-    /// As [`Self::put_chat_settings`].
-    pub async fn put_deflection_settings(
-        &self,
-        settings: &DeflectionSettings,
-        unless_changed_since: Unless,
-    ) -> Result<Option<OffsetDateTime>, DbError> {
-        self.put_document(&DEFLECTION, settings, unless_changed_since)
-            .await
-    }
-
-    /// For how long the tenant keeps what was written; as [`Self::chat_settings`].
-    pub async fn retention_settings(&self) -> Result<(RetentionSettings, Option<OffsetDateTime>), DbError> {
-        self.document(&RETENTION).await
-    }
-
-    /// As [`Self::put_chat_settings`].
-    pub async fn put_retention_settings(
-        &self,
-        settings: &RetentionSettings,
-        unless_changed_since: Unless,
-    ) -> Result<Option<OffsetDateTime>, DbError> {
-        self.put_document(&RETENTION, settings, unless_changed_since)
-            .await
-    }
-
-    async fn document<T: DeserializeOwned + Default>(
-        &self,
-        subject: &Subject,
-    ) -> Result<(T, Option<OffsetDateTime>), DbError> {
+    /// What the tenant has decided, and when that was last changed; the defaults when nothing is set.
+    pub async fn settings<S: Settings>(&self) -> Result<(S, Option<OffsetDateTime>), DbError> {
         let mut tx = self.begin().await?;
-        let row = sqlx::query(subject.read)
+        let row = sqlx::query(S::STATEMENTS.read)
             .bind(self.tenant.uuid())
             .fetch_optional(&mut *tx)
             .await?;
         tx.commit().await?;
         let Some(row) = row else {
-            return Ok((T::default(), None));
+            return Ok((S::default(), None));
         };
-        Ok((
-            parse(subject.name, row.try_get("settings")?)?,
-            Some(row.try_get("updated_at")?),
-        ))
+        let settings = parse(S::WHAT, row.try_get("settings")?)?;
+        Ok((settings, Some(row.try_get("updated_at")?)))
     }
 
-    async fn put_document<T: Serialize>(
+    /// Replaces it. With `unless_changed_since`, only if it is still of that moment; returns when it was changed now, or `None` when
+    /// somebody else was faster. `Contended` if the tenant has not, or has no more, what it names.
+    pub async fn put_settings<S: Settings>(
         &self,
-        subject: &Subject,
-        settings: &T,
+        settings: &S,
         unless_changed_since: Unless,
     ) -> Result<Option<OffsetDateTime>, DbError> {
         let document = serde_json::to_value(settings).map_err(|e| DbError::Corrupt(e.to_string()))?;
         let mut tx = self.begin().await?;
-        let row = sqlx::query(subject.replace)
+        if let Some(names) = settings.names() {
+            names_are_there(&mut tx, self.tenant, &names).await?;
+        }
+        let row = sqlx::query(S::STATEMENTS.replace)
             .bind(self.tenant.uuid())
             .bind(document)
             .bind(unless_changed_since.is_some())
@@ -152,14 +136,14 @@ impl TenantDb<'_> {
     }
 }
 
-fn parse<T: DeserializeOwned>(name: &str, document: serde_json::Value) -> Result<T, DbError> {
-    serde_json::from_value(document).map_err(|e| DbError::Corrupt(format!("{name}: {e}")))
+fn parse<T: DeserializeOwned>(what: &str, document: serde_json::Value) -> Result<T, DbError> {
+    serde_json::from_value(document).map_err(|e| DbError::Corrupt(format!("{what}: {e}")))
 }
 
 /// A document that came with another row; the default where there is none.
 pub(crate) fn parse_or_default<T: DeserializeOwned + Default>(
-    name: &str,
+    what: &str,
     document: Option<serde_json::Value>,
 ) -> Result<T, DbError> {
-    document.map_or_else(|| Ok(T::default()), |document| parse(name, document))
+    document.map_or_else(|| Ok(T::default()), |document| parse(what, document))
 }

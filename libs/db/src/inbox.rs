@@ -1,4 +1,6 @@
-use crate::{DbError, Fence, TenantDb, TextKind, storable::storable};
+use crate::{
+    DbError, Fence, TenantDb, TextKind, keeping::ERASURE, number_moves::NUMBER_MOVED, storable::storable,
+};
 use ccm_model::{Body, ChatId, ConversationId, Id, MessageId, TraceParent};
 use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
@@ -17,17 +19,17 @@ pub struct PendingText {
 }
 
 pub(crate) const PENDING: &str = "
-SELECT i.message_id, i.seq, i.kind, m.author = 'number_moved' AS ends, m.body, m.trace_parent, m.created_at, m.resends + (i.state = 'sending')::int AS doubts
+SELECT i.message_id, i.seq, i.kind, m.author, m.body, m.trace_parent, m.created_at, m.resends + (i.state = 'sending')::int AS doubts
 FROM inbox i JOIN message m ON m.id = i.message_id AND m.tenant_id = i.tenant_id
 WHERE i.tenant_id = $1 AND i.conversation_id = $2 AND i.seq > $3 ORDER BY i.seq LIMIT $4";
 
 /// Pods of before take what ends a chat for any other note.
 fn kind(row: &PgRow) -> Result<TextKind, DbError> {
-    let kind = TextKind::parse(row.try_get("kind")?);
-    let ends = row.try_get::<Option<bool>, _>("ends")?.unwrap_or(false);
-    Ok(match kind {
-        TextKind::Note if ends => TextKind::End,
-        kind => kind,
+    let author: Option<&str> = row.try_get("author")?;
+    Ok(match (TextKind::parse(row.try_get("kind")?), author) {
+        (TextKind::Note, Some(NUMBER_MOVED)) => TextKind::End,
+        (TextKind::Note, Some(ERASURE)) => TextKind::Erased,
+        (kind, _) => kind,
     })
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     DbError, TenantDb,
     listing::{Read, row_of},
-    routing::routing_stays,
+    names::{NamingState, names_stay},
 };
 use ccm_model::Id;
 use sqlx::{Postgres, Row, Transaction};
@@ -26,8 +26,8 @@ pub struct Removal {
     pub dry_run: bool,
     /// What the caller has found in the way.
     pub in_the_way: Vec<InTheWay>,
-    /// The revision of routing that the caller has looked for it in; `Contended` if there is another one by now.
-    pub routing: Option<i64>,
+    /// Of which state the documents are that the caller has looked for its name in; `Contended` if they have changed by now.
+    pub named: Option<NamingState>,
 }
 
 /// Rows that refer to `$2`, of the tenant `$1`: how many, and the first of them.
@@ -48,8 +48,8 @@ impl Removal {
         tx: &mut Transaction<'_, Postgres>,
         db: &TenantDb<'_>,
     ) -> Result<(), DbError> {
-        match self.routing {
-            Some(revision) => routing_stays(tx, db.tenant, revision).await,
+        match self.named {
+            Some(as_read) => names_stay(tx, db.tenant, as_read).await,
             None => Ok(()),
         }
     }

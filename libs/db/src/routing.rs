@@ -3,10 +3,11 @@
 use crate::{
     DbError, LinkRow, TenantDb,
     links::{self, link_columns},
+    names::{Names, names_are_there},
 };
-use ccm_model::{Id, TenantId};
+use ccm_model::Id;
 use serde_json::Value;
-use sqlx::{Postgres, Row, Transaction, postgres::PgRow};
+use sqlx::{Row, postgres::PgRow};
 use std::fmt;
 
 /// A tenant's routing. `Debug` shows the revision only: the document lists customers' numbers.
@@ -28,39 +29,6 @@ fn row(row: &PgRow) -> Result<RoutingRow, DbError> {
         settings: row.try_get("settings")?,
         revision: row.try_get("revision")?,
     })
-}
-
-/// What a tenant's routing names.
-#[derive(Debug, Clone, Default)]
-pub struct RoutingNames {
-    pub skillsets: Vec<String>,
-    pub numbers: Vec<String>,
-}
-
-/// Routing, and what it names, change one after the other: until the transaction ends nobody else of the tenant does.
-async fn alone(tx: &mut Transaction<'_, Postgres>, tenant: TenantId) -> Result<(), DbError> {
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('routing ' || $1::text, 0))")
-        .bind(tenant.uuid())
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
-}
-
-/// Sees to it that routing is of this revision (0: not set yet), and stays so until the transaction ends.
-pub(crate) async fn routing_stays(
-    tx: &mut Transaction<'_, Postgres>,
-    tenant: TenantId,
-    revision: i64,
-) -> Result<(), DbError> {
-    alone(tx, tenant).await?;
-    let now: Option<i64> = sqlx::query_scalar("SELECT revision FROM routing_settings WHERE tenant_id = $1")
-        .bind(tenant.uuid())
-        .fetch_optional(&mut **tx)
-        .await?;
-    match now.unwrap_or(0) == revision {
-        true => Ok(()),
-        false => Err(DbError::Contended("routing")),
-    }
 }
 
 impl TenantDb<'_> {
@@ -105,28 +73,11 @@ impl TenantDb<'_> {
     pub async fn put_routing(
         &self,
         settings: &Value,
-        names: &RoutingNames,
+        names: &Names,
         only_of: Option<&[i64]>,
     ) -> Result<Option<i64>, DbError> {
         let mut tx = self.begin().await?;
-        alone(&mut tx, self.tenant).await?;
-        let holds: bool = sqlx::query_scalar(
-            "SELECT NOT EXISTS (
-               SELECT FROM unnest($2::text[]) AS named (name)
-               WHERE NOT EXISTS (SELECT FROM skillset s WHERE s.tenant_id = $1 AND s.name = named.name))
-             AND NOT EXISTS (
-               SELECT FROM unnest($3::text[]) AS named (address)
-               WHERE NOT EXISTS (SELECT FROM number n WHERE n.tenant_id = $1 AND n.address = named.address
-                                                        AND n.released_at IS NULL))",
-        )
-        .bind(self.tenant.uuid())
-        .bind(&names.skillsets)
-        .bind(&names.numbers)
-        .fetch_one(&mut *tx)
-        .await?;
-        if !holds {
-            return Err(DbError::Contended("tenant"));
-        }
+        names_are_there(&mut tx, self.tenant, names).await?;
         let revision = sqlx::query_scalar(
             "INSERT INTO routing_settings (tenant_id, settings) SELECT $1, $2
              WHERE $3::bigint[] IS NULL OR 0 = ANY ($3)

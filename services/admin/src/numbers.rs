@@ -8,16 +8,17 @@
 use crate::{
     Deps,
     answer::{Always, Failure, InTenant, Made, Making, Taking},
+    named::Named,
     patch::given,
     path::{NumberPath, TenantPath},
     query,
     removal::{Asked, RemovalQuery, Removing},
-    routing, schema,
+    schema,
     tagged::{Guarded, IfMatch, IfMatchHeader, Tagged, content_tag, with_tag},
     valid::{self, Refused},
 };
 use axum::{extract::State, response::Response};
-use ccm_db::{DbError, NumberChange, NumberFilter, NumberRow, TenantDb};
+use ccm_db::{DbError, InTheWay, NumberChange, NumberFilter, NumberRow, TenantDb};
 use ccm_model::{AccountId, Address, NumberId, NumberKind, SkillsetId};
 use ccm_web::{Cursor, Json, Page, Path, Query, TenantScope, may};
 use phonenumber::{Type, metadata::DATABASE};
@@ -349,8 +350,8 @@ fn tag(row: &NumberRow) -> String {
 /// Release a number
 ///
 /// The tenant has it no more: texts to it are kept as dead letters that nobody was meant to get, and none leave from it. Its
-/// conversations stay. Refused as long as a conversation on it is open, a text is on its way from it, or routing names it. For the
-/// roles platform-admin and engineer; tenant-admin in their own tenant.
+/// conversations stay. Refused as long as a conversation on it is open, a text is on its way from it, or routing or
+/// other settings name it. For the roles platform-admin and engineer; tenant-admin in their own tenant.
 #[utoipa::path(delete, path = "/v1/tenants/{tenant}/numbers/{number}", tag = "numbers",
     params(NumberPath, RemovalQuery, IfMatchHeader),
     responses((status = 204, description = "It is gone."), Removing, Always, InTenant, Guarded))]
@@ -366,8 +367,8 @@ pub async fn delete_number(
         dry_run: query.dry_run,
     };
     let db = deps.tenant(&scope).await?;
-    let (revision, in_routing) = in_routing(&db, path.number).await?;
-    let removal = asked.removal_from_routing(revision, in_routing);
+    let named = Named::read(&db).await?;
+    let removal = asked.removal_of_named(named.state, places(&db, &named, path.number).await?);
     let now = deps.ids.clock().now();
     let in_the_way = db
         .release_number(path.number, removal, |was| unless.check(WHAT, &tag(was)), now)
@@ -377,18 +378,14 @@ pub async fn delete_number(
     })
 }
 
-/// Where routing, of which revision, needs the number: not as long as another account's has the same address.
-async fn in_routing(db: &TenantDb<'_>, number: NumberId) -> Result<(i64, Vec<String>), Failure> {
-    let named = routing::named_numbers(db).await?;
+/// Where documents need the number: not as long as another account's has the same address.
+async fn places(db: &TenantDb<'_>, named: &Named, number: NumberId) -> Result<Vec<InTheWay>, Failure> {
     let address = db.number(number).await?.address;
-    let others = db.numbers().await?.into_iter();
-    if others
-        .filter(|one| one.id != number)
-        .any(|one| one.address == address)
-    {
-        return Ok((named.revision, Vec::new()));
-    }
-    Ok((named.revision, named.places(address.as_str())))
+    let mut others = db.numbers().await?.into_iter().filter(|one| one.id != number);
+    Ok(match others.any(|one| one.address == address) {
+        true => Vec::new(),
+        false => named.number(&address),
+    })
 }
 
 /// List the numbers, by address

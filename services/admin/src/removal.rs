@@ -7,7 +7,7 @@
 
 use crate::answer::{Failure, Gone};
 use axum::response::{IntoResponse, Response};
-use ccm_db::InTheWay;
+use ccm_db::{InTheWay, NamingState};
 use ccm_web::{Json, Problem};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
@@ -69,15 +69,15 @@ impl Asked {
         ccm_db::Removal {
             dry_run: self.dry_run,
             in_the_way,
-            routing: None,
+            named: None,
         }
     }
 
-    /// Of something that this revision of routing names in these places.
-    pub fn removal_from_routing(&self, revision: i64, named: Vec<String>) -> ccm_db::Removal {
+    /// Of something that documents of this state name in these places.
+    pub fn removal_of_named(&self, state: NamingState, places: Vec<InTheWay>) -> ccm_db::Removal {
         ccm_db::Removal {
-            routing: Some(revision),
-            ..self.removal(places(named))
+            named: Some(state),
+            ..self.removal(places)
         }
     }
 
@@ -119,19 +119,5 @@ impl From<InTheWay> for Obstacle {
             count: found.count,
             which: found.which,
         }
-    }
-}
-
-/// Places in routing, if there are any.
-fn places(which: Vec<String>) -> Vec<InTheWay> {
-    let count = which.len() as i64;
-    let which = which.into_iter().take(5).collect();
-    match count {
-        0 => Vec::new(),
-        _ => vec![InTheWay {
-            what: "places in routing",
-            count,
-            which,
-        }],
     }
 }

@@ -4,6 +4,7 @@ use crate::{
     Deps,
     answer::{Always, Failure, InTenant, Taking},
     conversations::may_read_texts,
+    named,
     path::TenantPath,
     routing_document::{DryRun as DryRunShape, DryRunResult, Routing as Shape},
     valid::Refused,
@@ -12,7 +13,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, HeaderName, header},
 };
-use ccm_db::{DbError, NumberRow, RoutingNames, SkillsetRow, TenantDb};
+use ccm_db::{DbError, Names, NumberRow, SkillsetRow, TenantDb};
 use ccm_model::{Address, Body};
 use ccm_routing::{Facts, Router, RoutingSettings, SettingRefused};
 use ccm_web::{Document, Json, Problem, TenantScope, may};
@@ -70,7 +71,7 @@ impl Default for Sent {
     }
 }
 
-/// What a tenant has, for what a document names.
+/// What a tenant has.
 struct Known {
     numbers: Vec<NumberRow>,
     skillsets: Vec<SkillsetRow>,
@@ -82,28 +83,6 @@ impl Known {
             numbers: db.numbers().await?,
             skillsets: db.skillsets().await?,
         })
-    }
-
-    fn holds(&self, settings: &RoutingSettings) -> Result<(), Refused> {
-        let mut skillsets = settings.skillsets();
-        if let Some((field, name)) =
-            skillsets.find(|(_, name)| self.skillsets.iter().all(|s| s.name != *name))
-        {
-            return Err(Refused::new(
-                field,
-                format!("names {name}, which is not a skillset of this tenant"),
-                "write one of those that GET …/skillsets lists, or make it first",
-            ));
-        }
-        let mut numbers = settings.numbers();
-        if let Some((field, _)) = numbers.find(|(_, number)| self.number(number).is_none()) {
-            return Err(Refused::new(
-                field,
-                "is not a number of this tenant",
-                "write one of those that GET …/numbers lists, or make it first",
-            ));
-        }
-        Ok(())
     }
 
     /// The number's row; of a short code that several accounts have, the first.
@@ -122,64 +101,21 @@ impl Known {
     }
 }
 
-/// What a tenant's routing refers to, for those who would take it away: each name with its places.
-pub struct Named {
-    /// Of which revision of routing; 0: none is set.
-    pub revision: i64,
-    names: Vec<(String, String)>,
-}
-
-impl Named {
-    /// Where this one is named.
-    pub fn places(&self, name: &str) -> Vec<String> {
-        let of_it = self.names.iter().filter(|(_, one)| one == name);
-        of_it.map(|(place, _)| place.clone()).collect()
+/// The skillsets and numbers of the tenant's that routing names.
+pub fn names(settings: &RoutingSettings) -> Names {
+    let skillsets = settings.skillsets();
+    let numbers = settings.numbers();
+    Names {
+        skillsets: skillsets.map(|(place, name)| (place, name.to_owned())).collect(),
+        numbers: numbers.map(|(place, number)| (place, number.clone())).collect(),
     }
-}
-
-async fn named(
-    db: &TenantDb<'_>,
-    all: impl FnOnce(&RoutingSettings) -> Vec<(String, String)>,
-) -> Result<Named, DbError> {
-    match db.routing().await? {
-        Some(row) => Ok(Named {
-            revision: row.revision,
-            names: all(&stored(row.settings)?),
-        }),
-        None => Ok(Named {
-            revision: 0,
-            names: Vec::new(),
-        }),
-    }
-}
-
-/// The skillsets that the tenant's routing names.
-pub async fn named_skillsets(db: &TenantDb<'_>) -> Result<Named, DbError> {
-    named(db, |settings| {
-        settings
-            .skillsets()
-            .map(|(place, name)| (place, name.to_owned()))
-            .collect()
-    })
-    .await
-}
-
-/// The numbers that the tenant's routing names.
-pub async fn named_numbers(db: &TenantDb<'_>) -> Result<Named, DbError> {
-    named(db, |settings| {
-        settings
-            .numbers()
-            .map(|(place, address)| (place, address.as_str().to_owned()))
-            .collect()
-    })
-    .await
 }
 
 fn written(settings: &RoutingSettings) -> Result<Value, Failure> {
     Ok(serde_json::to_value(settings).map_err(Problem::internal)?)
 }
 
-fn stored(document: Value) -> Result<RoutingSettings, DbError> {
+pub fn stored(document: Value) -> Result<RoutingSettings, DbError> {
     serde_json::from_value(document).map_err(|e| DbError::Corrupt(format!("routing settings: {e}")))
 }
 
@@ -230,22 +166,10 @@ pub async fn put_routing(
     new.check().map_err(Refused::from)?;
     let db = deps.tenant(&scope).await?;
     let document = written(&new)?;
-    let names = RoutingNames {
-        skillsets: new.skillsets().map(|(_, name)| name.to_owned()).collect(),
-        numbers: new
-            .numbers()
-            .map(|(_, number)| number.as_str().to_owned())
-            .collect(),
-    };
+    let names = names(&new);
     let only_of = precondition(&headers);
-    let put = match db.put_routing(&document, &names, only_of.as_deref()).await {
-        Err(error @ DbError::Contended(_)) => {
-            Known::of(&db).await?.holds(&new)?;
-            // What was missing a moment ago is there again.
-            return Err(Problem::unavailable(error).into());
-        }
-        put => put?,
-    };
+    let put = db.put_routing(&document, &names, only_of.as_deref()).await;
+    let put = named::checked(&db, &names, put).await?;
     let revision = put.ok_or(CHANGED)?;
     deps.changed(scope.tenant, "routing", scope.tenant, &scope.bearer.sub);
     Ok(tagged(document, revision))
@@ -303,7 +227,7 @@ pub async fn dry_run_routing(
     };
     let router = Router::new(&settings).map_err(|refused| unusable(tried, refused))?;
     if tried {
-        known.holds(&settings).map_err(within_settings)?;
+        named::holds(&names(&settings), &known.skillsets, &known.numbers).map_err(within_settings)?;
     }
     let own_skillset = known.own_skillset(&asked.to).ok_or_else(|| {
         Refused::new(
@@ -312,7 +236,7 @@ pub async fn dry_run_routing(
             "write one of those that GET …/numbers lists",
         )
     })?;
-    let (chats, _) = db.chat_settings().await?;
+    let (chats, _) = db.settings::<ccm_model::ChatSettings>().await?;
     let facts = Facts {
         to: &asked.to,
         from: &asked.from,

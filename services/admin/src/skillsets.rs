@@ -8,11 +8,11 @@
 use crate::{
     Deps,
     answer::{Always, Failure, InTenant, Made, Making, Taking},
+    named::Named,
     patch::given,
     path::{SkillsetPath, TenantPath},
     query,
-    removal::{Asked, RemovalQuery, Removing},
-    routing,
+    removal::{Asked, RemovalQuery, Removing, told},
     tagged::{Guarded, IfMatch, IfMatchHeader, Tagged, content_tag, with_tag},
     valid,
 };
@@ -44,7 +44,7 @@ pub struct NewSkillset {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "WC_Sales"}))]
 pub struct SkillsetPatch {
-    /// As AACC spells it. Refused as long as routing names the skillset: it does so by this name.
+    /// As AACC spells it. Refused as long as routing, deflection settings or screen-pop settings name the skillset: they do so by this name.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = String, min_length = 1, max_length = 100, required = false)]
     name: Option<String>,
@@ -199,9 +199,9 @@ pub async fn patch_skillset(
         valid::name("name", name, 100)?;
     }
     let db = deps.tenant(&scope).await?;
-    let named = routing::named_skillsets(&db).await?;
+    let named = Named::read(&db).await?;
     let changed = db
-        .change_skillset(path.skillset, named.revision, |was| {
+        .change_skillset(path.skillset, named.state, |was| {
             unless.check(WHAT, &tag(was))?;
             patch.apply(was, &named)
         })
@@ -217,14 +217,15 @@ pub async fn patch_skillset(
 }
 
 impl SkillsetPatch {
-    fn apply(&self, was: &SkillsetRow, named: &routing::Named) -> Result<SkillsetChange, Failure> {
+    fn apply(&self, was: &SkillsetRow, named: &Named) -> Result<SkillsetChange, Failure> {
         let name = self.name.as_ref().unwrap_or(&was.name);
-        let places = named.places(&was.name);
+        let places = named.skillset(&was.name);
         if *name != was.name && !places.is_empty() {
-            let detail = format!("routing names the skillset: {}", places.join(", "));
+            let places: Vec<String> = places.iter().map(told).collect();
+            let detail = format!("the skillset is named in {}", places.join("; "));
             return Err(Problem::conflict(detail)
                 .field("name")
-                .remedy("make another skillset of the new name, have PUT …/routing name that, then delete this one")
+                .remedy("make another skillset of the new name, have those name that, then delete this one")
                 .into());
         }
         Ok(SkillsetChange {
@@ -236,7 +237,7 @@ impl SkillsetPatch {
 
 /// Forget a skillset
 ///
-/// Refused as long as numbers, templates or routing need it. Nothing is changed in AACC. For the roles platform-admin and engineer;
+/// Refused as long as numbers, templates, routing or other settings need it. Nothing is changed in AACC. For the roles platform-admin and engineer;
 /// tenant-admin in their own tenant.
 #[utoipa::path(delete, path = "/v1/tenants/{tenant}/skillsets/{skillset}", tag = "skillsets",
     params(SkillsetPath, RemovalQuery, IfMatchHeader),
@@ -254,8 +255,8 @@ pub async fn delete_skillset(
     };
     let db = deps.tenant(&scope).await?;
     let name = db.skillset(path.skillset).await?.name;
-    let named = routing::named_skillsets(&db).await?;
-    let removal = asked.removal_from_routing(named.revision, named.places(&name));
+    let named = Named::read(&db).await?;
+    let removal = asked.removal_of_named(named.state, named.skillset(&name));
     let in_the_way = db
         .remove_skillset(path.skillset, removal, |was| unless.check(WHAT, &tag(was)))
         .await?;

@@ -158,7 +158,11 @@ pub async fn check_text(
 ) -> Result<Json<TextCheck>, Failure> {
     let text = Body::new(asked.text)
         .map_err(|error| Refused::new("text", error.to_string(), "write at most 20000 characters"))?;
-    let (settings, _) = deps.tenant(&scope).await?.sms_settings().await?;
+    let (settings, _) = deps
+        .tenant(&scope)
+        .await?
+        .settings::<ccm_model::SmsSettings>()
+        .await?;
     let setting = asked.transliterate.unwrap_or(settings.transliterate);
     Ok(Json(TextCheck::of(text.as_str(), setting)))
 }

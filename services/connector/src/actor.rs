@@ -240,7 +240,8 @@ impl Actor {
         };
         self.more = true;
         self.read_line().await?;
-        if self.line.is_empty() && self.chat.is_some() {
+        let told = why != Some(Why::CustomerErased);
+        if self.line.is_empty() && self.chat.is_some() && told {
             start.policy.ended(end);
             while let Some(deed) = start.policy.poll(now) {
                 if let Deed::Say { kind, text } = deed

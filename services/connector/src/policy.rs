@@ -54,6 +54,8 @@ pub(crate) enum Why {
     /// The texts that the chat was for are gone: held too long.
     NothingWaits,
     TenantDeleted,
+    /// The customer is being erased.
+    CustomerErased,
 }
 
 impl Why {
@@ -62,6 +64,7 @@ impl Why {
         match kind {
             TextKind::Stop => Some(Self::OptedOut),
             TextKind::End => Some(Self::NumberMoved),
+            TextKind::Erased => Some(Self::CustomerErased),
             TextKind::Text | TextKind::Start | TextKind::Help | TextKind::Note => None,
         }
     }
@@ -76,6 +79,7 @@ impl Why {
             Self::NumberMoved => "the number has gone to another contact center",
             Self::NothingWaits => "no text waited for it any more",
             Self::TenantDeleted => "the tenant is being deleted",
+            Self::CustomerErased => "the customer is being erased",
         }
     }
 }

@@ -341,6 +341,11 @@ impl Pool {
                 self.cooling.remove(&conversation);
                 self.fenced.extend(owned.map(|o| (o.tenant, o.epoch)));
             }
+            // Its customer was erased, and nobody had waited for the chat's end any more.
+            Err(Failure::Database(DbError::NotFound("conversation"))) => {
+                self.cooling.remove(&conversation);
+                tracing::info!(conversation.id = %conversation, "a conversation is gone");
+            }
             Err(e) => {
                 if let Some(owned) = owned {
                     self.cool(owned.tenant, conversation, &e);

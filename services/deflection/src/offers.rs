@@ -362,8 +362,8 @@ fn note(known: &Known, call: &Call, new: &NewDeflection) -> Option<String> {
 
 async fn known(db: &TenantDb<'_>, call: &Call) -> Result<Known, Problem> {
     // One after the other: a question takes one connection.
-    let (settings, _) = db.deflection_settings().await?;
-    let (chat, _) = db.chat_settings().await?;
+    let (settings, _) = db.settings::<DeflectionSettings>().await?;
+    let (chat, _) = db.settings::<ChatSettings>().await?;
     let (numbers, skillsets) = (db.numbers().await?, db.skillsets().await?);
     let number = sender(&settings, &numbers, call.dialed.as_deref())?;
     let voice = call.skillset.as_deref().unwrap_or_default();

@@ -74,9 +74,9 @@ pub async fn accept(State(deps): State<Deps>, Path(token): Path<String>) -> Resu
         return Ok(answer(StatusCode::NOT_FOUND, "en", Says::Over));
     };
     let db = deps.db.tenant(tenant);
-    let (settings, _) = db.deflection_settings().await?;
-    let (sms, _) = db.sms_settings().await?;
-    let (chat, _) = db.chat_settings().await?;
+    let (settings, _) = db.settings::<ccm_model::DeflectionSettings>().await?;
+    let (sms, _) = db.settings::<ccm_model::SmsSettings>().await?;
+    let (chat, _) = db.settings::<ccm_model::ChatSettings>().await?;
     let note = settings.clicked.in_language(&chat.language);
     let note = note.or_else(|| settings.clicked.in_language("en")).unwrap_or("-");
     let note = format!("{} {note}", sms.agent_notes.prefix);

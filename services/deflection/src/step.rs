@@ -16,9 +16,9 @@ pub struct Tenant {
 
 impl Tenant {
     pub async fn read(db: &TenantDb<'_>) -> Result<Self, DbError> {
-        let (settings, _) = db.deflection_settings().await?;
-        let (sms, _) = db.sms_settings().await?;
-        let (chat, _) = db.chat_settings().await?;
+        let (settings, _) = db.settings::<DeflectionSettings>().await?;
+        let (sms, _) = db.settings::<ccm_model::SmsSettings>().await?;
+        let (chat, _) = db.settings::<ccm_model::ChatSettings>().await?;
         Ok(Self {
             settings,
             keywords: sms.consent.keywords(),

@@ -57,7 +57,7 @@ impl Lookups {
             Err(DbError::NotFound(_)) => return Ok(None),
             Err(e) => return Err(e),
         };
-        let (settings, _) = self.db.tenant(tenant).sms_settings().await?;
+        let (settings, _) = self.db.tenant(tenant).settings::<SmsSettings>().await?;
         let kind = stored.account.kind;
         let account = Account::parse(kind, &stored.account.settings, &stored.secret);
         Ok(Some(Arc::new(Owned {

@@ -134,7 +134,7 @@ impl Operator<'_> {
     }
 
     /// The grace period is over: from now on rows go, and nothing can be taken back. Returns whether it is so: somebody may have taken
-    /// it back just now.
+    /// it back just now. `Held` as long as a legal hold stands over anything of the tenant.
     pub async fn purge_begins(
         &self,
         of: &DeletionRow,
@@ -142,6 +142,21 @@ impl Operator<'_> {
         at: OffsetDateTime,
     ) -> Result<bool, DbError> {
         let counts = serde_json::to_value(counts).map_err(|e| DbError::Corrupt(e.to_string()))?;
+        let mut tx = self.begin().await?;
+        // No hold is placed between the look and the change.
+        sqlx::query("SELECT pg_advisory_xact_lock_shared(hashtextextended('ccm hold ' || $1::text, 0))")
+            .bind(of.tenant.uuid())
+            .execute(&mut *tx)
+            .await?;
+        let hold: Option<Uuid> = sqlx::query_scalar(
+            "SELECT id FROM legal_hold WHERE tenant_id = $1 AND released_at IS NULL ORDER BY id LIMIT 1",
+        )
+        .bind(of.tenant.uuid())
+        .fetch_optional(&mut *tx)
+        .await?;
+        if let Some(hold) = hold {
+            return Err(DbError::Held(hold));
+        }
         let moved = sqlx::query(
             "UPDATE tenant_deletion SET state = 'purging', purge_began_at = $2, counts_before = $3, last_error = NULL
              WHERE id = $1 AND state = 'grace'",
@@ -149,8 +164,9 @@ impl Operator<'_> {
         .bind(of.id)
         .bind(at)
         .bind(counts)
-        .execute(self.pool())
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(moved.rows_affected() > 0)
     }
 

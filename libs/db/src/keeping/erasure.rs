@@ -3,7 +3,7 @@
 //! Conversations go first, some at a time; then, in one transaction, everything else that names the number. Each step can be made again by
 //! somebody else when whoever made it was killed.
 
-use super::tables_with;
+use super::{closing::Close, tables_with};
 use crate::{
     DbError, InTheWay, Operator, TableRows, TenantDb, listing::row_of, number_lookups, seal::Place,
     storable::storable,
@@ -21,6 +21,9 @@ use uuid::Uuid;
 pub(super) const PURPOSE: &str = "erasure.number_hash";
 /// Conversations that go with one transaction.
 const AT_ONCE: i64 = 50;
+
+/// For so long chats are waited for that are to be left for an erasure. As when a tenant goes.
+const CLOSING_TAKES: time::Duration = time::Duration::minutes(2);
 
 /// How far an erasure is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +52,8 @@ pub struct NewErasure<'a> {
     pub reason: &'a str,
     pub by: &'a str,
     pub at: OffsetDateTime,
+    /// Whether open conversations are closed for it; else they are in the way.
+    pub close: bool,
     /// Only say what would go.
     pub dry_run: bool,
 }
@@ -58,8 +63,8 @@ pub struct NewErasure<'a> {
 pub enum Begin {
     /// It has begun.
     Begun(ErasureRow),
-    /// What would go: rows by table.
-    Would(Vec<TableRows>),
+    /// What would go: rows by table; and how many conversations would be closed before.
+    Would { tables: Vec<TableRows>, closes: usize },
     /// Nothing was begun.
     InTheWay(Vec<InTheWay>),
 }
@@ -72,6 +77,8 @@ pub struct ErasureRow {
     pub reason: String,
     pub requested_by: String,
     pub requested_at: OffsetDateTime,
+    /// Whether open conversations are closed for it.
+    pub closes: bool,
     pub counts_before: Value,
     pub rows_gone: i64,
     pub opt_outs_kept: i32,
@@ -108,8 +115,8 @@ struct Proved {
 macro_rules! erasure {
     ($rest:literal) => {
         concat!(
-            "SELECT id, state, reason, requested_by, requested_at, counts_before, rows_gone, opt_outs_kept, erased_at, certificate,
-                    certificate_sha256, last_error
+            "SELECT id, state, reason, requested_by, requested_at, closes, counts_before, rows_gone, opt_outs_kept, erased_at,
+                    certificate, certificate_sha256, last_error
              FROM erasure WHERE tenant_id = $1 AND ",
             $rest
         )
@@ -127,6 +134,7 @@ fn read(row: &PgRow) -> Result<ErasureRow, DbError> {
         reason: row.try_get("reason")?,
         requested_by: row.try_get("requested_by")?,
         requested_at: row.try_get("requested_at")?,
+        closes: row.try_get("closes")?,
         counts_before: row.try_get("counts_before")?,
         rows_gone: row.try_get("rows_gone")?,
         opt_outs_kept: row.try_get("opt_outs_kept")?,
@@ -159,21 +167,27 @@ impl TenantDb<'_> {
     pub async fn begin_erasure(&self, new: NewErasure<'_>) -> Result<Begin, DbError> {
         let mut tx = self.begin().await?;
         self.keep_holds_away(&mut tx).await?;
-        let in_the_way = self.in_the_way_of_erasure(&mut tx, new.customer).await?;
+        let in_the_way = self
+            .in_the_way_of_erasure(&mut tx, new.customer, new.close)
+            .await?;
         if !in_the_way.is_empty() {
             return Ok(Begin::InTheWay(in_the_way));
         }
         let counts = self.rows_of(&mut tx, new.customer).await?;
         if new.dry_run {
-            return Ok(Begin::Would(counts));
+            let closes = self.still_open(&mut tx, new.customer).await?.len();
+            return Ok(Begin::Would {
+                tables: counts,
+                closes,
+            });
         }
         let number = new.customer.as_str().as_bytes();
         let hash = self.keyed_hash(&mut tx, PURPOSE, number).await?;
         let sealed = self.seal(&mut tx, place(new.id), number).await?;
         sqlx::query(
             "INSERT INTO erasure (id, tenant_id, number_hash, number_sealed, state, reason, requested_by, requested_at, due_at,
-                                  counts_before)
-             VALUES ($1, $2, $3, $4, 'erasing', $5, left($6, 300), $7, now(), $8)",
+                                  counts_before, closes)
+             VALUES ($1, $2, $3, $4, 'erasing', $5, left($6, 300), $7, now(), $8, $9)",
         )
         .bind(new.id)
         .bind(self.tenant.uuid())
@@ -183,57 +197,16 @@ impl TenantDb<'_> {
         .bind(storable(new.by))
         .bind(new.at)
         .bind(serde_json::to_value(&counts).map_err(|e| DbError::Corrupt(e.to_string()))?)
+        .bind(new.close)
         .execute(&mut *tx)
         .await?;
+        if new.close {
+            self.close_for_erasure(&mut tx, new.customer, Close::Asked, new.at)
+                .await?;
+        }
         let row = row_of(&mut tx, self.tenant, erasure!("id = $2"), new.id, "erasure", read).await?;
         tx.commit().await?;
         Ok(Begin::Begun(row))
-    }
-
-    async fn in_the_way_of_erasure(
-        &self,
-        tx: &mut Transaction<'_, Postgres>,
-        customer: &Address,
-    ) -> Result<Vec<InTheWay>, DbError> {
-        let mut found = Vec::new();
-        if let Some(hold) = self.hold_over(tx, customer).await? {
-            found.push(InTheWay {
-                what: "legal holds",
-                count: 1,
-                which: vec![hold.to_string()],
-            });
-        }
-        let open: Vec<Uuid> = sqlx::query_scalar(
-            "SELECT id FROM conversation WHERE tenant_id = $1 AND customer_address = $2 AND state = 'open' ORDER BY id LIMIT 5",
-        )
-        .bind(self.tenant.uuid())
-        .bind(customer.as_str())
-        .fetch_all(&mut **tx)
-        .await?;
-        if !open.is_empty() {
-            found.push(InTheWay {
-                what: "open conversations",
-                count: open.len() as i64,
-                which: open.iter().map(Uuid::to_string).collect(),
-            });
-        }
-        // Settings are their administrators' to change.
-        let listed: Vec<String> = sqlx::query_scalar(
-            "SELECT 'lists.' || list.key FROM routing_settings s, jsonb_each(coalesce(s.settings -> 'lists', '{}')) AS list
-             WHERE s.tenant_id = $1 AND list.value -> 'numbers' ? $2 ORDER BY 1",
-        )
-        .bind(self.tenant.uuid())
-        .bind(customer.as_str())
-        .fetch_all(&mut **tx)
-        .await?;
-        if !listed.is_empty() {
-            found.push(InTheWay {
-                what: "routing lists",
-                count: listed.len() as i64,
-                which: listed.into_iter().take(5).collect(),
-            });
-        }
-        Ok(found)
     }
 
     /// Rows that name the customer, or one of its conversations, by table.
@@ -289,19 +262,22 @@ impl TenantDb<'_> {
     }
 
     /// Makes one step of an erasure that was claimed. `None`: there is more to do now. `NotFound`: it is done already. An erasure with an open
-    /// conversation, or under a hold that was placed since, waits and says so in `last_error`.
+    /// conversation, or under a hold that was placed since, waits; one that closes conversations waits two minutes at most.
     pub async fn erase_some(&self, id: Uuid, now: OffsetDateTime) -> Result<Option<ErasureState>, DbError> {
         let mut tx = self.begin().await?;
         self.keep_holds_away(&mut tx).await?;
-        let sealed: Option<Vec<u8>> = sqlx::query_scalar(
-            "SELECT number_sealed FROM erasure WHERE tenant_id = $1 AND id = $2 AND state = 'erasing' FOR UPDATE",
+        let row = sqlx::query(
+            "SELECT number_sealed, closes, requested_at FROM erasure
+             WHERE tenant_id = $1 AND id = $2 AND state = 'erasing' FOR UPDATE",
         )
         .bind(self.tenant.uuid())
         .bind(id)
         .fetch_optional(&mut *tx)
         .await?;
-        let sealed = sealed.ok_or(DbError::NotFound("erasure under way"))?;
-        let number = self.unseal(&mut tx, place(id), &sealed).await?;
+        let row = row.ok_or(DbError::NotFound("erasure under way"))?;
+        let number = self
+            .unseal(&mut tx, place(id), row.try_get("number_sealed")?)
+            .await?;
         let number = std::str::from_utf8(&number).map_err(|e| DbError::Corrupt(e.to_string()))?;
         let customer: Address = number.parse()?;
         if let Some(hold) = self.hold_over(&mut tx, &customer).await? {
@@ -322,15 +298,17 @@ impl TenantDb<'_> {
             tx.commit().await?;
             return Ok(None);
         }
-        let open: bool = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT FROM conversation WHERE tenant_id = $1 AND customer_address = $2)",
-        )
-        .bind(self.tenant.uuid())
-        .bind(customer.as_str())
-        .fetch_one(&mut *tx)
-        .await?;
-        if open {
-            return Ok(Some(ErasureState::Erasing));
+        if !self.still_open(&mut tx, &customer).await?.is_empty() {
+            if !row.try_get::<bool, _>("closes")? {
+                return Ok(Some(ErasureState::Erasing));
+            }
+            let how = match now - row.try_get::<OffsetDateTime, _>("requested_at")? > CLOSING_TAKES {
+                true => Close::Forced,
+                false => Close::Asked,
+            };
+            self.close_for_erasure(&mut tx, &customer, how, now).await?;
+            tx.commit().await?;
+            return Ok((how == Close::Asked).then_some(ErasureState::Erasing));
         }
         self.forget_number(&mut tx, id, &customer).await?;
         self.prove(&mut tx, id, &customer, now).await?;

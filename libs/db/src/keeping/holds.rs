@@ -102,13 +102,23 @@ fn read(row: &PgRow) -> Result<HoldRow, DbError> {
 }
 
 impl TenantDb<'_> {
-    /// Places a hold. It stands when this returns: whatever was being taken away is gone, and nothing more of it goes.
+    /// Places a hold. It stands when this returns: whatever was being taken away is gone, and nothing more of it goes. `NotFound` when
+    /// the tenant's rows are going already.
     pub async fn place_hold(&self, new: NewHold<'_>) -> Result<HoldRow, DbError> {
         let mut tx = self.begin().await?;
         sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('ccm hold ' || $1::text, 0))")
             .bind(self.tenant.uuid())
             .execute(&mut *tx)
             .await?;
+        let goes: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM tenant_deletion WHERE tenant_id = $1 AND state = 'purging')",
+        )
+        .bind(self.tenant.uuid())
+        .fetch_one(&mut *tx)
+        .await?;
+        if goes {
+            return Err(DbError::NotFound("tenant"));
+        }
         if let HoldScope::Conversation(id) = new.scope {
             let there: bool = sqlx::query_scalar(
                 "SELECT EXISTS (SELECT FROM conversation WHERE tenant_id = $1 AND id = $2)",

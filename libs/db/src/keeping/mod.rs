@@ -5,6 +5,7 @@
 //! that is new tomorrow is emptied as well. The policies let rows go that the transaction has named in `removal`, and no others; what is
 //! open or under a hold cannot be named there (migration 0156).
 
+mod closing;
 mod erasure;
 mod export;
 mod holds;
@@ -13,6 +14,7 @@ mod old_deflections;
 mod opt_outs;
 mod retention;
 
+pub(crate) use closing::ERASURE;
 pub use erasure::{Begin, ErasureRow, ErasureState, NewErasure};
 pub use export::{ExportedRow, NewExport};
 pub use holds::{HoldRow, HoldScope, NewHold};

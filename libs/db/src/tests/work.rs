@@ -236,7 +236,7 @@ async fn measure(mut meter: Meter) {
         bound: None,
     };
     costs!(meter, FEW, rows.say(f, conversation, &notice(), now()));
-    costs!(meter, FEW, rows.chat_settings());
+    costs!(meter, FEW, rows.settings::<ccm_model::ChatSettings>());
     costs!(meter, FEW, rows.routing());
     costs!(meter, FEW, rows.routing_other_than(1));
     costs!(meter, FEW, rows.link_of_skillset("s"));

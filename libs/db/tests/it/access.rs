@@ -2,8 +2,7 @@
 
 use crate::rig::{IDS, Rig, Tenant, now};
 use ccm_db::{
-    AccessDb, AuditFilter, AuditRow, Begun, DbError, NewApiKey, NewUser, OnceRequest, RoutingNames,
-    UserChange,
+    AccessDb, AuditFilter, AuditRow, Begun, DbError, Names, NewApiKey, NewUser, OnceRequest, UserChange,
 };
 use ccm_model::{Actor, ApiKeyId, Id, TenantId};
 use serde_json::{Value, json};
@@ -97,13 +96,17 @@ async fn each_change_is_told_with_its_actor_and_what_was_before() {
     let mary = actor("mary's \u{1f600} \" \\ '; DROP TABLE tenant; --");
     let db = rig.db.tenant(tenant.id).by(&mary);
     let settings = ccm_model::ChatSettings::default();
-    db.put_chat_settings(&settings, None).await.unwrap();
+    db.put_settings::<ccm_model::ChatSettings>(&settings, None)
+        .await
+        .unwrap();
     let entry = last(&rig, tenant.id).await;
     assert_eq!(entry["actor"]["sub"], mary.sub);
     assert_eq!(entry["actor"]["from"], "203.0.113.7");
     assert_eq!(entry["actor"]["request"], mary.request.to_string());
     let before = chain(rig.db.access(tenant.id)).await.len();
-    db.put_chat_settings(&settings, None).await.unwrap();
+    db.put_settings::<ccm_model::ChatSettings>(&settings, None)
+        .await
+        .unwrap();
     assert_eq!(
         chain(rig.db.access(tenant.id)).await.len(),
         before,
@@ -144,7 +147,7 @@ async fn secrets_and_customers_numbers_are_not_kept() {
     let db = rig.db.tenant(tenant.id);
     db.put_routing(
         &json!({"lists": {"vip": {"numbers": ["+353861234567"]}}, "rules": []}),
-        &RoutingNames::default(),
+        &Names::default(),
         None,
     )
     .await
@@ -153,7 +156,7 @@ async fn secrets_and_customers_numbers_are_not_kept() {
     assert_eq!(first["after"]["settings"]["lists"], "(secret)");
     db.put_routing(
         &json!({"lists": {"vip": {"numbers": ["+353867654321"]}}, "rules": []}),
-        &RoutingNames::default(),
+        &Names::default(),
         None,
     )
     .await

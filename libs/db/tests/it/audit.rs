@@ -4,7 +4,7 @@ use crate::{
     access::{actor, chain, key, last},
     rig::{IDS, Rig, connect, now},
 };
-use ccm_db::{AUDIT_BEGINS, AuditHead, DoctorReportRow, NewApiKey, Replay, Replayed, RoutingNames, Unrouted};
+use ccm_db::{AUDIT_BEGINS, AuditHead, DoctorReportRow, Names, NewApiKey, Replay, Replayed, Unrouted};
 use ccm_testkit::canary;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor, Row};
@@ -208,7 +208,7 @@ async fn an_entry_is_found_by_what_it_says() {
     rig.db
         .tenant(tenant.id)
         .by(&mary)
-        .put_routing(&json!({}), &RoutingNames::default(), None)
+        .put_routing(&json!({}), &Names::default(), None)
         .await
         .unwrap();
     let rows = chain(rig.db.access(tenant.id)).await;

@@ -51,6 +51,34 @@ async fn to_purging(rig: &Rig, tenant: TenantId) -> DeletionRow {
     purging
 }
 
+#[tokio::test]
+async fn rows_go_or_are_held_and_never_both() {
+    let rig = Rig::new().await;
+    let operator = rig.db.operator();
+    for n in 0..12 {
+        let tenant = rig.tenant(n).await;
+        asked(&rig, tenant.id, 0).await;
+        let closing = claim(&rig, now()).await.unwrap();
+        operator.deletion_closed(&closing, 0, now()).await.unwrap();
+        let grace = claim(&rig, now()).await.unwrap();
+        let db = rig.db.tenant(tenant.id);
+        let new = ccm_db::NewHold {
+            id: IDS.next(),
+            scope: &ccm_db::HoldScope::Tenant,
+            reason: "case 2026-117",
+            by: "mary",
+            at: now(),
+        };
+        let (begins, placed) = tokio::join!(operator.purge_begins(&grace, &[], now()), db.place_hold(new));
+        match (begins, placed) {
+            (Ok(true), Err(DbError::NotFound("tenant"))) => {}
+            (Err(DbError::Held(hold)), Ok(row)) => assert_eq!(hold, row.id),
+            other => panic!("{other:?}"),
+        }
+        rig.run("DELETE FROM tenant_deletion").await;
+    }
+}
+
 /// Rows of a tenant in each table that has some, by the catalogue and around the policies.
 async fn left(rig: &Rig, tenant: TenantId) -> BTreeMap<String, i64> {
     let mut left = BTreeMap::new();

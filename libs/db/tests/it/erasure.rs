@@ -5,10 +5,10 @@ use crate::{
     rig::{IDS, Rig, Tenant, address, incoming, now},
 };
 use ccm_db::{
-    Begin, ConsentChange, ConsentSource, DbError, ErasureState, HoldScope, NewErasure, NumberLookupRow,
-    RoutingNames, TableRows,
+    Begin, ConsentChange, ConsentSource, DbError, ErasureState, HoldScope, Names, NewErasure,
+    NumberLookupRow, TableRows, TextKind,
 };
-use ccm_model::{Address, Body};
+use ccm_model::{Address, Body, ConversationState};
 use ccm_testkit::canary;
 
 fn consent<'a>(ours: &'a Address, customer: &'a Address, opted_out: bool) -> ConsentChange<'a> {
@@ -54,6 +54,7 @@ async fn nothing_is_left_of_a_person_but_that_no_texts_are_wanted() {
             at: now(),
         };
         db.keep_number_lookup(&number, &said, now() - DAY).await.unwrap();
+        crate::pops::open_for(&rig, tenant, customer).await;
         rig.run(&format!(
             "INSERT INTO dead_letter (id, tenant_id, kind, our_address, customer_address, body, code, detail, created_at)
              VALUES (gen_random_uuid(), '{}', 'unrouted', '+14155550199', '{}', '{}', 'x', '', now())",
@@ -77,7 +78,7 @@ async fn nothing_is_left_of_a_person_but_that_no_texts_are_wanted() {
     let told: Vec<_> = exported.iter().map(|row| row.row.to_string()).collect();
     let told = told.join("\n");
     assert!(told.contains(&canary::number(1)) && !told.contains(&canary::number(2)));
-    assert!(!told.contains("_sealed"), "{told}");
+    assert!(!told.contains("_sealed") && !told.contains("_hash"), "{told}");
 
     let Begin::Begun(erasure) = begin(&rig, tenant, &person).await else {
         panic!("nothing is in the way")
@@ -93,6 +94,7 @@ async fn nothing_is_left_of_a_person_but_that_no_texts_are_wanted() {
         reason: "again",
         by: "mary",
         at: now(),
+        close: false,
         dry_run: false,
     };
     let under_way = db.begin_erasure(again).await;
@@ -129,6 +131,12 @@ async fn nothing_is_left_of_a_person_but_that_no_texts_are_wanted() {
         ))
         .await;
     assert_eq!(bodies, 0);
+    let pages = "SELECT count(*) FROM screenpop_session";
+    assert_eq!(
+        rig.count(pages).await,
+        1,
+        "an agent's page goes at once, and only the person's"
+    );
     assert_eq!(
         rig.count(&of_others).await,
         others_before,
@@ -151,6 +159,7 @@ async fn nothing_is_left_of_a_person_but_that_no_texts_are_wanted() {
         "consent_event",
         "dead_letter",
         "number_lookup",
+        "screenpop_session",
     ] {
         assert!(before(table) > Some(0), "{table}: {text}");
     }
@@ -207,7 +216,7 @@ async fn an_erasure_is_refused_or_waits_as_long_as_something_is_in_the_way() {
     let standing = hold(&rig, tenant, &HoldScope::Conversation(open)).await;
     db.put_routing(
         &serde_json::json!({"lists": {"vip": {"numbers": [canary::number(1)]}, "other": {}}}),
-        &RoutingNames::default(),
+        &Names::default(),
         None,
     )
     .await
@@ -225,7 +234,7 @@ async fn an_erasure_is_refused_or_waits_as_long_as_something_is_in_the_way() {
         ]
     );
     db.release_hold(standing, "mary", now()).await.unwrap();
-    db.put_routing(&serde_json::json!({}), &RoutingNames::default(), None)
+    db.put_routing(&serde_json::json!({}), &Names::default(), None)
         .await
         .unwrap();
     ended(&rig, open, 0).await;
@@ -265,6 +274,164 @@ async fn an_erasure_is_refused_or_waits_as_long_as_something_is_in_the_way() {
     assert!(matches!(db.hold(placed).await, Err(DbError::NotFound(_))));
 }
 
+/// How texts of a person stand, by state and code.
+async fn texts(rig: &Rig) -> Vec<String> {
+    use sqlx::Row;
+    let rows = rig
+        .rows("SELECT state || ' ' || coalesce(error_code, '') FROM message ORDER BY 1")
+        .await;
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+#[tokio::test]
+async fn conversations_are_closed_for_an_erasure_that_wants_it() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let (db, fence) = (rig.db.tenant(tenant.id), rig.own(tenant.id).await);
+    let person = address(1);
+    // One text is in flight to the agent and one waits behind it; one is on its way to the phone, and one waits.
+    let (conversation, chat) = rig.chat(tenant, &fence, 1).await;
+    let (_, in_flight) = rig.text(tenant, 1).await;
+    db.text_sending(&fence, in_flight, chat, now()).await.unwrap();
+    rig.text(tenant, 1).await;
+    rig.say(&fence, conversation, chat).await;
+    let claims = rig.claim(DAY, 1).await;
+    crate::outbox::head(&rig, &claims[0]).await;
+    let second = ccm_db::AgentText {
+        heard: Some([2; 32]),
+        ..crate::rig::agent_text()
+    };
+    db.agent_said(&fence, conversation, chat, &second, now())
+        .await
+        .unwrap();
+    // Somebody else's stay.
+    let (others, _) = rig.text(tenant, 2).await;
+
+    let wish = |dry_run| NewErasure {
+        id: IDS.next(),
+        customer: &person,
+        reason: "asked for it",
+        by: "mary",
+        at: now(),
+        close: true,
+        dry_run,
+    };
+    let before = rig.everything().await;
+    let would = db.begin_erasure(wish(true)).await.unwrap();
+    assert!(matches!(would, Begin::Would { closes: 1, .. }), "{would:?}");
+    let standing = hold(&rig, tenant, &HoldScope::Conversation(conversation)).await;
+    let held = db.begin_erasure(wish(false)).await.unwrap();
+    assert!(
+        matches!(&held, Begin::InTheWay(found) if found.len() == 1 && found[0].what == "legal holds"),
+        "{held:?}"
+    );
+    db.release_hold(standing, "mary", now()).await.unwrap();
+    let texts_of = |all: &str| {
+        let lines = all
+            .lines()
+            .filter(|line| line.starts_with("message ") || line.starts_with("inbox "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        texts_of(&before),
+        texts_of(&rig.everything().await),
+        "nothing is closed yet"
+    );
+
+    let begun = db.begin_erasure(wish(false)).await.unwrap();
+    let Begin::Begun(erasure) = begun else {
+        panic!("{begun:?}");
+    };
+    assert!(erasure.closes);
+    assert_eq!(
+        texts(&rig).await,
+        [
+            "accepted ",
+            "accepted ",
+            "delivered ",
+            "failed ccm:erased",
+            "refused ccm:erased",
+            "sending ",
+            "sending "
+        ],
+        "the note and another's text wait; what is under way goes"
+    );
+    let waiting = db.pending_texts(conversation, 0, 10).await.unwrap();
+    let kinds: Vec<_> = waiting.iter().map(|text| text.kind).collect();
+    assert_eq!(kinds, [TextKind::Text, TextKind::Erased]);
+    let step = async |at| db.erase_some(erasure.id, at).await.unwrap();
+    assert_eq!(step(now()).await, Some(ErasureState::Erasing));
+    assert_eq!(step(now()).await, Some(ErasureState::Erasing), "told once");
+    assert_eq!(db.pending_texts(conversation, 0, 10).await.unwrap().len(), 2);
+    // The agent reads it, and the chat is left.
+    for text in waiting {
+        db.text_delivered(&fence, text.message, now()).await.unwrap();
+    }
+    let closed = db
+        .chat_ended(
+            &fence,
+            conversation,
+            Some(chat),
+            "the customer is being erased",
+            None,
+            now(),
+        )
+        .await;
+    assert!(closed.unwrap());
+    assert_eq!(step(now()).await, None);
+    assert_eq!(step(now()).await, Some(ErasureState::Erased));
+    assert_eq!(texts(&rig).await, ["accepted "]);
+    assert_eq!(
+        db.conversation(others).await.unwrap().state,
+        ConversationState::Open
+    );
+}
+
+#[tokio::test]
+async fn nobody_is_waited_for_longer_than_two_minutes() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let (db, fence) = (rig.db.tenant(tenant.id), rig.own(tenant.id).await);
+    let (conversation, chat) = rig.chat(tenant, &fence, 1).await;
+    rig.text(tenant, 1).await;
+    let wish = NewErasure {
+        id: IDS.next(),
+        customer: &address(1),
+        reason: "asked for it",
+        by: "mary",
+        at: now(),
+        close: true,
+        dry_run: false,
+    };
+    db.begin_erasure(wish).await.unwrap();
+    let step = async |at| db.erase_some(wish.id, at).await.unwrap();
+    // A text that comes meanwhile is dropped as well.
+    rig.text(tenant, 1).await;
+    assert_eq!(
+        step(now() + time::Duration::seconds(110)).await,
+        Some(ErasureState::Erasing)
+    );
+    let waits = db.pending_texts(conversation, 0, 10).await.unwrap();
+    assert_eq!(
+        waits.iter().map(|text| text.kind).collect::<Vec<_>>(),
+        [TextKind::Erased]
+    );
+    let late = now() + time::Duration::seconds(130);
+    assert_eq!(step(late).await, None);
+    assert_eq!(
+        db.conversation(conversation).await.unwrap().state,
+        ConversationState::Closed
+    );
+    assert_eq!(step(late).await, None);
+    assert_eq!(step(late).await, Some(ErasureState::Erased));
+    // Whoever still has the chat finds nothing of it.
+    let said = db
+        .agent_said(&fence, conversation, chat, &crate::rig::agent_text(), now())
+        .await;
+    assert!(matches!(said, Err(DbError::NotFound("conversation"))), "{said:?}");
+    assert_eq!(texts(&rig).await, [""; 0]);
+}
+
 /// Tables that have neither a conversation nor a customer's number in a column of that name, and why nothing of a customer is in them, or what
 /// becomes of it.
 const NAMED: &[(&str, &str)] = &[
@@ -300,10 +467,6 @@ const NAMED: &[(&str, &str)] = &[
     (
         "routing_settings",
         "lists of numbers: an erasure is refused until the number is out of them",
-    ),
-    (
-        "screenpop_session",
-        "what stands in a page's form; gone an hour after the page has ended",
     ),
     ("screenpop_pace", "a moment"),
     ("screenpop_settings", "the tenant's decisions"),

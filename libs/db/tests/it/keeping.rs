@@ -4,7 +4,7 @@ use crate::{
     deflections,
     rig::{IDS, Rig, Tenant, address, connect, incoming, now},
 };
-use ccm_db::{Begin, DbError, ExportedRow, HoldScope, NewErasure, NewExport, NewHold, Refusal};
+use ccm_db::{Begin, DbError, ExportedRow, HoldScope, NewErasure, NewExport, NewHold, Old, Refusal};
 use ccm_model::{Address, ConversationId};
 use ccm_testkit::canary;
 use sqlx::{AssertSqlSafe, Executor, Row};
@@ -16,7 +16,7 @@ pub const DAY: Duration = Duration::from_secs(86_400);
 /// At least one row in each of the tables.
 pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
     let db = rig.db.tenant(tenant.id);
-    db.put_retention_settings(&ccm_model::RetentionSettings::default(), None)
+    db.put_settings::<ccm_model::RetentionSettings>(&ccm_model::RetentionSettings::default(), None)
         .await
         .unwrap();
     db.retention_is_due().await.unwrap();
@@ -74,6 +74,7 @@ pub async fn begin(rig: &Rig, tenant: Tenant, customer: &Address) -> Begin {
         reason: "asked for it",
         by: "mary",
         at: now(),
+        close: false,
         dry_run: false,
     };
     rig.db.tenant(tenant.id).begin_erasure(new).await.unwrap()
@@ -119,6 +120,90 @@ async fn bodies(rig: &Rig, tenant: Tenant, conversation: ConversationId) -> Vec<
     let of = db.conversation(conversation).await.unwrap();
     let texts = db.messages(&of, 0, 10).await.unwrap();
     texts.into_iter().map(|text| text.body.into()).collect()
+}
+
+#[tokio::test]
+async fn deflections_are_forgotten_but_for_what_is_held() {
+    let rig = Rig::new().await;
+    let (tenant, other) = (rig.tenant(1).await, rig.tenant(2).await);
+    for customer in 1..=4 {
+        deflections::fill(&rig, tenant, customer).await;
+    }
+    // Of a caller without a number, and of one who is held by another conversation alone.
+    let db = rig.db.tenant(tenant.id);
+    for customer in [None, Some(address(2))] {
+        let refused = ccm_db::NewDeflection {
+            customer_address: customer,
+            ..crate::deflections::new(tenant, 1, None)
+        };
+        db.keep_refusal(&refused, ccm_db::Refusal::NoSms, now())
+            .await
+            .unwrap();
+    }
+    let young = deflections::fill(&rig, tenant, 5).await;
+    deflections::fill(&rig, other, 1).await;
+    rig.run(&format!(
+        "UPDATE deflection SET asked_at = now() - interval '91 days' WHERE id <> '{young}'"
+    ))
+    .await;
+    let customer = hold(&rig, tenant, &HoldScope::Customer(Some(address(1)))).await;
+    let conversation = rig
+        .rows(&format!(
+            "SELECT conversation_id FROM deflection WHERE customer_address = '{}' AND conversation_id IS NOT NULL",
+            canary::number(2)
+        ))
+        .await[0]
+        .get(0);
+    let conversation = hold(
+        &rig,
+        tenant,
+        &HoldScope::Conversation(ConversationId(conversation)),
+    )
+    .await;
+    let all = hold(&rig, tenant, &HoldScope::Tenant).await;
+    let left = async || {
+        let sql =
+            "SELECT coalesce(customer_address, 'none') FROM deflection WHERE tenant_id = '$t' ORDER BY 1";
+        let rows = rig.rows(&sql.replace("$t", &tenant.id.to_string())).await;
+        rows.iter().map(|row| row.get(0)).collect::<Vec<String>>()
+    };
+    let number = |n: u32| canary::number(n);
+    let forget = async || rig.db.operator().forget(Old::Deflections).await.unwrap();
+    let before = left().await;
+    assert_eq!(forget().await, (1, false), "that of the other tenant goes");
+    assert_eq!(left().await, before);
+
+    db.release_hold(all, "mary", now()).await.unwrap();
+    assert_eq!(forget().await, (3, false));
+    let held = [number(1), number(2), number(2), number(5)];
+    assert_eq!(
+        left().await,
+        held,
+        "what is held, by number or by one conversation, and what is young"
+    );
+    // Whoever forgets to ask is stopped by the database.
+    let mut app = connect(rig.test.app_url()).await;
+    for id in rig.rows("SELECT id FROM deflection").await {
+        let begin = format!("BEGIN; SET LOCAL app.tenant_ids = '{}'", tenant.id);
+        app.execute(AssertSqlSafe(begin)).await.unwrap();
+        let named = sqlx::query("INSERT INTO removal (tenant_id, deflection_id) VALUES ($1, $2)")
+            .bind(tenant.id.0)
+            .bind(id.get::<uuid::Uuid, _>(0))
+            .execute(&mut app)
+            .await;
+        let error = named.unwrap_err();
+        let code = error
+            .as_database_error()
+            .and_then(|e| e.code())
+            .unwrap_or_default();
+        assert_eq!(code, "23001", "{error}");
+        app.execute("ROLLBACK").await.unwrap();
+    }
+    for one in [customer, conversation] {
+        db.release_hold(one, "mary", now()).await.unwrap();
+    }
+    assert_eq!(forget().await, (3, false));
+    assert_eq!(left().await, [number(5)]);
 }
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 
 use crate::rig::{IDS, Rig, Tenant, now};
 use ccm_db::{
-    Db, DbError, Fence, HostPort, LinkEventRow, LinkStateRow, MaintenanceWindow, NewLink, NewReach, Notice,
-    Once, RoutingNames, Said, Scheme,
+    Db, DbError, Fence, HostPort, LinkEventRow, LinkStateRow, MaintenanceWindow, Names, NewLink, NewReach,
+    Notice, Once, Said, Scheme,
 };
 use ccm_model::{Body, ChatSettings, Direction, LinkId};
 use time::Duration;
@@ -287,29 +287,47 @@ async fn settings_are_replaced_only_by_who_has_seen_them() {
     let rig = Rig::new().await;
     let tenant = rig.tenant(1).await;
     let db = rig.db.tenant(tenant.id);
-    assert_eq!(db.chat_settings().await.unwrap(), (ChatSettings::default(), None));
+    assert_eq!(
+        db.settings::<ccm_model::ChatSettings>().await.unwrap(),
+        (ChatSettings::default(), None)
+    );
     let german = ChatSettings {
         language: "de".into(),
         ..ChatSettings::default()
     };
-    let first = db.put_chat_settings(&german, Some(None)).await.unwrap();
+    let first = db
+        .put_settings::<ccm_model::ChatSettings>(&german, Some(None))
+        .await
+        .unwrap();
     assert!(first.is_some());
     assert_eq!(
-        db.put_chat_settings(&german, Some(None)).await.unwrap(),
+        db.put_settings::<ccm_model::ChatSettings>(&german, Some(None))
+            .await
+            .unwrap(),
         None,
         "somebody was faster"
     );
     let second = db
-        .put_chat_settings(&ChatSettings::default(), Some(first))
+        .put_settings::<ccm_model::ChatSettings>(&ChatSettings::default(), Some(first))
         .await
         .unwrap();
     assert!(second > first);
-    assert_eq!(db.put_chat_settings(&german, Some(first)).await.unwrap(), None);
     assert_eq!(
-        db.chat_settings().await.unwrap(),
+        db.put_settings::<ccm_model::ChatSettings>(&german, Some(first))
+            .await
+            .unwrap(),
+        None
+    );
+    assert_eq!(
+        db.settings::<ccm_model::ChatSettings>().await.unwrap(),
         (ChatSettings::default(), second)
     );
-    assert!(db.put_chat_settings(&german, None).await.unwrap().is_some());
+    assert!(
+        db.put_settings::<ccm_model::ChatSettings>(&german, None)
+            .await
+            .unwrap()
+            .is_some()
+    );
     let context = rig.chat(tenant, &rig.own(tenant.id).await, 1).await;
     let context = db.actor_context(context.0).await.unwrap();
     assert_eq!(context.settings.language, "de");
@@ -323,39 +341,39 @@ async fn routing_is_replaced_only_by_who_has_seen_it() {
     assert_eq!(db.routing().await.unwrap(), None);
     let document = |n: u32| serde_json::json!({ "rules": [{ "priority": n }] });
     assert_eq!(
-        db.put_routing(&document(0), &RoutingNames::default(), Some(&[7]))
+        db.put_routing(&document(0), &Names::default(), Some(&[7]))
             .await
             .unwrap(),
         None,
         "none is set"
     );
     assert_eq!(
-        db.put_routing(&document(1), &RoutingNames::default(), Some(&[]))
+        db.put_routing(&document(1), &Names::default(), Some(&[]))
             .await
             .unwrap(),
         None
     );
     assert_eq!(
-        db.put_routing(&document(1), &RoutingNames::default(), Some(&[0]))
+        db.put_routing(&document(1), &Names::default(), Some(&[0]))
             .await
             .unwrap(),
         Some(1)
     );
     assert_eq!(
-        db.put_routing(&document(2), &RoutingNames::default(), Some(&[0]))
+        db.put_routing(&document(2), &Names::default(), Some(&[0]))
             .await
             .unwrap(),
         None,
         "somebody was faster"
     );
     assert_eq!(
-        db.put_routing(&document(2), &RoutingNames::default(), Some(&[0, 1]))
+        db.put_routing(&document(2), &Names::default(), Some(&[0, 1]))
             .await
             .unwrap(),
         Some(2)
     );
     assert_eq!(
-        db.put_routing(&document(3), &RoutingNames::default(), None)
+        db.put_routing(&document(3), &Names::default(), None)
             .await
             .unwrap(),
         Some(3)
@@ -382,7 +400,7 @@ async fn routing_is_replaced_only_by_who_has_seen_it() {
     assert_eq!(other.routing().await.unwrap(), None);
     assert_eq!(
         other
-            .put_routing(&document(9), &RoutingNames::default(), Some(&[0]))
+            .put_routing(&document(9), &Names::default(), Some(&[0]))
             .await
             .unwrap(),
         Some(1)
@@ -391,7 +409,7 @@ async fn routing_is_replaced_only_by_who_has_seen_it() {
 
     // Of two who have read the same, one is told.
     let (four, five) = (document(4), document(5));
-    let none = RoutingNames::default();
+    let none = Names::default();
     let (a, b) = tokio::join!(
         db.put_routing(&four, &none, Some(&[3])),
         db.put_routing(&five, &none, Some(&[3]))

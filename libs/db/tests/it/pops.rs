@@ -12,7 +12,7 @@ use uuid::Uuid;
 /// A row in each of the page's tables.
 pub async fn fill(db: &Db, tenant: Tenant) {
     let of = db.tenant(tenant.id);
-    of.put_screenpop_settings(&ScreenpopSettings::default(), None)
+    of.put_settings::<ccm_model::ScreenpopSettings>(&ScreenpopSettings::default(), None)
         .await
         .unwrap();
     let key = IDS.next();
@@ -90,7 +90,7 @@ async fn key(rig: &Rig, tenant: Tenant, n: u8) -> AuthKeyId {
     let id = IDS.next();
     let new = NewAuthKey {
         id,
-        name: "agents",
+        name: &format!("agents {n}"),
         prefix: "abcd",
         lookup_hash: &[n; 32],
         expires_at: Some(now() + Span::MINUTE),

@@ -14,7 +14,9 @@ use time::Duration as Span;
 /// A row in each of these tables.
 pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
     let db = rig.db.tenant(tenant.id);
-    db.put_sms_settings(&SmsSettings::default(), None).await.unwrap();
+    db.put_settings::<ccm_model::SmsSettings>(&SmsSettings::default(), None)
+        .await
+        .unwrap();
     let stop = IncomingText {
         kind: TextKind::Stop,
         repeat_window: Some(Duration::from_secs(60)),

@@ -1,7 +1,7 @@
 //! Tenants do not see each other, whatever a query forgets.
 
 use crate::rig::{Rig, Tenant, connect, incoming};
-use ccm_db::{DbError, NewNumber, NewSkillset, RoutingNames};
+use ccm_db::{DbError, Names, NewNumber, NewSkillset};
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use std::collections::BTreeSet;
 
@@ -48,7 +48,7 @@ pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
     })
     .await
     .unwrap();
-    db.put_chat_settings(&ccm_model::ChatSettings::default(), None)
+    db.put_settings::<ccm_model::ChatSettings>(&ccm_model::ChatSettings::default(), None)
         .await
         .unwrap();
     crate::access::fill(rig, tenant, customer).await;
@@ -83,7 +83,7 @@ pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
         .await
         .unwrap();
     crate::pops::fill(&rig.db, tenant).await;
-    db.put_routing(&serde_json::json!({}), &RoutingNames::default(), None)
+    db.put_routing(&serde_json::json!({}), &Names::default(), None)
         .await
         .unwrap();
     let link = crate::links::watched(&rig.db, tenant, &fence).await;

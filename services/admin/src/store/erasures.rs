@@ -26,7 +26,7 @@ use uuid::Uuid;
 /// Whom to forget.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"number": "+353861234567", "reason": "asked for it, ticket 4712"}))]
+#[schema(example = json!({"number": "+353861234567", "reason": "asked for it, ticket 4712", "close": true}))]
 pub struct ErasureRequest {
     /// The customer's number.
     #[schema(example = "+353861234567")]
@@ -34,6 +34,11 @@ pub struct ErasureRequest {
     /// On one line; it stands in the certificate, so the number must not be in it.
     #[schema(min_length = 1, max_length = 500)]
     reason: String,
+    /// Close open conversations with the number: agents read a note and their chats end, and texts that wait for either side fail. Else an
+    /// open conversation is in the way.
+    #[serde(default)]
+    #[schema(default = false, required = false)]
+    close: bool,
 }
 
 fn state() -> Object {
@@ -56,6 +61,8 @@ pub struct Erasure {
     #[serde(with = "time::serde::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     requested_at: OffsetDateTime,
+    /// Whether open conversations are closed for it.
+    closes: bool,
     /// Rows that there were when it began, over all tables.
     rows_before: i64,
     /// Rows that have gone so far.
@@ -82,6 +89,7 @@ impl From<ErasureRow> for Erasure {
             reason: row.reason,
             requested_by: row.requested_by,
             requested_at: row.requested_at,
+            closes: row.closes,
             rows_before: counts.iter().map(|table| table.rows).sum(),
             rows_gone: row.rows_gone,
             opt_outs_kept: row.opt_outs_kept,
@@ -99,6 +107,8 @@ pub struct ErasureDryRun {
     dry_run: bool,
     /// What would keep it from being begun.
     in_the_way: Vec<Obstacle>,
+    /// Open conversations that would be closed.
+    closes: usize,
     /// Rows that would go, by table; those without any are left out.
     tables: Vec<TableCount>,
 }
@@ -107,7 +117,7 @@ pub struct ErasureDryRun {
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "the document is made of it")]
 pub enum Erasing {
-    /// A legal hold, an open conversation, a routing list with the number, or an erasure that is under way; `detail` says which.
+    /// A legal hold, an open conversation (without `close`), a routing list with the number, or an erasure that is under way; `detail` says which.
     #[response(status = 409, content_type = "application/problem+json")]
     InTheWay(Problem),
 }
@@ -133,7 +143,8 @@ impl ErasureRequest {
 /// Forget a person
 ///
 /// Everything that names the number goes: conversations, texts, opt-outs and their ledger, dead letters, look-ups. That the person opted out is
-/// kept under a keyed hash. It is done within seconds, and a certificate says so (docs/message-store.md). With `?dry_run=true` it is only said
+/// kept under a keyed hash. It is done within seconds, and a certificate says so (docs/message-store.md). An open conversation is in the way, unless
+/// `close` has it closed; that takes two minutes at most. With `?dry_run=true` it is only said
 /// what would go. For the roles platform-admin and engineer; tenant-admin in their own tenant.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/erasures", tag = "message-store",
     params(TenantPath, RemovalQuery), request_body = ErasureRequest,
@@ -153,6 +164,7 @@ pub async fn create_erasure(
         reason: &new.reason,
         by,
         at: deps.ids.clock().now(),
+        close: new.close,
         dry_run,
     };
     match deps.tenant(&scope).await?.begin_erasure(erasure).await {
@@ -160,15 +172,19 @@ pub async fn create_erasure(
             deps.made(scope.tenant, "erasure", row.id, by);
             Ok((StatusCode::CREATED, Json(Erasure::from(row))).into_response())
         }
-        Ok(Begin::Would(counts)) => Ok(would(Vec::new(), counts)),
+        Ok(Begin::Would { tables, closes }) => Ok(would(Vec::new(), closes, tables)),
         Ok(Begin::InTheWay(found)) if dry_run => {
-            Ok(would(found.into_iter().map(Obstacle::from).collect(), Vec::new()))
+            let in_the_way = found.into_iter().map(Obstacle::from);
+            Ok(would(in_the_way.collect(), 0, Vec::new()))
         }
         Ok(Begin::InTheWay(found)) => {
             let list: Vec<String> = found.iter().map(told).collect();
             let problem = Problem::conflict(format!("in the way: {}", list.join("; ")));
             Err(problem
-                .remedy("release the hold, wait until the conversation has ended, take the number out of the list; then ask again")
+                .remedy(
+                    "release the hold, take the number out of the list, wait until the conversation has ended or give \"close\": true; \
+                     then ask again",
+                )
                 .into())
         }
         Err(DbError::Conflict { .. }) => Err(Problem::conflict("this person's erasure is under way already")
@@ -178,12 +194,13 @@ pub async fn create_erasure(
     }
 }
 
-fn would(in_the_way: Vec<Obstacle>, counts: Vec<TableRows>) -> Response {
-    let tables = counts.into_iter().filter(|table| table.rows > 0);
+fn would(in_the_way: Vec<Obstacle>, closes: usize, tables: Vec<TableRows>) -> Response {
+    let tables = tables.into_iter().filter(|table| table.rows > 0);
     let tables = tables.map(|TableRows { table, rows }| TableCount { table, rows });
     let answer = ErasureDryRun {
         dry_run: true,
         in_the_way,
+        closes,
         tables: tables.collect(),
     };
     Json(answer).into_response()

@@ -4,17 +4,14 @@ use crate::{
     Deps,
     answer::{Always, Failure, InTenant, Taking},
     path::TenantPath,
-    tagged::{Guarded, IfMatchHeader, Tagged, precondition, tagged},
 };
-use axum::{extract::State, http::HeaderMap};
+use axum::extract::State;
 use ccm_db::{RetentionPlan, RetentionProgress};
 use ccm_model::RetentionSettings;
 use ccm_web::{Document, Json, TenantScope, may};
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
-
-const WHAT: &str = "retention settings";
 
 /// The shape of [`RetentionSettings`]: days after a conversation's last text.
 #[derive(ToSchema)]
@@ -82,47 +79,6 @@ impl From<RetentionProgress> for RetentionState {
 /// What is older goes.
 pub(super) fn before(days: Option<u32>, now: OffsetDateTime) -> Option<OffsetDateTime> {
     days.map(|days| now - Duration::days(days.into()))
-}
-
-/// Read for how long texts are kept
-///
-/// A tenant that has set nothing keeps all. For the roles platform-admin, engineer and support; tenant-admin and tenant-viewer in their own
-/// tenant.
-#[utoipa::path(get, path = "/v1/tenants/{tenant}/retention-settings", tag = "message-store",
-    params(TenantPath),
-    responses((status = 200, description = "Both.", body = Shape,
-        headers(("ETag" = String, description = "To be given back as `If-Match`."))), Always, InTenant))]
-pub async fn get_retention_settings(
-    State(deps): State<Deps>,
-    scope: TenantScope<may::ReadSettings>,
-) -> Result<Tagged<RetentionSettings>, Failure> {
-    let (settings, changed) = deps.tenant(&scope).await?.retention_settings().await?;
-    Ok(tagged(settings, changed))
-}
-
-/// Replace for how long texts are kept
-///
-/// It is carried out from now on, and what is older goes for good: see `dry-run` first. For the roles platform-admin and engineer; tenant-admin
-/// in their own tenant.
-#[utoipa::path(put, path = "/v1/tenants/{tenant}/retention-settings", tag = "message-store",
-    params(TenantPath, IfMatchHeader), request_body = Shape,
-    responses((status = 200, description = "Replaced.", body = Shape,
-        headers(("ETag" = String, description = "Of what is stored now."))), Guarded, Always, InTenant, Taking))]
-pub async fn put_retention_settings(
-    State(deps): State<Deps>,
-    scope: TenantScope<may::WriteSettings>,
-    headers: HeaderMap,
-    Document(new): Document<RetentionSettings>,
-) -> Result<Tagged<RetentionSettings>, Failure> {
-    new.check().map_err(crate::valid::Refused::from)?;
-    let db = deps.tenant(&scope).await?;
-    let stored = async { Ok(db.retention_settings().await?.1) };
-    let unless = precondition(&headers, WHAT, stored).await?;
-    let changed = db.put_retention_settings(&new, unless).await?;
-    let changed = changed.ok_or(Failure::Changed { what: WHAT })?;
-    db.retention_is_due().await?;
-    deps.changed(scope.tenant, WHAT, scope.tenant, &scope.bearer.sub);
-    Ok(tagged(new, Some(changed)))
 }
 
 /// Say what such settings would take away

@@ -13,6 +13,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Longer than one turn takes; who dies is followed after it.
 const HOLD: Duration = Duration::from_secs(120);
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
+/// How often a conversation is looked at that an erasure waits for.
+const OPEN_LOOK: Duration = Duration::from_secs(5);
 /// How often a tenant is looked at that has nothing old.
 const REST: Duration = Duration::from_secs(3600);
 /// Conversations that go with one transaction: locks are short.
@@ -95,6 +97,7 @@ impl Keeping {
         };
         let db = self.db.tenant(tenant);
         loop {
+            let mut pause = AFTER_FAILURE;
             let why = match db.erase_some(erasure, self.ids.clock().now()).await {
                 Ok(None) => {
                     sleep(PAUSE).await;
@@ -106,6 +109,7 @@ impl Keeping {
                     return Ok(true);
                 }
                 Ok(Some(ErasureState::Erasing)) => {
+                    pause = OPEN_LOOK;
                     "a conversation is open; it goes on when that has ended".to_owned()
                 }
                 // Somebody else was faster, or the tenant is gone.
@@ -120,7 +124,7 @@ impl Keeping {
                     error.to_string()
                 }
             };
-            db.erasure_waits(erasure, &why, AFTER_FAILURE).await?;
+            db.erasure_waits(erasure, &why, pause).await?;
             return Ok(true);
         }
     }
@@ -153,7 +157,7 @@ impl Keeping {
     /// Whether nothing was left to do at the end.
     async fn retain(&self, tenant: TenantId, now: OffsetDateTime) -> Result<bool, DbError> {
         let db = self.db.tenant(tenant);
-        let (settings, _) = db.retention_settings().await?;
+        let (settings, _) = db.settings::<RetentionSettings>().await?;
         let RetentionSettings {
             bodies_days,
             metadata_days,

@@ -2,13 +2,13 @@
 
 use crate::{
     access::{made_key, new_user, with_key},
-    app::{AUTH_TOKEN, App, Tenant},
+    app::{AUTH_TOKEN, Answer, App, Tenant},
     deletions,
 };
 use axum::http::Method;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ccm_auth::Role;
-use ccm_db::{DbError, Destination, NewNumberMove, RoutingNames};
+use ccm_db::{DbError, Destination, Names, NewNumberMove};
 use serde_json::json;
 
 fn base(tenant: &Tenant) -> String {
@@ -130,37 +130,65 @@ async fn a_stored_secret_goes_to_no_other_server() {
     }
 }
 
+/// A document that names a thing, and the thing's going: one of them came first, and the other was refused.
+fn one_of(put: &Answer, gone: &Answer) {
+    let done = [put, gone].map(|answer| answer.status.is_success());
+    assert!(done[0] != done[1], "{} {}", put.text, gone.text);
+}
+
 #[tokio::test]
-async fn routing_and_what_it_names_change_one_after_the_other() {
+async fn documents_and_what_they_name_change_one_after_the_other() {
     let app = App::start().await;
     let tenant = app.tenant("acme").await;
+    let here = base(&tenant);
     let made = json!({"name": "WC_Sales", "link_id": tenant.link});
-    let made = app.post(&format!("{}/skillsets", base(&tenant)), made).await.ok();
-    let sales = format!("{}/skillsets/{}", base(&tenant), made["id"].as_str().unwrap());
-    let names = json!({"rules": [{"name": "x", "when": {"numbers": ["+14155550123"]}, "action": {"skillset": "WC_Sales"}}]});
-    let routing = format!("{}/routing", base(&tenant));
-    for _ in 0..10 {
-        app.put(&routing, json!({})).await.ok();
-        let (put, patched) = tokio::join!(
-            app.put(&routing, names.clone()),
-            app.patch(&sales, json!({"name": "WC_Other"}))
-        );
-        assert!(
-            put.status == 200 || patched.status == 200,
-            "{} {}",
-            put.text,
-            patched.text
-        );
-        assert!(
-            put.status != 200 || patched.status != 200,
-            "one of them came too late"
-        );
-        app.put(&routing, json!({})).await.ok();
-        app.patch(&sales, json!({"name": "WC_Sales"})).await.ok();
+    let made = app.post(&format!("{here}/skillsets"), made).await.ok();
+    let sales = format!("{here}/skillsets/{}", made["id"].as_str().unwrap());
+    let rule =
+        json!({"name": "x", "when": {"numbers": ["+14155550123"]}, "action": {"skillset": "WC_Sales"}});
+    for (document, names) in [
+        ("routing", json!({"rules": [rule]})),
+        (
+            "deflection-settings",
+            json!({"skillsets": {"Voice_Sales": "WC_Sales"}}),
+        ),
+    ] {
+        let document = format!("{here}/{document}");
+        for _ in 0..10 {
+            app.put(&document, json!({})).await.ok();
+            let (put, patched) = tokio::join!(
+                app.put(&document, names.clone()),
+                app.patch(&sales, json!({"name": "WC_Other"}))
+            );
+            one_of(&put, &patched);
+            app.put(&document, json!({})).await.ok();
+            app.patch(&sales, json!({"name": "WC_Sales"})).await.ok();
+        }
+    }
+    let number =
+        json!({"address": "+14155550124", "account_id": tenant.account, "skillset_id": tenant.skillset});
+    for (document, names) in [
+        ("deflection-settings", json!({"sender": "+14155550124"})),
+        (
+            "screenpop-settings",
+            json!({"senders": {"Sales": "+14155550124"}}),
+        ),
+    ] {
+        let document = format!("{here}/{document}");
+        for _ in 0..5 {
+            let made = app.post(&format!("{here}/numbers"), number.clone()).await.ok();
+            let made = format!("{here}/numbers/{}", made["id"].as_str().unwrap());
+            let (put, deleted) = tokio::join!(app.put(&document, names.clone()), app.delete(&made));
+            one_of(&put, &deleted);
+            app.put(&document, json!({})).await.ok();
+            if !deleted.status.is_success() {
+                assert_eq!(app.delete(&made).await.status, 204);
+            }
+        }
     }
     let db = app.deps.db.tenant(tenant.id);
-    let unknown = RoutingNames {
-        skillsets: vec!["nobody".to_owned()],
+    let unknown = Names {
+        skillsets: vec![("here".to_owned(), "nobody".to_owned())],
         numbers: Vec::new(),
     };
     let refused = db.put_routing(&json!({}), &unknown, None).await;

@@ -42,7 +42,13 @@ async fn settings_are_read_and_replaced() {
     assert_eq!(put["notices"]["waiting"]["de"], "Gleich ist jemand da.");
     assert_eq!(put["hold"], defaults()["hold"], "what is left out is the default");
     assert_eq!(app.get(&of(tenant)).await.ok(), put);
-    let (stored, _) = app.deps.db.tenant(tenant).chat_settings().await.unwrap();
+    let (stored, _) = app
+        .deps
+        .db
+        .tenant(tenant)
+        .settings::<ChatSettings>()
+        .await
+        .unwrap();
     assert_eq!(stored.life.closing_keyword.as_deref(), Some("TSCHUESS"));
     assert_eq!(app.get(&of(other)).await.ok(), defaults());
 

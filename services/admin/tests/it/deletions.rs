@@ -196,6 +196,34 @@ async fn a_deletion_can_be_taken_back_until_rows_go() {
 }
 
 #[tokio::test]
+async fn a_hold_that_is_placed_during_the_grace_makes_the_rows_stay() {
+    let app = App::start().await;
+    let tenant = app.tenant("acme").await;
+    app.text(&tenant, "+353861234567", "hello").await;
+    let path = format!("/v1/tenants/{}/deletion", tenant.id);
+    let ask = json!({"reason": "contract has ended", "grace_days": 2});
+    post(&app, &path, ask).await.ok();
+    days_pass(&app, 1).await;
+    assert_eq!(app.get(&path).await.ok()["state"], "grace");
+    let holds = format!("/v1/tenants/{}/legal-holds", tenant.id);
+    let hold = json!({"customer": "+353861234567", "reason": "case 2026-117"});
+    let placed = app.post(&holds, hold.clone()).await.ok();
+    let id = placed["id"].as_str().unwrap();
+    for _ in 0..2 {
+        days_pass(&app, 2).await;
+        let waits = app.get(&path).await.ok();
+        assert_eq!(waits["state"], "grace");
+        assert!(waits["last_error"].as_str().unwrap().contains(id), "{waits}");
+    }
+    let texts = format!("SELECT count(*) FROM message WHERE tenant_id = '{}'", tenant.id);
+    assert_eq!(app.database.superuser_sql(&texts).unwrap().trim(), "1");
+    assert_eq!(app.delete(&format!("{holds}/{id}")).await.status, 204);
+    days_pass(&app, 0).await;
+    assert_eq!(app.get(&path).await.ok()["state"], "purged");
+    app.post(&holds, hold).await.problem_without_field(404);
+}
+
+#[tokio::test]
 async fn a_deletion_needs_a_reason_and_the_right_tenant() {
     let app = App::start().await;
     let tenant = app.bare_tenant("acme").await;

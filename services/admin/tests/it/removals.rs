@@ -225,6 +225,78 @@ async fn what_routing_names_stays() {
 }
 
 #[tokio::test]
+async fn what_other_settings_name_stays() {
+    let app = App::start().await;
+    let tenant = app.tenant("acme").await;
+    let base = format!("/v1/tenants/{}", tenant.id);
+    let new = json!({"name": "WC_Sales", "link_id": tenant.link});
+    let made = app.post(&format!("{base}/skillsets"), new).await.ok();
+    let sales = format!("{base}/skillsets/{}", made["id"].as_str().unwrap());
+    let number = format!("{base}/numbers/{}", tenant.number);
+    let (deflection, screenpop) = (
+        format!("{base}/deflection-settings"),
+        format!("{base}/screenpop-settings"),
+    );
+    for (settings, field) in [
+        (json!({"skillsets": {"Voice": "WC_Nobody"}}), "skillsets.Voice"),
+        (
+            json!({"priorities": [{"over_s": 60, "skillset": "WC_Nobody"}]}),
+            "priorities[0].skillset",
+        ),
+        (json!({"sender": "+14155559999"}), "sender"),
+        (json!({"senders": {"4711": "+14155559999"}}), "senders.4711"),
+    ] {
+        assert_eq!(app.put(&deflection, settings).await.problem(422), field);
+    }
+    let settings = json!({
+        "skillsets": {"Voice": "WC_Sales"}, "priorities": [{"over_s": 60, "skillset": "WC_Sales"}],
+        "sender": "+14155550123",
+    });
+    app.put(&deflection, settings).await.ok();
+    app.put(&screenpop, json!({"senders": {"Sales": "+14155550123"}}))
+        .await
+        .ok();
+    let obstacle = |what: &str, which: &[&str]| json!({"what": what, "count": which.len(), "which": which});
+    let (in_deflection, in_screenpop) = (
+        "places in the deflection settings",
+        "places in the screen-pop settings",
+    );
+    for (path, in_the_way) in [
+        (
+            &sales,
+            json!([obstacle(
+                in_deflection,
+                &["skillsets.Voice", "priorities[0].skillset"]
+            )]),
+        ),
+        (
+            &number,
+            json!([
+                obstacle(in_deflection, &["sender"]),
+                obstacle(in_screenpop, &["senders.Sales"])
+            ]),
+        ),
+    ] {
+        assert_eq!(would(&app, path).await["in_the_way"], in_the_way);
+        app.delete(path).await.problem_without_field(409);
+    }
+    let renamed = app.patch(&sales, json!({"name": "WC_Other"})).await;
+    assert_eq!(renamed.problem(409), "name");
+    let detail = renamed.json["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("deflection settings (skillsets.Voice"),
+        "{detail}"
+    );
+    for path in [&deflection, &screenpop] {
+        app.put(path, json!({})).await.ok();
+    }
+    app.patch(&sales, json!({"name": "WC_Other"})).await.ok();
+    for path in [&sales, &number] {
+        assert_eq!(app.delete(path).await.status, 204);
+    }
+}
+
+#[tokio::test]
 async fn a_link_goes_with_its_windows_and_leaves_its_events() {
     let app = App::start().await;
     let tenant = app.tenant("acme").await;

@@ -56,7 +56,13 @@ async fn settings_are_read_and_replaced_and_not_overwritten_unread() {
         "what is left out is the default"
     );
     assert_eq!(app.get(&of(tenant)).await.ok(), put);
-    let (stored, _) = app.deps.db.tenant(tenant).sms_settings().await.unwrap();
+    let (stored, _) = app
+        .deps
+        .db
+        .tenant(tenant)
+        .settings::<SmsSettings>()
+        .await
+        .unwrap();
     assert_eq!(stored.transliterate, Transliterate::Latin);
     assert_eq!(app.get(&of(other)).await.ok(), defaults());
 

@@ -356,12 +356,16 @@ async fn a_person_is_forgotten_with_proof() {
     let wish = json!({"number": CUSTOMER, "reason": "asked for it, ticket 4712"});
     app.text(&tenant, CUSTOMER, "BODY-CANARY").await;
     app.text(&tenant, "+353867654321", "somebody else").await;
-    app.post(&erasures, wish.clone()).await.problem_without_field(409);
-    let would = app
-        .post(&format!("{erasures}?dry_run=true"), wish.clone())
-        .await
-        .ok();
+    let refused = app.post(&erasures, wish.clone()).await;
+    refused.problem_without_field(409);
+    assert!(refused.text.contains("has ended or give"), "{}", refused.text);
+    let dry_run = format!("{erasures}?dry_run=true");
+    let would = app.post(&dry_run, wish.clone()).await.ok();
     assert_eq!(would["in_the_way"][0]["what"], "open conversations");
+    let mut closing = wish.clone();
+    closing["close"] = json!(true);
+    let would = app.post(&dry_run, closing).await.ok();
+    assert_eq!((&would["in_the_way"], &would["closes"]), (&json!([]), &json!(1)));
     ended(&app, 0);
     let opt_out =
         json!({"our_address": "+14155550123", "customer_address": CUSTOMER, "evidence": "by phone"});
@@ -412,6 +416,33 @@ async fn a_person_is_forgotten_with_proof() {
     assert_eq!(left["items"].as_array().unwrap().len(), 1);
     // Whom nobody knows can be forgotten as well: the proof says that there was nothing.
     app.post(&erasures, wish).await.ok();
+}
+
+#[tokio::test]
+async fn open_conversations_are_closed_for_a_person_who_is_forgotten() {
+    let app = App::start().await;
+    let tenant = app.tenant("acme").await;
+    let erasures = of(&tenant, "/erasures");
+    app.text(&tenant, CUSTOMER, "BODY-CANARY").await;
+    app.text(&tenant, "+353867654321", "somebody else").await;
+    let wish = json!({"number": CUSTOMER, "reason": "asked for it, ticket 4712", "close": true});
+    let begun = app.post(&erasures, wish).await.ok();
+    assert_eq!(
+        (&begun["state"], &begun["closes"]),
+        (&json!("erasing"), &json!(true))
+    );
+    let one = format!("{erasures}/{}", begun["id"].as_str().unwrap());
+    // Nobody serves chats here, so it goes on when two minutes are over.
+    assert!(keeping(&app).next_erasure().await.unwrap());
+    let waits = app.get(&one).await.ok();
+    assert!(waits["last_error"].as_str().unwrap().contains("open"), "{waits}");
+    let later = "UPDATE erasure SET requested_at = requested_at - interval '121 seconds', due_at = now()";
+    app.database.superuser_sql(later).unwrap();
+    assert!(keeping(&app).next_erasure().await.unwrap());
+    assert_eq!(app.get(&one).await.ok()["state"], "erased");
+    let left = app.get(&of(&tenant, "/conversations")).await.ok();
+    let left = left["items"].as_array().unwrap().clone();
+    assert_eq!((left.len(), &left[0]["state"]), (1, &json!("open")));
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
-//! The end of a chat whose tenant is being deleted.
+//! The end of a chat whose tenant is being deleted, or whose customer erased.
 
 use super::{Actor, persist, start::Start};
 use crate::policy::Why;
-use ccm_db::DbError;
+use ccm_db::{DbError, TextKind};
 use ccm_ewc_client::Chat;
 use ccm_ewc_proto::session::Phase;
 use tokio::time::Instant;
@@ -13,6 +13,12 @@ impl Actor {
     pub(super) fn tenant_closes(&self) -> bool {
         let tenant = self.fence.owned.tenant;
         self.ownership.borrow().closing.contains(&tenant)
+    }
+
+    /// Nothing waits but the word that the customer is being erased.
+    pub(super) fn customer_erased(&self) -> bool {
+        let front = self.line.front();
+        front.is_some_and(|text| text.kind == TextKind::Erased)
     }
 
     /// An agent who is there gets what waits, and a note after it; then the chat is left. What has no agent yet waits in the database:

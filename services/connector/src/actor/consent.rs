@@ -27,7 +27,7 @@ impl Actor {
                 TextKind::Stop => ("stop_reply", &consent.stop_reply),
                 TextKind::Start => ("start_reply", &consent.start_reply),
                 TextKind::Help => ("help_reply", &consent.help_reply),
-                TextKind::Text | TextKind::Note | TextKind::End => continue,
+                TextKind::Text | TextKind::Note | TextKind::End | TextKind::Erased => continue,
             };
             metrics::counter!("ccm_connector_consent_keywords_total", "reply" => reply).increment(1);
             if let Some(words) = in_language(words.as_ref(), languages) {
@@ -117,7 +117,7 @@ pub(super) fn for_agent<'a>(
     let notes = &settings.agent_notes;
     match (text.kind, in_language(Some(&notes.opted_out), [language, "en"])) {
         (TextKind::Stop, Some(words)) => format!("{body}\n{} {words}", notes.prefix).into(),
-        (TextKind::End, _) => format!("{} {body}", notes.prefix).into(),
+        (TextKind::End | TextKind::Erased, _) => format!("{} {body}", notes.prefix).into(),
         _ => body.into(),
     }
 }

@@ -13,6 +13,11 @@ use tokio::time::Instant;
 /// Texts read from the database at once.
 const LINE_LENGTH: i64 = 20;
 
+/// What ends a chat is not held too long.
+fn expires(kind: TextKind) -> bool {
+    !matches!(kind, TextKind::End | TextKind::Erased)
+}
+
 impl Actor {
     /// Reads on where the line is short and there may be more: a keyword behind texts that wait for an agent is to be answered
     /// at once.
@@ -27,6 +32,10 @@ impl Actor {
         }
         self.more = texts.len() as i64 == LINE_LENGTH;
         self.line.extend(texts);
+        // What waited before has been dropped where it is stored.
+        if let Some(at) = self.line.iter().position(|t| t.kind == TextKind::Erased) {
+            self.line.drain(..at);
+        }
         Ok(())
     }
 
@@ -37,9 +46,10 @@ impl Actor {
             return Ok(());
         }
         let longest = time::Duration::seconds(hold.longest_s.into());
-        while let Some(text) = self.line.pop_front_if(|t| {
-            t.kind != TextKind::End && t.created_at + longest <= self.deps.ids.clock().now()
-        }) {
+        while let Some(text) = self
+            .line
+            .pop_front_if(|t| expires(t.kind) && t.created_at + longest <= self.deps.ids.clock().now())
+        {
             let detail = format!("no agent could be reached within {} s", hold.longest_s);
             self.give_up(text.message, "ccm:held_too_long", &detail).await?;
             policy.not_delivered();
@@ -79,7 +89,7 @@ impl Actor {
     /// When there is something to do for the line without anybody saying so.
     pub(super) fn next_look(&self, policy: &Policy) -> Option<Instant> {
         let longest = time::Duration::seconds(policy.settings().hold.longest_s.into());
-        let front = self.line.front().filter(|t| t.kind != TextKind::End);
+        let front = self.line.front().filter(|t| expires(t.kind));
         let expires = front.filter(|_| self.in_flight.is_none()).map(|t| {
             let left = t.created_at + longest - self.deps.ids.clock().now();
             Instant::now() + Duration::try_from(left).unwrap_or_default()

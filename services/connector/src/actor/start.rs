@@ -220,7 +220,7 @@ impl Actor {
             self.expire_held(policy).await?;
             self.write_down_waits().await?;
             self.read_line().await?;
-            if self.keyword_unanswered() || self.tenant_closes() {
+            if self.keyword_unanswered() || self.tenant_closes() || self.customer_erased() {
                 return Ok(Begun::Again);
             }
             if self.line.is_empty() && self.chat.is_none() {

@@ -165,7 +165,7 @@ async fn a_chat_that_aacc_has_forgotten_is_opened_again_by_the_next_text_only() 
     let mut settings = ChatSettings::default();
     settings.limits.per_customer = 1;
     let db = rig.db.tenant(tenant.id);
-    db.put_chat_settings(&settings, None).await.unwrap();
+    db.put_settings::<ChatSettings>(&settings, None).await.unwrap();
     let _pod = rig.pod();
     let conversation = rig.text(tenant, 1, "hello").await;
     let first = open_chat(&sim).await;

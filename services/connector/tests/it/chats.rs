@@ -17,7 +17,7 @@ impl Rig {
         let mut settings = ChatSettings::default();
         change(&mut settings);
         let db = self.db.tenant(tenant.id);
-        db.put_chat_settings(&settings, None).await.unwrap();
+        db.put_settings::<ChatSettings>(&settings, None).await.unwrap();
     }
 
     /// What went to the customer's phone, notices with their kind in front.

@@ -18,7 +18,7 @@ async fn replies(rig: &Rig, tenant: Tenant) {
     settings.agent_notes.min_gap_s = 0;
     rig.db
         .tenant(tenant.id)
-        .put_sms_settings(&settings, None)
+        .put_settings::<SmsSettings>(&settings, None)
         .await
         .unwrap();
 }

@@ -2,7 +2,7 @@
 
 use crate::rig::{IDS, Rig, Tenant, agent, open_chat, received, sim, until};
 use ccm_aacc_sim::Tls;
-use ccm_db::{NewSkillset, NewText, RoutingNames};
+use ccm_db::{Names, NewSkillset, NewText};
 use ccm_model::{Body, ChatSettings, ConversationId, MessageState, Origin, settings::Words};
 use ccm_testkit::canary;
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ async fn the_answer_opens_a_chat_with_the_right_agents_who_know_what_was_written
     settings.life.reopen_note = Some(Words([("en".to_owned(), "(goes on)".to_owned())].into()));
     rig.db
         .tenant(tenant.id)
-        .put_chat_settings(&settings, None)
+        .put_settings::<ChatSettings>(&settings, None)
         .await
         .unwrap();
     let _pod = rig.pod();
@@ -93,7 +93,7 @@ async fn rules_of_the_tenant_know_best_and_a_skillset_that_is_gone_sends_nobody_
     ]});
     rig.db
         .tenant(tenant.id)
-        .put_routing(&rules, &RoutingNames::default(), None)
+        .put_routing(&rules, &Names::default(), None)
         .await
         .unwrap();
     let _pod = rig.pod();

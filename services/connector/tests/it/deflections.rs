@@ -43,7 +43,7 @@ async fn what_a_script_knew_comes_with_the_chat_though_the_caller_asks_for_help_
     ]))
     .unwrap();
     let db = rig.db.tenant(tenant.id);
-    db.put_chat_settings(&settings, None).await.unwrap();
+    db.put_settings::<ChatSettings>(&settings, None).await.unwrap();
     let _pod = rig.pod();
     let about = json!({
         "waited_s": 125, "contact_id": "call-1", "priority": "high", "name": "Mary", "said": "was on the phone",

@@ -110,7 +110,7 @@ async fn a_planned_absence_holds_tells_once_and_wakes_nobody() {
     let db = rig.db.tenant(tenant.id);
     let mut settings = ChatSettings::default();
     settings.notices.maintenance = Some(Words([("en".into(), "Back at noon".into())].into()));
-    db.put_chat_settings(&settings, None).await.unwrap();
+    db.put_settings::<ChatSettings>(&settings, None).await.unwrap();
     let _pod = rig.pod();
     let warm = rig.text(tenant, 9, "before").await;
     let guid = open_chat(&sim).await.guid;
@@ -196,7 +196,7 @@ async fn a_storm_keeps_to_the_tenants_rate() {
     settings.limits.per_skillset = 1000;
     rig.db
         .tenant(tenant.id)
-        .put_chat_settings(&settings, None)
+        .put_settings::<ChatSettings>(&settings, None)
         .await
         .unwrap();
     sim.change_settings(|s| s.any_skillset.max_chats = None);

@@ -16,6 +16,7 @@ mod faults;
 mod links;
 mod moves;
 mod ownership;
+mod retention;
 mod rig;
 mod routing;
 mod settings;

@@ -2,7 +2,7 @@
 
 use crate::rig::{Rig, Tenant, agent, open_chat, received, sim, until};
 use ccm_aacc_sim::Tls;
-use ccm_db::{NewSkillset, RoutingNames, TextKind};
+use ccm_db::{Names, NewSkillset, TextKind};
 use ccm_model::{ConversationId, Direction, MessageState};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
@@ -10,7 +10,7 @@ use time::{Duration, OffsetDateTime};
 async fn rules(rig: &Rig, tenant: Tenant, document: Value) {
     rig.db
         .tenant(tenant.id)
-        .put_routing(&document, &RoutingNames::default(), None)
+        .put_routing(&document, &Names::default(), None)
         .await
         .unwrap();
 }

@@ -5,7 +5,7 @@ use axum::{
     Json, Router, extract::State, http::HeaderMap, http::StatusCode, response::IntoResponse, routing::post,
 };
 use ccm_aacc_sim::Tls;
-use ccm_db::{NewSkillset, RoutingNames, TextKind};
+use ccm_db::{Names, NewSkillset, TextKind};
 use ccm_model::{Direction, MessageState, SmsSettings};
 use serde_json::{Value, json};
 use std::{
@@ -78,7 +78,7 @@ async fn asks(rig: &Rig, tenant: Tenant, url: String, timeout_ms: u32) {
         "url": url, "timeout_ms": timeout_ms, "fallback": {"skillset": "WC_Fallback"}}}}]});
     rig.db
         .tenant(tenant.id)
-        .put_routing(&document, &RoutingNames::default(), None)
+        .put_routing(&document, &Names::default(), None)
         .await
         .unwrap();
 }
@@ -192,7 +192,7 @@ async fn stop_is_answered_while_a_program_hangs() {
     let mut settings = SmsSettings::default();
     settings.consent.stop_reply = Some(serde_json::from_value(json!({"en": "No more texts."})).unwrap());
     let db = rig.db.tenant(tenant.id);
-    db.put_sms_settings(&settings, None).await.unwrap();
+    db.put_settings::<SmsSettings>(&settings, None).await.unwrap();
     let at = Program::default().start().await;
     // Longer than this test waits for anything.
     asks(&rig, tenant, format!("http://{at}/hangs"), 10_000).await;

@@ -2,7 +2,7 @@
 
 use crate::rig::{Rig, ask, mobile};
 use axum::http::StatusCode;
-use ccm_db::{ConsentChange, ConsentSource, NumberLookupRow, RoutingNames, StateChange};
+use ccm_db::{ConsentChange, ConsentSource, Names, NumberLookupRow, StateChange};
 use ccm_model::{DeflectionState, LineType};
 use futures::future::join_all;
 use serde_json::json;
@@ -140,7 +140,7 @@ async fn outside_of_hours_nothing_is_offered() {
     rig.deps
         .db
         .tenant(tenant.id)
-        .put_routing(&closed, &RoutingNames::default(), None)
+        .put_routing(&closed, &Names::default(), None)
         .await
         .unwrap();
     let sales = json!({"caller": mobile(1), "skillset": "WC_Sales"});
@@ -150,7 +150,7 @@ async fn outside_of_hours_nothing_is_offered() {
     rig.deps
         .db
         .tenant(tenant.id)
-        .put_routing(&open, &RoutingNames::default(), None)
+        .put_routing(&open, &Names::default(), None)
         .await
         .unwrap();
     rig.ask(&tenant, sales).await.accepted();

@@ -268,7 +268,9 @@ impl Rig {
         let settings: ccm_model::DeflectionSettings = serde_json::from_value(document).unwrap();
         settings.check().unwrap();
         let db = self.deps.db.tenant(tenant.id);
-        db.put_deflection_settings(&settings, None).await.unwrap();
+        db.put_settings::<ccm_model::DeflectionSettings>(&settings, None)
+            .await
+            .unwrap();
     }
 
     pub fn router(&self) -> Router {

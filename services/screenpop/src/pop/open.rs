@@ -147,7 +147,7 @@ async fn by_link(deps: &Deps, token: &str) -> Result<Opener, Stop> {
 /// Makes the page, and returns what its address has.
 async fn make(deps: &Deps, opener: Opener) -> Result<String, Stop> {
     let db = deps.db.tenant(opener.tenant);
-    let (settings, _) = db.screenpop_settings().await?;
+    let (settings, _) = db.settings::<ccm_model::ScreenpopSettings>().await?;
     let region = settings.region.as_deref();
     let (given, names) = (&opener.given, &settings.parameters);
     let mut claims = given.claims(names);

@@ -52,7 +52,7 @@ impl Page {
         }
         let db = deps.db.tenant(owner.tenant);
         let pop = db.pop(owner.pop).await?;
-        let (settings, _) = db.screenpop_settings().await?;
+        let (settings, _) = db.settings::<ScreenpopSettings>().await?;
         Ok(Self {
             deps: deps.clone(),
             tenant: owner.tenant,

@@ -72,7 +72,7 @@ pub async fn verdict(page: &Page, told: Option<Told>) -> Result<String, Stop> {
 
 /// How much of an SMS the message takes.
 pub async fn meter(page: &Page) -> Result<String, Stop> {
-    let (sms, _) = page.db().sms_settings().await?;
+    let (sms, _) = page.db().settings::<ccm_model::SmsSettings>().await?;
     let view = MeterView {
         w: page.words,
         meter: Meter::of(

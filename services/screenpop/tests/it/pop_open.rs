@@ -16,7 +16,9 @@ pub async fn settings(rig: &Rig, tenant: &Tenant, document: Value) {
     let settings: ScreenpopSettings = serde_json::from_value(document).unwrap();
     settings.check().unwrap();
     let db = rig.deps.db.tenant(tenant.id);
-    db.put_screenpop_settings(&settings, None).await.unwrap();
+    db.put_settings::<ScreenpopSettings>(&settings, None)
+        .await
+        .unwrap();
 }
 
 fn from(peer: &str, path: &str) -> Request<Body> {
