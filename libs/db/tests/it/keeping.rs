@@ -134,11 +134,9 @@ async fn deflections_are_forgotten_but_for_what_is_held() {
     for customer in [None, Some(address(2))] {
         let refused = ccm_db::NewDeflection {
             customer_address: customer,
-            ..crate::deflections::new(tenant, 1, None)
+            ..deflections::new(tenant, 1, None)
         };
-        db.keep_refusal(&refused, ccm_db::Refusal::NoSms, now())
-            .await
-            .unwrap();
+        db.keep_refusal(&refused, Refusal::NoSms, now()).await.unwrap();
     }
     let young = deflections::fill(&rig, tenant, 5).await;
     deflections::fill(&rig, other, 1).await;
