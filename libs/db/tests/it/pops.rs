@@ -12,7 +12,7 @@ use uuid::Uuid;
 /// A row in each of the page's tables.
 pub async fn fill(db: &Db, tenant: Tenant) {
     let of = db.tenant(tenant.id);
-    of.put_settings::<ccm_model::ScreenpopSettings>(&ScreenpopSettings::default(), None)
+    of.put_settings::<ScreenpopSettings>(&ScreenpopSettings::default(), None)
         .await
         .unwrap();
     let key = IDS.next();

@@ -14,7 +14,7 @@ use time::Duration as Span;
 /// A row in each of these tables.
 pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
     let db = rig.db.tenant(tenant.id);
-    db.put_settings::<ccm_model::SmsSettings>(&SmsSettings::default(), None)
+    db.put_settings::<SmsSettings>(&SmsSettings::default(), None)
         .await
         .unwrap();
     let stop = IncomingText {
