@@ -82,6 +82,11 @@ impl<'a> Letters<'a> {
         let bidi = ParagraphBidiInfo::new(&shown, None);
         let from_right = bidi.paragraph_level.is_rtl();
         let runs = |line: Range<usize>| {
+            // Each call below goes through the whole paragraph.
+            if !bidi.has_rtl() {
+                let text = shown[line].to_owned();
+                return vec![Run { text, to_left: false }];
+            }
             let (levels, runs) = bidi.visual_runs(line);
             runs.into_iter()
                 .map(|run| Run {

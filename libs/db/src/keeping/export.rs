@@ -116,9 +116,18 @@ impl TenantDb<'_> {
         let Some(last) = ids.last().copied().map(ConversationId) else {
             return Ok(None);
         };
-        let mut rows = self.named(&mut tx, "conversation", "id", &ids).await?;
+        let mut rows = self.named(&mut tx, "conversation", "id", &ids, "").await?;
+        let with_number = tables_with(&mut tx, "customer_address", &[]).await?;
         for table in tables_with(&mut tx, "conversation_id", &[]).await? {
-            rows.extend(self.named(&mut tx, &table, "conversation_id", &ids).await?);
+            // Others were told by the number.
+            let which = match with_number.contains(&table) {
+                true => "AND customer_address IS NULL",
+                false => "",
+            };
+            rows.extend(
+                self.named(&mut tx, &table, "conversation_id", &ids, which)
+                    .await?,
+            );
         }
         tx.commit().await?;
         Ok(Some((last, rows)))
@@ -130,9 +139,10 @@ impl TenantDb<'_> {
         table: &str,
         column: &str,
         ids: &[Uuid],
+        which: &'static str,
     ) -> Result<Vec<ExportedRow>, DbError> {
         let sql = format!(
-            "SELECT to_jsonb(t) FROM {table} t WHERE tenant_id = $1 AND {column} = ANY ($2) ORDER BY {column} LIMIT {MOST}"
+            "SELECT to_jsonb(t) FROM {table} t WHERE tenant_id = $1 AND {column} = ANY ($2) {which} ORDER BY {column} LIMIT {MOST}"
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(self.tenant.uuid())

@@ -3,9 +3,9 @@
 use crate::rig::{IDS, Rig, Tenant, address, connect, now};
 use ccm_db::{
     Clicked, DeflectionChange, DeflectionFilter, DeflectionMoved, DeflectionSeen, Head, IncomingText,
-    NewDeflection, NewOffer, Notice, OfferBounds, Offered, Outcome, Refusal,
+    NewDeflection, NewOffer, NewText, Notice, OfferBounds, Offered, Outcome, Refusal,
 };
-use ccm_model::{Body, DeflectionId, DeflectionSettings, DeflectionState, MessageState};
+use ccm_model::{Body, DeflectionId, DeflectionSettings, DeflectionState, MessageState, Origin};
 use serde_json::json;
 use sqlx::Row;
 use std::time::Duration as StdDuration;
@@ -119,9 +119,11 @@ async fn an_offer_is_a_text_and_what_its_chat_is_opened_with() {
     let rig = Rig::new().await;
     let tenant = rig.tenant(1).await;
     let new = new(tenant, 1, Some("call-1"));
-    let Offered::Made(conversation) = offer(&rig, tenant, &new).await else {
+    let Offered::Made(texted) = offer(&rig, tenant, &new).await else {
         panic!("an offer is made");
     };
+    let conversation = texted.conversation;
+    assert!(!texted.noted, "nobody chats yet");
     let context = rig
         .db
         .tenant(tenant.id)
@@ -163,7 +165,8 @@ async fn the_same_call_is_offered_one_chat() {
     let other_call = offer(&rig, tenant, &new(tenant, 1, Some("call-2"))).await;
     assert_eq!(refused(&other_call), Some(Refusal::OfferedRecently));
     let db = rig.db.tenant(tenant.id);
-    let kept = db.deflection_of_contact("call-2", now() - Duration::HOUR);
+    let caller = first.customer_address.as_ref();
+    let kept = db.deflection_of_contact("call-2", caller, now() - Duration::HOUR);
     assert_eq!(
         kept.await.unwrap().unwrap().reason.as_deref(),
         Some("offered_recently")
@@ -175,6 +178,101 @@ async fn the_same_call_is_offered_one_chat() {
     assert!(
         matches!(theirs, Offered::Made(_)),
         "each tenant has calls of its own"
+    );
+    let stranger = new(tenant, 2, Some("call-1"));
+    assert!(
+        matches!(offer(&rig, tenant, &stranger).await, Offered::Made(_)),
+        "a script that names two callers' calls alike takes no offer from either"
+    );
+}
+
+#[tokio::test]
+async fn a_later_offer_takes_the_place_of_the_one_before() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let db = rig.db.tenant(tenant.id);
+    let bounds = OfferBounds {
+        per_caller: 5,
+        ..BOUNDS
+    };
+    let first = new(tenant, 1, Some("call-1"));
+    offer_within(&rig, tenant, &first, bounds, now()).await;
+    let second = new(tenant, 1, Some("call-2"));
+    let Offered::Made(texted) = offer_within(&rig, tenant, &second, bounds, now()).await else {
+        panic!("a second offer is made");
+    };
+    let row = db.deflection(first.id).await.unwrap();
+    assert_eq!(
+        (row.state, row.reason.as_deref()),
+        (DeflectionState::Expired, Some("offered_again"))
+    );
+    let waiting = "SELECT count(*) FROM outbox WHERE state = 'queued'";
+    assert_eq!(
+        rig.count(waiting).await,
+        1,
+        "the text of the first is not sent any more"
+    );
+    let told = "SELECT count(*) FROM tenant_event WHERE kind = 'deflection_expired'";
+    assert_eq!(rig.count(told).await, 1);
+    assert_eq!(
+        db.deflection_clicked(first.id, "late", now()).await.unwrap(),
+        Clicked::Over
+    );
+    let clicked = db.deflection_clicked(second.id, "a click", now()).await.unwrap();
+    assert_eq!(clicked, Clicked::Now(texted.conversation));
+}
+
+#[tokio::test]
+async fn agents_who_chat_with_the_caller_read_what_the_call_was_about() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let fence = rig.own(tenant.id).await;
+    let (conversation, _) = rig.chat(tenant, &fence, 1).await;
+    let Offered::Made(texted) = offer(&rig, tenant, &new(tenant, 1, None)).await else {
+        panic!("an offer is made");
+    };
+    assert_eq!((texted.conversation, texted.noted), (conversation, true));
+    let notes = rig
+        .rows("SELECT body FROM inbox i JOIN message m ON m.id = i.message_id WHERE i.kind = 'note'")
+        .await;
+    let notes: Vec<String> = notes.iter().map(|row| row.get(0)).collect();
+    assert_eq!(notes, ["was on the phone"]);
+}
+
+#[tokio::test]
+async fn what_one_call_has_not_is_not_left_by_another() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let db = rig.db.tenant(tenant.id);
+    let (from, to) = (address(tenant.ours), address(1));
+    let body = Body::new("x").unwrap();
+    let text = async |about: serde_json::Value| {
+        let text = NewText {
+            message: IDS.next(),
+            conversation: IDS.next(),
+            from: &from,
+            to: &to,
+            origin: Origin::System,
+            author: "deflection",
+            body: &body,
+            about: Some(&about),
+            answer_within: Duration::HOUR,
+            event: None,
+            trace: None,
+        };
+        let texted = db.text_customer(&text, now()).await.unwrap();
+        db.actor_context(texted.conversation).await.unwrap().about
+    };
+    text(json!({"deflection": "a", "waited_s": 301, "priority": "top", "context": {"order": "1", "vip": "yes"}})).await;
+    let second = json!({"deflection": "b", "waited_s": 5, "priority": null, "context": {"order": "2"}});
+    assert_eq!(
+        text(second).await,
+        json!({"deflection": "b", "waited_s": 5, "context": {"order": "2"}})
+    );
+    // A page's text adds to it.
+    assert_eq!(
+        text(json!({"context": {"agent": "Mary"}})).await,
+        json!({"deflection": "b", "waited_s": 5, "context": {"order": "2", "agent": "Mary"}})
     );
 }
 
@@ -426,6 +524,26 @@ async fn a_click_answers_once() {
     let db = rig.db.tenant(other.id);
     let theirs = db.deflection_clicked(id, "not ours", now());
     assert_eq!(theirs.await.unwrap(), Clicked::Over);
+}
+
+#[tokio::test]
+async fn no_chat_is_promised_to_whom_nobody_may_text() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let id = fill(&rig, tenant, 1).await;
+    let db = rig.db.tenant(tenant.id);
+    rig.run("UPDATE tenant SET state = 'suspended'").await;
+    let click = async || db.deflection_clicked(id, "a click", now()).await.unwrap();
+    assert_eq!(click().await, Clicked::NotTextable);
+    rig.run("UPDATE tenant SET state = 'active'").await;
+    rig.run(
+        "INSERT INTO opt_out (tenant_id, our_address, customer_address, since, source)
+         SELECT tenant_id, our_address, customer_address, now(), 'api' FROM conversation",
+    )
+    .await;
+    assert_eq!(click().await, Clicked::NotTextable);
+    rig.run("DELETE FROM opt_out").await;
+    assert!(matches!(click().await, Clicked::Now(_)));
 }
 
 #[tokio::test]

@@ -189,12 +189,12 @@ impl Page {
             ("contact", self.claims.contact.as_deref()),
             ("order", order),
         ];
-        let context: Vec<String> = known
+        let context: serde_json::Map<_, _> = known
             .into_iter()
-            .filter_map(|(name, value)| Some(format!("{name} {}", value?)))
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.into())))
             .collect();
         if !context.is_empty() {
-            about.insert("context".to_owned(), context.join(", ").into());
+            about.insert("context".to_owned(), context.into());
         }
         Ok(about.into())
     }
