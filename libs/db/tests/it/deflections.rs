@@ -73,7 +73,7 @@ pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) -> DeflectionId {
     let new = new(tenant, customer, Some(&format!("call-{customer}")));
     assert!(matches!(offer(rig, tenant, &new).await, Offered::Made(_)));
     let db = rig.db.tenant(tenant.id);
-    db.put_settings::<ccm_model::DeflectionSettings>(&DeflectionSettings::default(), None)
+    db.put_settings::<DeflectionSettings>(&DeflectionSettings::default(), None)
         .await
         .unwrap();
     new.id

@@ -177,7 +177,7 @@ async fn nothing_is_left_of_a_person_but_that_no_texts_are_wanted() {
     assert_eq!(rig.count(&state).await, 1);
     let mut start = incoming(tenant, 1);
     start.body = Body::new("START").unwrap();
-    start.kind = ccm_db::TextKind::Start;
+    start.kind = TextKind::Start;
     rig.db.batch().accept(&[start]).await.unwrap();
     assert!(!db.has_opted_out(&ours, &person).await.unwrap());
     let said = rig.say(&fence, conversation, chat).await;

@@ -127,21 +127,19 @@ async fn deflections_are_forgotten_but_for_what_is_held() {
     let rig = Rig::new().await;
     let (tenant, other) = (rig.tenant(1).await, rig.tenant(2).await);
     for customer in 1..=4 {
-        crate::deflections::fill(&rig, tenant, customer).await;
+        deflections::fill(&rig, tenant, customer).await;
     }
     // Of a caller without a number, and of one who is held by another conversation alone.
     let db = rig.db.tenant(tenant.id);
     for customer in [None, Some(address(2))] {
         let refused = ccm_db::NewDeflection {
             customer_address: customer,
-            ..crate::deflections::new(tenant, 1, None)
+            ..deflections::new(tenant, 1, None)
         };
-        db.keep_refusal(&refused, ccm_db::Refusal::NoSms, now())
-            .await
-            .unwrap();
+        db.keep_refusal(&refused, Refusal::NoSms, now()).await.unwrap();
     }
-    let young = crate::deflections::fill(&rig, tenant, 5).await;
-    crate::deflections::fill(&rig, other, 1).await;
+    let young = deflections::fill(&rig, tenant, 5).await;
+    deflections::fill(&rig, other, 1).await;
     rig.run(&format!(
         "UPDATE deflection SET asked_at = now() - interval '91 days' WHERE id <> '{young}'"
     ))

@@ -288,7 +288,7 @@ async fn settings_are_replaced_only_by_who_has_seen_them() {
     let tenant = rig.tenant(1).await;
     let db = rig.db.tenant(tenant.id);
     assert_eq!(
-        db.settings::<ccm_model::ChatSettings>().await.unwrap(),
+        db.settings::<ChatSettings>().await.unwrap(),
         (ChatSettings::default(), None)
     );
     let german = ChatSettings {
@@ -296,34 +296,34 @@ async fn settings_are_replaced_only_by_who_has_seen_them() {
         ..ChatSettings::default()
     };
     let first = db
-        .put_settings::<ccm_model::ChatSettings>(&german, Some(None))
+        .put_settings::<ChatSettings>(&german, Some(None))
         .await
         .unwrap();
     assert!(first.is_some());
     assert_eq!(
-        db.put_settings::<ccm_model::ChatSettings>(&german, Some(None))
+        db.put_settings::<ChatSettings>(&german, Some(None))
             .await
             .unwrap(),
         None,
         "somebody was faster"
     );
     let second = db
-        .put_settings::<ccm_model::ChatSettings>(&ChatSettings::default(), Some(first))
+        .put_settings::<ChatSettings>(&ChatSettings::default(), Some(first))
         .await
         .unwrap();
     assert!(second > first);
     assert_eq!(
-        db.put_settings::<ccm_model::ChatSettings>(&german, Some(first))
+        db.put_settings::<ChatSettings>(&german, Some(first))
             .await
             .unwrap(),
         None
     );
     assert_eq!(
-        db.settings::<ccm_model::ChatSettings>().await.unwrap(),
+        db.settings::<ChatSettings>().await.unwrap(),
         (ChatSettings::default(), second)
     );
     assert!(
-        db.put_settings::<ccm_model::ChatSettings>(&german, None)
+        db.put_settings::<ChatSettings>(&german, None)
             .await
             .unwrap()
             .is_some()
