@@ -137,6 +137,10 @@ async fn purge_only(rig: &Rig, table: &str, own: &str) -> String {
             ));
         }
     }
+    if table == "deflection" {
+        let by_id = "(id = ANY (( SELECT app_removed_deflections() AS app_removed_deflections)::uuid[]))";
+        allowed.push(by_id.to_owned());
+    }
     match &allowed[..] {
         [one] => one.clone(),
         several => format!("({})", several.join(" OR ")),
