@@ -14,16 +14,18 @@ pub enum Old {
     DoctorReports,
     ScreenpopSessions,
     Deflections,
+    WebhookDeliveries,
 }
 
 impl Old {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::InboundIds,
         Self::InboundWords,
         Self::ProviderIds,
         Self::DoctorReports,
         Self::ScreenpopSessions,
         Self::Deflections,
+        Self::WebhookDeliveries,
     ];
 
     /// The table, which is a metric's label too.
@@ -35,6 +37,7 @@ impl Old {
             Self::DoctorReports => "doctor_report",
             Self::ScreenpopSessions => "screenpop_session",
             Self::Deflections => "deflection",
+            Self::WebhookDeliveries => "webhook_delivery",
         }
     }
 
@@ -82,6 +85,10 @@ impl Old {
             Self::Deflections => {
                 "DELETE FROM deflection WHERE id IN (
                    SELECT id FROM deflection WHERE asked_at < now() - interval '90 days' LIMIT $1)"
+            }
+            Self::WebhookDeliveries => {
+                "DELETE FROM webhook_delivery WHERE id IN (
+                   SELECT id FROM webhook_delivery WHERE at < now() - interval '30 days' LIMIT $1)"
             }
         }
     }

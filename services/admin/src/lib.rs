@@ -68,7 +68,9 @@ mod usage;
 mod usage_work;
 mod users;
 mod valid;
+mod webhook_deliveries;
 mod webhook_secrets;
+mod webhooks;
 
 pub use api::{openapi, router, run};
 pub use ccm_web::TrustedProxies;
