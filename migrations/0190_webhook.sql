@@ -77,18 +77,16 @@ CREATE POLICY forget ON webhook_delivery FOR DELETE TO ccm_system USING (at < no
 GRANT SELECT (id, tenant_id, webhook_id, at, next_at), UPDATE (next_at, claim), INSERT, DELETE ON webhook_delivery TO ccm_system;
 SELECT purge_table('webhook_delivery');
 
--- An event, for those of the tenant's webhooks that want it.
+-- An event, for those of the tenant's webhooks that want it. Whoever calls it has seen that there is one.
 CREATE FUNCTION webhook_event(
   kind text, tenant uuid, conversation uuid, customer text, subject uuid, what jsonb
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   moment timestamptz := clock_timestamp();
 BEGIN
-  IF EXISTS (SELECT FROM webhook w WHERE w.tenant_id = tenant) THEN
-    INSERT INTO webhook_delivery (id, tenant_id, webhook_id, type, at, conversation_id, customer_address, subject_id, detail, next_at)
-    SELECT uuid_v7(moment), tenant, w.id, kind, moment, conversation, customer, subject, what, moment
-    FROM webhook w
-    WHERE w.tenant_id = tenant
-      AND (w.events IS NULL OR kind = ANY (w.events) OR split_part(kind, '.', 1) || '.*' = ANY (w.events));
-  END IF;
+  INSERT INTO webhook_delivery (id, tenant_id, webhook_id, type, at, conversation_id, customer_address, subject_id, detail, next_at)
+  SELECT uuid_v7(moment), tenant, w.id, kind, moment, conversation, customer, subject, what, moment
+  FROM webhook w
+  WHERE w.tenant_id = tenant
+    AND (w.events IS NULL OR kind = ANY (w.events) OR split_part(kind, '.', 1) || '.*' = ANY (w.events));
 END $$;

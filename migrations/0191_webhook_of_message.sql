@@ -1,15 +1,17 @@
 SET LOCAL lock_timeout = '2s';
 CREATE FUNCTION webhook_of_message() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM webhook_event(
-    'message.' || CASE NEW.state
-      WHEN 'accepted' THEN 'received'
-      WHEN 'queued' THEN 'queued'
-      WHEN 'sent' THEN 'sent'
-      WHEN 'delivered' THEN 'delivered'
-      WHEN 'unknown' THEN 'unknown'
-      ELSE 'failed' END,
-    NEW.tenant_id, NEW.conversation_id, NULL, NEW.id, jsonb_build_object('state', NEW.state));
+  IF EXISTS (SELECT FROM webhook w WHERE w.tenant_id = NEW.tenant_id) THEN
+    PERFORM webhook_event(
+      'message.' || CASE NEW.state
+        WHEN 'accepted' THEN 'received'
+        WHEN 'queued' THEN 'queued'
+        WHEN 'sent' THEN 'sent'
+        WHEN 'delivered' THEN 'delivered'
+        WHEN 'unknown' THEN 'unknown'
+        ELSE 'failed' END,
+      NEW.tenant_id, NEW.conversation_id, NULL, NEW.id, jsonb_build_object('state', NEW.state));
+  END IF;
   RETURN NULL;
 END $$;
 -- What CCM itself writes into a chat for the agent (mo, system) is no text of the customer's.

@@ -1,8 +1,10 @@
 SET LOCAL lock_timeout = '2s';
 CREATE FUNCTION webhook_of_tenant_event() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM webhook_event('tenant.' || NEW.kind, NEW.tenant_id, NULL, NULL, NULL,
-    jsonb_build_object('id', NEW.id, 'kind', NEW.kind, 'link_id', NULL, 'account_id', NULL, 'muted', false, 'detail', NEW.detail));
+  IF EXISTS (SELECT FROM webhook w WHERE w.tenant_id = NEW.tenant_id) THEN
+    PERFORM webhook_event('tenant.' || NEW.kind, NEW.tenant_id, NULL, NULL, NULL,
+      jsonb_build_object('id', NEW.id, 'kind', NEW.kind, 'link_id', NULL, 'account_id', NULL, 'muted', false, 'detail', NEW.detail));
+  END IF;
   RETURN NULL;
 END $$;
 -- Deflections are told by themselves (0198).

@@ -30,6 +30,8 @@ pub struct NewPop<'a> {
     pub with: OpenedWith,
     pub claims: &'a Value,
     pub form: &'a PopForm,
+    /// Whom the form's number reaches, if it is one: the page is forgotten with the person.
+    pub customer: Option<&'a Address>,
     pub next_message: MessageId,
     pub expires_at: OffsetDateTime,
 }
@@ -69,6 +71,8 @@ pub struct PopOwner {
 /// What a page's form is to become.
 pub struct PopChange<'a> {
     pub form: &'a PopForm,
+    /// As in [`NewPop`].
+    pub customer: Option<&'a Address>,
     /// In place of what the agent has been told; `None`: that stays.
     pub notice: Option<&'a Value>,
     /// The text that has been sent, and the one that is sent next.
@@ -121,8 +125,8 @@ impl TenantDb<'_> {
         let mut tx = self.begin().await?;
         sqlx::query(
             "INSERT INTO screenpop_session (id, tenant_id, token_hash, auth_key_id, signing_key_id, link_hash, claims, sender,
-                                            number, body, order_number, next_message_id, created_at, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+                                            number, customer_address, body, order_number, next_message_id, created_at, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         )
         .bind(new.id)
         .bind(self.tenant.uuid())
@@ -133,6 +137,7 @@ impl TenantDb<'_> {
         .bind(new.claims)
         .bind(new.form.sender.as_str())
         .bind(&new.form.number)
+        .bind(new.customer.map(Address::as_str))
         .bind(&new.form.body)
         .bind(&new.form.order)
         .bind(new.next_message.uuid())
@@ -161,14 +166,16 @@ impl TenantDb<'_> {
         let (sent, next) = change.sent.unzip();
         let mut tx = self.begin().await?;
         sqlx::query(
-            "UPDATE screenpop_session SET sender = $3, number = $4, body = $5, order_number = $6, notice = coalesce($7, notice),
-                    next_message_id = CASE WHEN next_message_id = $8 THEN $9 ELSE next_message_id END
+            "UPDATE screenpop_session SET sender = $3, number = $4, customer_address = $5, body = $6, order_number = $7,
+                    notice = coalesce($8, notice),
+                    next_message_id = CASE WHEN next_message_id = $9 THEN $10 ELSE next_message_id END
              WHERE tenant_id = $1 AND id = $2",
         )
         .bind(self.tenant.uuid())
         .bind(id)
         .bind(change.form.sender.as_str())
         .bind(&change.form.number)
+        .bind(change.customer.map(Address::as_str))
         .bind(&change.form.body)
         .bind(&change.form.order)
         .bind(change.notice)

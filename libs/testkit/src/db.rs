@@ -208,7 +208,8 @@ where
 }
 
 fn clone_template(psql: &Psql, template: &str, name: &str) -> Result<()> {
-    let sql = format!("create database {name} template {template} owner {OWNER}");
+    // Copying files costs half of what copying through the log does, the dropping at the end included.
+    let sql = format!("create database {name} template {template} owner {OWNER} strategy file_copy");
     let mut tries = 0;
     loop {
         match psql.run(&sql) {

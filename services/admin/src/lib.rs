@@ -69,6 +69,7 @@ mod usage_work;
 mod users;
 mod valid;
 mod webhook_deliveries;
+mod webhook_document;
 mod webhook_secrets;
 mod webhooks;
 

@@ -121,7 +121,7 @@ pub fn scopes_of() -> Array {
 
 /// What a webhook is told; may be left out.
 pub fn webhook_events() -> Array {
-    let known = crate::webhooks::EVENTS;
+    let known = crate::webhook_document::EVENTS;
     let mut groups: Vec<&str> = known.iter().filter_map(|event| event.split('.').next()).collect();
     groups.dedup();
     let names: Vec<String> = groups

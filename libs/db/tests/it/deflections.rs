@@ -2,8 +2,8 @@
 
 use crate::rig::{IDS, Rig, Tenant, address, connect, now};
 use ccm_db::{
-    Clicked, DeflectionChange, DeflectionFilter, DeflectionMoved, DeflectionSeen, IncomingText,
-    NewDeflection, NewOffer, OfferBounds, Offered, Refusal,
+    Clicked, DeflectionChange, DeflectionFilter, DeflectionMoved, DeflectionSeen, Head, IncomingText,
+    NewDeflection, NewOffer, Notice, OfferBounds, Offered, Outcome, Refusal,
 };
 use ccm_model::{Body, DeflectionId, DeflectionSettings, DeflectionState, MessageState};
 use serde_json::json;
@@ -17,7 +17,7 @@ const BOUNDS: OfferBounds = OfferBounds {
     per_minute: 100,
 };
 
-fn new(tenant: Tenant, customer: u32, contact: Option<&str>) -> NewDeflection {
+pub fn new(tenant: Tenant, customer: u32, contact: Option<&str>) -> NewDeflection {
     NewDeflection {
         id: IDS.next(),
         our_address: Some(address(tenant.ours)),
@@ -96,6 +96,7 @@ fn same(seen: &DeflectionSeen) -> DeflectionChange {
         answered_at: seen.answered_at,
         chat_at: seen.chat_at,
         agent_at: seen.agent_at,
+        take_back: false,
         say: None,
         due_at: Some(now()),
     }
@@ -293,6 +294,105 @@ async fn an_offer_that_is_over_leaves_nothing_for_the_next_chat() {
         db.deflection_clicked(id, "a click", now()).await.unwrap(),
         Clicked::Over
     );
+}
+
+/// The call is over, and the offer with it.
+async fn end(rig: &Rig, tenant: Tenant, id: DeflectionId) {
+    let db = rig.db.tenant(tenant.id);
+    db.advance_deflection(id, now(), |seen| DeflectionChange {
+        state: DeflectionState::Withdrawn,
+        reason: Some("call_ended"),
+        take_back: true,
+        due_at: None,
+        ..same(seen)
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn an_offer_leaves_or_is_taken_back_and_never_both() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let (db, fence) = (rig.db.tenant(tenant.id), rig.own(tenant.id).await);
+    let mut left = 0;
+    for customer in 0..20 {
+        let id = fill(&rig, tenant, customer).await;
+        // Every other time beside a text that is nobody's offer: it goes in any case.
+        let beside = customer % 2 == 0;
+        if beside {
+            let conversation = db.deflection(id).await.unwrap().conversation.unwrap();
+            let notice = Notice {
+                message: IDS.next(),
+                kind: "notice",
+                body: Body::new("Hello").unwrap(),
+                chat: None,
+                told: None,
+                bound: None,
+            };
+            db.say(&fence, conversation, &notice, now()).await.unwrap();
+        }
+        let claims = rig.claim(StdDuration::from_secs(60), 1).await;
+        let ends = async {
+            // Each in turn has a little more of a start.
+            tokio::time::sleep(StdDuration::from_micros(u64::from(customer) * 150)).await;
+            end(&rig, tenant, id).await;
+        };
+        let (sending, ()) = tokio::join!(crate::outbox::begin(&rig, &claims[0]), ends);
+        let row = db.deflection_and_text(id).await.unwrap();
+        let offer = row.0.message.unwrap();
+        let waits = rig
+            .count(&format!(
+                "SELECT count(*) FROM outbox WHERE message_id = '{offer}' AND state = 'sending'"
+            ))
+            .await;
+        match sending {
+            Head::Send(sending) if sending.message == offer => {
+                left += 1;
+                assert_eq!((row.1, waits), (Some(MessageState::Sending), 1), "it goes");
+            }
+            other => {
+                assert_eq!((row.1, waits), (Some(MessageState::Failed), 0), "it does not go");
+                match other {
+                    Head::Send(_) => assert!(beside),
+                    Head::Lost => assert!(!beside, "its line is gone with it"),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        rig.run("DELETE FROM outbox").await;
+        rig.run("DELETE FROM outbox_line").await;
+    }
+    eprintln!("{left} of 20 offers had a dispatcher that was faster");
+}
+
+#[tokio::test]
+async fn an_offer_that_a_provider_may_have_is_not_taken_back() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let id = fill(&rig, tenant, 1).await;
+    let claims = rig.claim(StdDuration::from_secs(60), 1).await;
+    let Head::Send(sending) = crate::outbox::begin(&rig, &claims[0]).await else {
+        panic!("it is due");
+    };
+    let retry = |in_doubt| Outcome::Retry {
+        after: StdDuration::ZERO,
+        in_doubt,
+        code: None,
+        detail: "no answer".to_owned(),
+    };
+    let db = rig.db.tenant(tenant.id);
+    let record = async |outcome| {
+        db.finish_send(&claims[0], sending.message, tenant.account, &outcome, &IDS, now())
+            .await
+            .unwrap()
+    };
+    record(retry(true)).await;
+    end(&rig, tenant, id).await;
+    let waits = "SELECT count(*) FROM outbox WHERE state = 'sending'";
+    assert_eq!(rig.count(waits).await, 1, "it is asked about, or sent again");
+    let (_, text) = db.deflection_and_text(id).await.unwrap();
+    assert_eq!(text, Some(MessageState::Queued));
 }
 
 #[tokio::test]

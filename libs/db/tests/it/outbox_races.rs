@@ -19,6 +19,33 @@ async fn jitter() {
     tokio::time::sleep(Duration::from_micros(IDS.next_u64() % 1000)).await;
 }
 
+/// Two that race keep each other company on any machine: who won last starts later next time.
+#[derive(Default)]
+struct Even {
+    first_waits: i64,
+}
+
+impl Even {
+    const STEP: i64 = 400;
+
+    fn first_won(&mut self, won: bool) {
+        self.first_waits += if won { Self::STEP } else { -Self::STEP };
+    }
+
+    async fn first(&self) {
+        Self::pause(self.first_waits).await;
+    }
+
+    fn second(&self) -> impl Future<Output = ()> + Send + use<> {
+        Self::pause(-self.first_waits)
+    }
+
+    async fn pause(micros: i64) {
+        tokio::time::sleep(Duration::from_micros(u64::try_from(micros).unwrap_or(0))).await;
+        jitter().await;
+    }
+}
+
 /// Four dispatchers drain twelve conversations; the "provider" refuses for now, answers late and fails at random.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn order_is_kept_and_no_line_has_two_dispatchers() {
@@ -129,23 +156,24 @@ async fn no_text_is_left_without_a_line() {
     let tenant = rig.tenant_at_rate(1, 100_000.0).await;
     let fence = rig.own(tenant.id).await;
     let (conversation, chat) = rig.chat(tenant, &fence, 1).await;
-    let (mut dropped, mut kept) = (0, 0);
+    let (mut dropped, mut kept, mut even) = (0, 0, Even::default());
     for round in 0..ROUNDS {
         rig.say(&fence, conversation, chat).await;
         let mut mine = claim(&rig).await;
         let first = head(&rig, &mine).await;
         let start = Arc::new(Barrier::new(2));
         let agent = {
-            let (rig, start) = (rig.clone(), start.clone());
+            let (rig, start, pause) = (rig.clone(), start.clone(), even.second());
             tokio::spawn(async move {
                 start.wait().await;
-                jitter().await;
+                pause.await;
                 rig.say(&fence, conversation, chat).await
             })
         };
         start.wait().await;
-        jitter().await;
+        even.first().await;
         let more = finish(&rig, &mine, first.message, &sent("SM")).await;
+        even.first_won(!more);
         let second = agent.await.unwrap();
         let stranded = "SELECT count(*) FROM outbox o WHERE NOT EXISTS
             (SELECT FROM outbox_line l WHERE l.conversation_id = o.conversation_id)";
@@ -170,7 +198,7 @@ async fn a_text_that_was_sent_stays_sent() {
     let tenant = rig.tenant_at_rate(1, 100_000.0).await;
     let fence = rig.own(tenant.id).await;
     let (conversation, chat) = rig.chat(tenant, &fence, 1).await;
-    let (mut resent, mut not) = (0, 0);
+    let (mut resent, mut not, mut even) = (0, 0, Even::default());
     for round in 0..120 {
         let message = rig.say(&fence, conversation, chat).await;
         let first = claim(&rig).await;
@@ -179,16 +207,17 @@ async fn a_text_that_was_sent_stays_sent() {
         let second = claim(&rig).await;
         let start = Arc::new(Barrier::new(2));
         let late = {
-            let (rig, start) = (rig.clone(), start.clone());
+            let (rig, start, pause) = (rig.clone(), start.clone(), even.second());
             tokio::spawn(async move {
                 start.wait().await;
-                jitter().await;
+                pause.await;
                 finish(&rig, &first, message, &sent("late")).await
             })
         };
         start.wait().await;
-        jitter().await;
+        even.first().await;
         let began = begin(&rig, &second).await;
+        even.first_won(matches!(began, Head::Send(_)));
         assert!(!late.await.unwrap());
         match began {
             Head::Send(_) => {
@@ -358,7 +387,7 @@ async fn an_empty_line_is_dropped_only_if_it_stays_empty() {
     let tenant = rig.tenant_at_rate(1, 100_000.0).await;
     let fence = rig.own(tenant.id).await;
     let (conversation, chat) = rig.chat(tenant, &fence, 1).await;
-    let (mut empty, mut full) = (0, 0);
+    let (mut empty, mut full, mut even) = (0, 0, Even::default());
     for round in 0..80 {
         rig.run(&format!(
             "INSERT INTO outbox_line (conversation_id, tenant_id, due_at) VALUES ('{conversation}', '{}', now())",
@@ -368,20 +397,17 @@ async fn an_empty_line_is_dropped_only_if_it_stays_empty() {
         let first = claim(&rig).await;
         let start = Arc::new(Barrier::new(2));
         let agent = {
-            let (rig, start) = (rig.clone(), start.clone());
+            let (rig, start, pause) = (rig.clone(), start.clone(), even.second());
             tokio::spawn(async move {
                 start.wait().await;
-                jitter().await;
+                pause.await;
                 rig.say(&fence, conversation, chat).await
             })
         };
         start.wait().await;
-        jitter().await;
-        // Storing a text takes more round trips than looking at the line: in every other round it gets a start.
-        if round % 2 == 1 {
-            tokio::time::sleep(Duration::from_micros(IDS.next_u64() % 8_000)).await;
-        }
+        even.first().await;
         let began = begin(&rig, &first).await;
+        even.first_won(matches!(began, Head::Empty));
         let message = agent.await.unwrap();
         let mine = match began {
             Head::Send(_) => {

@@ -30,6 +30,26 @@ pub async fn fill(db: &Db, tenant: Tenant) {
     assert_eq!(of.take_pop_text(pop, 1, now()).await.unwrap(), None);
 }
 
+/// A page for texting `customer`, with a draft.
+pub async fn open_for(rig: &Rig, tenant: Tenant, customer: u32) {
+    let key = key(rig, tenant, customer as u8).await;
+    let id = open(&rig.db, tenant, hash(1000 + customer), OpenedWith::Key(key))
+        .await
+        .unwrap();
+    let change = PopChange {
+        form: &PopForm {
+            // As somebody typed it.
+            number: canary::number(customer).replace('+', "00"),
+            body: canary::body(customer),
+            ..form(tenant)
+        },
+        customer: Some(&address(customer)),
+        notice: None,
+        sent: None,
+    };
+    rig.db.tenant(tenant.id).change_pop(id, &change).await.unwrap();
+}
+
 /// Another one for each tenant.
 fn key_number(tenant: Tenant) -> u32 {
     tenant.ours * 10
@@ -58,6 +78,7 @@ async fn open(db: &Db, tenant: Tenant, token_hash: [u8; 32], with: OpenedWith) -
         with,
         claims: &json!({"agent": "Mary"}),
         form: &form(tenant),
+        customer: Some(&address(1)),
         next_message: IDS.next(),
         expires_at: now() + Span::HOUR,
     };
@@ -179,9 +200,10 @@ async fn what_is_written_is_kept_and_the_next_text_is_one_text() {
         order: "4711".to_owned(),
         ..form(tenant)
     };
-    let told = json!({"kind": "sent"});
+    let (told, person) = (json!({"kind": "sent"}), address(2));
     let sent = |next| PopChange {
         form: &written,
+        customer: Some(&person),
         notice: Some(&told),
         sent: Some((first.next_message, next)),
     };

@@ -119,8 +119,10 @@ impl Page {
     pub async fn keep(&self, told: Option<Told>, next: Option<(MessageId, MessageId)>) -> Result<(), Stop> {
         let notice = told.map_or(Ok(Value::Null), serde_json::to_value);
         let notice = notice.map_err(|error| Stop::Problem(ccm_web::Problem::internal(error)))?;
+        let customer = self.customer();
         let change = PopChange {
             form: &self.pop.form,
+            customer: customer.as_ref(),
             notice: Some(&notice),
             sent: next,
         };
@@ -134,8 +136,10 @@ impl Page {
         }
         let senders = Senders::of(&self.db()).await?;
         self.pop.form = sent.form(&self.pop.form, &senders);
+        let customer = self.customer();
         let change = PopChange {
             form: &self.pop.form,
+            customer: customer.as_ref(),
             notice: None,
             sent: None,
         };

@@ -170,6 +170,7 @@ async fn make(deps: &Deps, opener: Opener) -> Result<String, Stop> {
     let form = PopForm {
         sender,
         number: number
+            .as_ref()
             .map(|number| number.as_str().to_owned())
             .unwrap_or_default(),
         body: String::new(),
@@ -183,6 +184,7 @@ async fn make(deps: &Deps, opener: Opener) -> Result<String, Stop> {
         with: opener.with,
         claims: &claims,
         form: &form,
+        customer: number.as_ref().ok(),
         next_message: deps.ids.next(),
         expires_at: now + Duration::from_secs(settings.session_s.into()),
     };
