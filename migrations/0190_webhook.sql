@@ -77,7 +77,8 @@ CREATE POLICY forget ON webhook_delivery FOR DELETE TO ccm_system USING (at < no
 GRANT SELECT (id, tenant_id, webhook_id, at, next_at), UPDATE (next_at, claim), INSERT, DELETE ON webhook_delivery TO ccm_system;
 SELECT purge_table('webhook_delivery');
 
--- An event, for those of the tenant's webhooks that want it. Whoever calls it has seen that there is one.
+-- An event, for those of the tenant's webhooks that want it. The triggers that call it look first whether any tenant of the transaction
+-- has a webhook, which the policy says, and note for the rest of the transaction that none has: `app.webhooks`.
 CREATE FUNCTION webhook_event(
   kind text, tenant uuid, conversation uuid, customer text, subject uuid, what jsonb
 ) RETURNS void LANGUAGE plpgsql AS $$

@@ -1,7 +1,13 @@
 SET LOCAL lock_timeout = '2s';
 CREATE FUNCTION webhook_of_conversation() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  none text;
 BEGIN
-  IF EXISTS (SELECT FROM webhook w WHERE w.tenant_id = NEW.tenant_id) THEN
+  IF current_setting('app.webhooks', true) = 'none' THEN
+    RETURN NULL;
+  ELSIF NOT EXISTS (SELECT FROM webhook) THEN
+    none := set_config('app.webhooks', 'none', true);
+  ELSE
     PERFORM webhook_event(CASE NEW.state WHEN 'open' THEN 'conversation.opened' ELSE 'conversation.closed' END,
                           NEW.tenant_id, NEW.id, NULL, NULL, jsonb_build_object('state', NEW.state));
   END IF;
