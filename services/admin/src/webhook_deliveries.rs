@@ -155,7 +155,7 @@ pub struct ReplayDeliveries {
     #[serde(default)]
     #[schema(default = false)]
     delivered_too: bool,
-    /// The `next_after` of the answer before.
+    /// The `rest_after` of the answer before.
     #[serde(default)]
     after: Option<Uuid>,
 }
@@ -167,7 +167,7 @@ pub struct ReplayedDeliveries {
     replayed: usize,
     /// To be given back as `after` for those that follow; absent if these were all.
     #[serde(skip_serializing_if = "Option::is_none")]
-    next_after: Option<Uuid>,
+    rest_after: Option<Uuid>,
 }
 
 /// List what a webhook was told or will be, the newest first
@@ -232,7 +232,7 @@ pub async fn replay_delivery(
 
 /// Have a webhook told again what happened in a time
 ///
-/// What failed, and with `delivered_too` all of it; what is pending comes anyway. 1000 at a time: give `next_after` back as `after`
+/// What failed, and with `delivered_too` all of it; what is pending comes anyway. 1000 at a time: give `rest_after` back as `after`
 /// until there is none. For the roles platform-admin and engineer; tenant-admin in their own tenant.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/webhooks/{webhook}/replay", tag = "webhooks",
     params(WebhookPath),
@@ -269,6 +269,6 @@ pub async fn replay_deliveries(
     );
     Ok(Json(ReplayedDeliveries {
         replayed,
-        next_after: last.filter(|_| replayed as i64 == MOST),
+        rest_after: last.filter(|_| replayed as i64 == MOST),
     }))
 }
