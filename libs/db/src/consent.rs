@@ -274,4 +274,16 @@ impl TenantDb<'_> {
         tx.commit().await?;
         rows.iter().map(event).collect()
     }
+
+    /// One entry of the ledger.
+    pub async fn consent_event(&self, id: Uuid) -> Result<ConsentEventRow, DbError> {
+        self.one(
+            "SELECT id, our_address, customer_address, kind, source, message_id, evidence, at FROM consent_event
+             WHERE tenant_id = $1 AND id = $2",
+            id,
+            "consent event",
+            event,
+        )
+        .await
+    }
 }

@@ -178,6 +178,11 @@ pub(crate) const CONVERSATIONS_OF_CUSTOMER: &str = concat!(
     conversation_columns!(),
     " FROM conversation WHERE tenant_id = $1 AND customer_address = $2 AND id < $3 ORDER BY id DESC LIMIT $4"
 );
+const MESSAGE: &str = concat!(
+    "SELECT ",
+    message_columns!(""),
+    " FROM message WHERE tenant_id = $1 AND id = $2"
+);
 pub(crate) const MESSAGES: &str = concat!(
     "SELECT ",
     message_columns!(""),
@@ -257,6 +262,11 @@ impl TenantDb<'_> {
             .ok_or(DbError::NotFound("conversation"))?;
         tx.commit().await?;
         conversation(&row)
+    }
+
+    /// One text.
+    pub async fn message(&self, id: MessageId) -> Result<MessageRow, DbError> {
+        self.one(MESSAGE, id.uuid(), "message", message).await
     }
 
     /// A conversation's texts after sequence `after`, in order, `limit` at most.

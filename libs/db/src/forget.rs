@@ -14,16 +14,18 @@ pub enum Old {
     DoctorReports,
     ScreenpopSessions,
     Deflections,
+    WebhookDeliveries,
 }
 
 impl Old {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::InboundIds,
         Self::InboundWords,
         Self::ProviderIds,
         Self::DoctorReports,
         Self::ScreenpopSessions,
         Self::Deflections,
+        Self::WebhookDeliveries,
     ];
 
     /// The table, which is a metric's label too.
@@ -35,6 +37,7 @@ impl Old {
             Self::DoctorReports => "doctor_report",
             Self::ScreenpopSessions => "screenpop_session",
             Self::Deflections => "deflection",
+            Self::WebhookDeliveries => "webhook_delivery",
         }
     }
 
@@ -78,6 +81,10 @@ impl Old {
             Self::ScreenpopSessions => {
                 "DELETE FROM screenpop_session WHERE id IN (
                    SELECT id FROM screenpop_session WHERE expires_at < now() - interval '1 hour' LIMIT $1)"
+            }
+            Self::WebhookDeliveries => {
+                "DELETE FROM webhook_delivery WHERE id IN (
+                   SELECT id FROM webhook_delivery WHERE at < now() - interval '30 days' LIMIT $1)"
             }
             // What a legal hold keeps is known under the tenant alone.
             Self::Deflections => return None,

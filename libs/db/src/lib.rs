@@ -63,7 +63,9 @@ mod tests;
 mod two_secrets;
 mod usage;
 mod users;
+mod webhook_deliveries;
 mod webhook_secrets;
+mod webhooks;
 
 pub use accept::{Accepted, Batch, IncomingText, Refused, Route, TextKind};
 pub use access::AccessDb;
@@ -125,4 +127,8 @@ pub use tenants::{StateChange, TenantChange, TenantFilter, TenantRow};
 pub use two_secrets::SecretRow;
 pub use usage::{TenantUsageRow, UsageRow};
 pub use users::{NewUser, UserChange, UserRow};
+pub use webhook_deliveries::{
+    ClaimedDelivery, DeliveryClaim, DeliveryFilter, DeliveryRow, TEST_EVENT, Then, Tried,
+};
 pub use webhook_secrets::WebhookSecretRow;
+pub use webhooks::{Webhook, WebhookRow};

@@ -77,6 +77,14 @@ SELECT pg_temp.id_at('deflection', c, at), tenant_id, CASE WHEN open THEN 'sent'
        at + interval '10 minutes', CASE WHEN open THEN at END
 FROM volume;
 
+-- A tenant's webhook goes by the tenant's own id.
+INSERT INTO webhook (id, tenant_id, name, url, events, include_numbers, include_bodies, state_since, secret_sealed)
+SELECT DISTINCT tenant_id, tenant_id, 'CRM', 'https://hooks.example.com/', ARRAY['link.down'], false, false, now(), ''::bytea FROM volume;
+INSERT INTO webhook_delivery (id, tenant_id, webhook_id, type, at, conversation_id, state, next_at)
+SELECT pg_temp.id_at('delivery', c, at), tenant_id, tenant_id, 'conversation.opened', at, conversation_id,
+       CASE WHEN open THEN 'pending' ELSE 'delivered' END, CASE WHEN open THEN at END
+FROM volume;
+
 DROP TABLE texts, volume;
 RESET session_replication_role;
 -- As autovacuum does: what was never written to is never looked at.

@@ -14,7 +14,7 @@ pub use ipnet::IpNet;
 pub use network::Allowed;
 pub use sign::{BadSecret, Signers};
 
-use reqwest::{StatusCode, header};
+use reqwest::{Response, StatusCode, header};
 use std::time::Duration;
 use url::Url;
 
@@ -24,6 +24,19 @@ pub struct Egress(Client);
 
 /// No receiver that is there takes longer to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
+
+/// How long is waited for the rest of an answer whose status is known.
+pub const LINGER: Duration = Duration::from_secs(2);
+
+/// What a receiver said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    pub status: u16,
+    /// `Retry-After`, as it was written.
+    pub retry_after: Option<String>,
+    /// How its body begins.
+    pub body: Vec<u8>,
+}
 
 /// Why a call came to nothing. Says nothing of what was sent or answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -87,6 +100,67 @@ impl Egress {
 
     /// Posts a document, signed as Standard Webhooks says, and gives the answer's body: of a status from 200 to 299 only.
     pub async fn post(&self, call: Call<'_>) -> Result<Vec<u8>, CallFailed> {
+        let (timeout, most) = (call.timeout, call.most);
+        let asked = async {
+            let mut response = self.ask(call).await?;
+            let status = response.status();
+            if !status.is_success() {
+                return Err(CallFailed::Status(status.as_u16()));
+            }
+            let mut body = Vec::new();
+            if status == StatusCode::NO_CONTENT {
+                return Ok(body);
+            }
+            while let Some(chunk) = response.chunk().await.map_err(|e| failed(e.into()))? {
+                if body.len() + chunk.len() > most {
+                    return Err(CallFailed::TooLong(most));
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok(body)
+        };
+        tokio::time::timeout(timeout, asked)
+            .await
+            .unwrap_or(Err(CallFailed::TimedOut(timeout)))
+    }
+
+    /// As [`Self::post`], where the status is the answer, whichever it is: of the body no more is read than `most` bytes, and no longer
+    /// than [`LINGER`], whatever the receiver goes on sending.
+    pub async fn deliver(&self, call: Call<'_>) -> Result<Said, CallFailed> {
+        let (timeout, most) = (call.timeout, call.most);
+        let mut response = tokio::time::timeout(timeout, self.ask(call))
+            .await
+            .unwrap_or(Err(CallFailed::TimedOut(timeout)))?;
+        let mut said = Said {
+            status: response.status().as_u16(),
+            retry_after: response
+                .headers()
+                .get(header::RETRY_AFTER)
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned),
+            body: Vec::new(),
+        };
+        let read = async {
+            while let Ok(Some(chunk)) = response.chunk().await {
+                let room = most - said.body.len();
+                said.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                if said.body.len() == most {
+                    break;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(LINGER, read).await;
+        Ok(said)
+    }
+
+    /// Whether an address leads to where nobody may call, as far as it is known now: a name is looked up. One that cannot be looked
+    /// up is judged when it is called, as each is.
+    pub async fn is_private(&self, url: &Url) -> bool {
+        self.0.is_private(url).await
+    }
+
+    /// The answer's head; redirects are none.
+    async fn ask(&self, call: Call<'_>) -> Result<Response, CallFailed> {
         if !call.url.has_host() {
             return Err(CallFailed::Address);
         }
@@ -100,30 +174,11 @@ impl Egress {
         if let Some(signatures) = call.signers.sign(call.id, call.timestamp, &call.json) {
             request = request.header("webhook-signature", signatures);
         }
-        let asked = async {
-            let mut response = self.0.send(request.body(call.json)).await.map_err(failed)?;
-            let status = response.status();
-            if status.is_redirection() {
-                return Err(CallFailed::Redirect(status.as_u16()));
-            }
-            if !status.is_success() {
-                return Err(CallFailed::Status(status.as_u16()));
-            }
-            let mut body = Vec::new();
-            if status == StatusCode::NO_CONTENT {
-                return Ok(body);
-            }
-            while let Some(chunk) = response.chunk().await.map_err(|e| failed(e.into()))? {
-                if body.len() + chunk.len() > call.most {
-                    return Err(CallFailed::TooLong(call.most));
-                }
-                body.extend_from_slice(&chunk);
-            }
-            Ok(body)
-        };
-        tokio::time::timeout(call.timeout, asked)
-            .await
-            .unwrap_or(Err(CallFailed::TimedOut(call.timeout)))
+        let response = self.0.send(request.body(call.json)).await.map_err(failed)?;
+        match response.status() {
+            status if status.is_redirection() => Err(CallFailed::Redirect(status.as_u16())),
+            _ => Ok(response),
+        }
     }
 }
 

@@ -88,6 +88,7 @@ pub(crate) struct NotAllowed;
 const LOOK_UPS: usize = 64;
 
 /// The system's resolver, of whose answers only those are taken that may be dialled.
+#[derive(Clone)]
 pub(crate) struct Guarded {
     allowed: Arc<Allowed>,
     places: Arc<Semaphore>,

@@ -75,6 +75,8 @@ ids! {
     UserId,
     /// What a tenant's own programs know our calls by.
     WebhookSecretId,
+    /// Where a tenant is told of what happens.
+    WebhookId,
     /// A secret that a tenant signs links to the agent's page with.
     SigningKeyId,
     /// Tenant + our address + customer's address, while it is open.

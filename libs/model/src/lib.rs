@@ -26,14 +26,14 @@ pub use clock::{Clock, IdSource};
 pub use deflection_settings::DeflectionSettings;
 pub use ids::{
     AccountId, ApiKeyId, AuthKeyId, ChatId, ConversationId, DeflectionId, Id, LinkId, MessageId, NumberId,
-    PodId, SigningKeyId, SkillsetId, TenantId, UserId, WebhookSecretId,
+    PodId, SigningKeyId, SkillsetId, TenantId, UserId, WebhookId, WebhookSecretId,
 };
 pub use retention_settings::RetentionSettings;
 pub use screenpop_settings::ScreenpopSettings;
 pub use sms_settings::SmsSettings;
 pub use state::{
-    ChatState, ConversationState, DeflectionState, Direction, LineType, MessageState, NumberKind, Origin,
-    ProviderKind, Report, UnknownState,
+    ChatState, ConversationState, DeflectionState, DeliveryState, Direction, LineType, MessageState,
+    NumberKind, Origin, ProviderKind, Report, UnknownState, WebhookState,
 };
 pub use template::{TEMPLATE_FIELDS, fill, template_fields};
 pub use trace::TraceParent;

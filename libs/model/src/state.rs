@@ -143,6 +143,27 @@ states! {
         Withdrawn = "withdrawn",
     }
 
+    /// Whether a tenant's webhook is called, and why not.
+    WebhookState {
+        Enabled = "enabled",
+        /// By hand.
+        Disabled = "disabled",
+        /// The receiver said that it is there no more (410).
+        Gone = "gone",
+        /// For days nothing was taken.
+        Failing = "failing",
+    }
+
+    /// How far an event is on its way to a webhook.
+    DeliveryState {
+        /// It will be tried, for the first time or again.
+        Pending = "pending",
+        /// The receiver took it.
+        Delivered = "delivered",
+        /// It is not tried any more, until somebody replays it.
+        Failed = "failed",
+    }
+
     /// What a number of ours is to its carrier, which decides how fast it may send.
     NumberKind {
         /// An ordinary number, mobile or fixed.

@@ -8,8 +8,8 @@ mod sections;
 pub use error::ConfigError;
 pub use sections::{
     AdminConfig, ConnectorConfig, DatabaseConfig, DeflectionConfig, DispatchConfig, EgressConfig,
-    IngestConfig, JwtKeyMaterial, JwtKeysConfig, KeysConfig, LogFormat, OidcConfig, RedisConfig,
-    ScreenpopConfig, ShutdownConfig, TelemetryConfig,
+    EventsConfig, IngestConfig, JwtKeyMaterial, JwtKeysConfig, KeysConfig, LogFormat, OidcConfig,
+    RedisConfig, ScreenpopConfig, ShutdownConfig, TelemetryConfig,
 };
 
 use config::{FileFormat, Map, Source, Value, ValueKind};
@@ -17,12 +17,16 @@ use serde::Deserialize;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// The defaults with their explanations, as `ccm config` prints them.
 pub const DEFAULTS: &str = include_str!("config/default.toml");
 
 const ENV_PREFIX: &str = "CCM__";
+
+/// How long it may take to hear the rest of a receiver's answer and to record it.
+const EVENTS_RECORD: Duration = Duration::from_secs(5);
 
 /// Every setting of every role. Its `Debug` shows no secret.
 #[derive(Debug, Clone, Deserialize)]
@@ -42,6 +46,7 @@ pub struct Config {
     pub admin: AdminConfig,
     pub screenpop: ScreenpopConfig,
     pub deflection: DeflectionConfig,
+    pub events: EventsConfig,
     pub shutdown: ShutdownConfig,
 }
 
@@ -116,6 +121,10 @@ impl Config {
                 self.deflection.queue_fresh.as_millis(),
             ),
             ("deflection.queue_wait_ms", self.deflection.queue_wait.as_millis()),
+            ("events.poll_ms", self.events.poll.as_millis()),
+            ("events.concurrency", u128::from(self.events.concurrency)),
+            ("events.per_webhook", u128::from(self.events.per_webhook)),
+            ("events.timeout_ms", self.events.timeout.as_millis()),
         ];
         for (key, value) in positive {
             if value == 0 {
@@ -150,6 +159,13 @@ impl Config {
                 "dispatch.claim_ms",
                 "is not more than dispatch.provider_timeout_ms, so a text could be sent twice",
                 "give it at least 5000 more than dispatch.provider_timeout_ms",
+            ));
+        }
+        if self.events.claim < self.events.timeout + EVENTS_RECORD {
+            return Err(layers.invalid(
+                "events.claim_ms",
+                "is not 5000 more than events.timeout_ms, so a webhook could be called by two processes at once",
+                "give it at least 5000 more than events.timeout_ms",
             ));
         }
         if self.connector.lease_margin * 2 >= self.connector.lease {

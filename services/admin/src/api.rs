@@ -3,7 +3,7 @@ use crate::{
     client_key, consent, conversations, dead_letters, deflections, deletions, doctor, events, identity::Gate,
     link_watch, links, maintenance, number_check, number_moves, numbers, once, pace, routing, settings,
     signing_keys, skillsets, store, templates, tenants, text_check, usage, usage_work, users,
-    webhook_secrets,
+    webhook_deliveries, webhook_secrets, webhooks,
 };
 use axum::{
     Router,
@@ -46,6 +46,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
         (name = "sms-settings", description = "How a tenant's texts are treated."),
         (name = "screenpop", description = "The page from which agents text a caller, and links to it that a tenant signs."),
         (name = "routing", description = "Where a tenant's texts go: rules, business hours, automatic replies."),
+        (name = "webhooks", description = "Where a tenant's programs are told of what happens, and what became of it."),
         (name = "deflection", description = "Callers in a voice queue who are offered a text chat instead."),
         (name = "links", description = "A tenant's AACC, reached over EWC: how, how it does, and when it is meant to be away."),
         (name = "certificates", description = "Whom a link trusts and what it shows; keys that are made here."),
@@ -127,6 +128,17 @@ fn routes() -> OpenApiRouter<Deps> {
             webhook_secrets::list_webhook_secrets
         ))
         .routes(routes!(webhook_secrets::delete_webhook_secret))
+        .routes(routes!(webhooks::create_webhook, webhooks::list_webhooks))
+        .routes(routes!(
+            webhooks::get_webhook,
+            webhooks::patch_webhook,
+            webhooks::delete_webhook
+        ))
+        .routes(routes!(webhooks::rotate_webhook_secret))
+        .routes(routes!(webhooks::test_webhook))
+        .routes(routes!(webhook_deliveries::list_deliveries))
+        .routes(routes!(webhook_deliveries::replay_delivery))
+        .routes(routes!(webhook_deliveries::replay_deliveries))
         .routes(routes!(links::create_link, links::list_links))
         .routes(routes!(
             links::get_link,

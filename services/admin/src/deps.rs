@@ -2,9 +2,10 @@ use crate::{doctor::DoctorDeps, identity::Gate, oidc::Oidc, pace::RequestRate, s
 use ccm_auth::{LookupKey, TokenVerifier};
 use ccm_bus::{Bus, Wake};
 use ccm_db::{Db, DbError, TenantDb};
+use ccm_egress::Egress;
 use ccm_model::{IdSource, TenantId};
 use ccm_web::{TenantScope, TrustedProxies};
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// What the API works with. Cheap to clone.
 #[derive(Clone)]
@@ -28,6 +29,10 @@ pub struct Deps {
     pub store: StoreSlots,
     /// What examines links.
     pub doctor: DoctorDeps,
+    /// What may be called: webhooks are looked at when they are made.
+    pub egress: Egress,
+    /// How long a webhook's test waits for what its receiver says.
+    pub webhook_test_wait: Duration,
     /// Larger request bodies are refused.
     pub max_body_bytes: usize,
 }

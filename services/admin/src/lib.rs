@@ -67,7 +67,10 @@ mod usage;
 mod usage_work;
 mod users;
 mod valid;
+mod webhook_deliveries;
+mod webhook_document;
 mod webhook_secrets;
+mod webhooks;
 
 pub use api::{openapi, router, run};
 pub use ccm_web::TrustedProxies;

@@ -1,6 +1,6 @@
 use ccm_model::{
     AccountId, ApiKeyId, AuthKeyId, ConversationId, LinkId, NumberId, SigningKeyId, SkillsetId, TenantId,
-    UserId, WebhookSecretId,
+    UserId, WebhookId, WebhookSecretId,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -275,4 +275,32 @@ pub struct NumberMovePath {
     pub number: NumberId,
     /// The move's id.
     pub number_move: Uuid,
+}
+
+/// A webhook's path.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct WebhookPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The webhook's id.
+    #[param(value_type = Uuid)]
+    pub webhook: WebhookId,
+}
+
+/// The path of what a webhook was told.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct DeliveryPath {
+    /// The tenant's id.
+    #[param(value_type = Uuid)]
+    #[allow(dead_code, reason = "handlers take it from their `TenantScope`")]
+    tenant: TenantId,
+    /// The webhook's id.
+    #[param(value_type = Uuid)]
+    pub webhook: WebhookId,
+    /// The delivery's id.
+    pub delivery: Uuid,
 }

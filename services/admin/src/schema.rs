@@ -2,7 +2,8 @@
 
 use ccm_auth::{Permission, Role};
 use ccm_model::{
-    ConversationState, DeflectionState, Direction, MessageState, NumberKind, Origin, ProviderKind,
+    ConversationState, DeflectionState, DeliveryState, Direction, MessageState, NumberKind, Origin,
+    ProviderKind, WebhookState,
 };
 use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, SchemaType, Type};
 
@@ -30,6 +31,11 @@ states! {
     deflection_state = DeflectionState,
         "`refused`: nothing was offered, `reason` says why. `offered`, `sent`, `delivered`: an answer is waited for. `answered`, then \
          `chat`: AACC has opened it. It ends as a `chat` in which an agent wrote, or as `abandoned`, `expired`, `failed` or `withdrawn`.";
+    webhook_state = WebhookState,
+        "`disabled`: by hand. `gone`: its receiver said that it is there no more (410). `failing`: for 5 days nothing was taken. What \
+         happens while it is not `enabled` waits, for 30 days.";
+    delivery_state = DeliveryState,
+        "`failed`: its attempts are used up, or what it is about is not kept any more. It can be replayed.";
     direction = Direction, "`mo`: from the customer's phone. `mt`: to it.";
     origin = Origin, "Who wrote it; `system` is CCM itself, in the tenant's words.";
     message_state = MessageState,
@@ -110,5 +116,29 @@ pub fn scopes_of() -> Array {
     ArrayBuilder::new()
         .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
         .items(scope())
+        .build()
+}
+
+/// What a webhook is told; may be left out.
+pub fn webhook_events() -> Array {
+    let known = crate::webhook_document::EVENTS;
+    let mut groups: Vec<&str> = known.iter().filter_map(|event| event.split('.').next()).collect();
+    groups.dedup();
+    let names: Vec<String> = groups
+        .iter()
+        .map(|group| format!("{group}.*"))
+        .chain(known.iter().map(ToString::to_string))
+        .collect();
+    let name = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(names));
+    ArrayBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
+        .description(Some(
+            "Types, or groups of them. Left out or `null`: everything, also what there will be.",
+        ))
+        .items(name)
+        .min_items(Some(1))
+        .max_items(Some(50))
         .build()
 }

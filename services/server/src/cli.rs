@@ -30,7 +30,9 @@ pub enum Command {
     Screenpop,
     /// Answer voice scripts: offer waiting callers a text chat.
     Deflection,
-    /// All six roles in one process, for one machine.
+    /// Tell tenants' programs what happens: webhooks out.
+    Events,
+    /// All seven roles in one process, for one machine.
     All,
     /// Bring the database schema up to date.
     Migrate,
@@ -68,6 +70,7 @@ impl Command {
             Self::Admin => "admin",
             Self::Screenpop => "screenpop",
             Self::Deflection => "deflection",
+            Self::Events => "events",
             Self::All => "all",
             Self::Migrate => "migrate",
             Self::Token(_) => "token",

@@ -13,11 +13,14 @@ use ccm_ingest::{Batching, Ingest};
 use ccm_model::{Clock, IdSource};
 use ccm_runtime::{Config, Health, Lifecycle, Metrics, ops, serve_to_the_end};
 use secrecy::ExposeSecret;
-use std::{net::SocketAddr, num::NonZeroU32};
+use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 use tokio::net::TcpListener;
 
 /// Links that the admin API examines at a time.
 const EXAMINATIONS: usize = 4;
+
+/// How long the admin API waits for what a webhook's receiver says: longer than one may take, less than a request may.
+const WEBHOOK_TEST: Duration = Duration::from_secs(20);
 
 /// What all roles of a process share.
 struct Process<'a> {
@@ -63,13 +66,15 @@ pub async fn start(
         Command::Admin => process.admin().await,
         Command::Screenpop => process.screenpop().await,
         Command::Deflection => process.deflection().await,
+        Command::Events => process.events().await,
         Command::All => {
             process.ingest().await?;
             process.dispatch().await?;
             process.connector().await?;
             process.admin().await?;
             process.screenpop().await?;
-            process.deflection().await
+            process.deflection().await?;
+            process.events().await
         }
         Command::Migrate | Command::Token(_) | Command::Doctor(_) | Command::Config => {
             unreachable!("not a role")
@@ -219,6 +224,8 @@ impl Process<'_> {
                 self.config.connector.ping,
                 EXAMINATIONS,
             ),
+            egress: Egress::new(self.allowed()).context("no HTTP client for webhooks")?,
+            webhook_test_wait: WEBHOOK_TEST,
             max_body_bytes: config.max_body_bytes,
         };
         self.life
@@ -289,5 +296,27 @@ impl Process<'_> {
             ccm_deflection::run(listener, deps, self.life.clone()),
         );
         self.pages("deflection.ops_listen", config.ops_listen).await
+    }
+
+    async fn events(&self) -> Result<()> {
+        let config = &self.config.events;
+        let events = ccm_events::Events {
+            db: self.db.clone(),
+            ids: self.ids.clone(),
+            egress: Egress::new(self.allowed()).context("no HTTP client for webhooks")?,
+            settings: ccm_events::Settings {
+                poll: config.poll,
+                concurrency: config.concurrency,
+                per_webhook: config.per_webhook,
+                timeout: config.timeout,
+                claim: config.claim,
+            },
+        };
+        let life = self.life.clone();
+        self.life.spawn("events", async move {
+            events.run(life).await;
+            Ok::<_, std::convert::Infallible>(())
+        });
+        self.pages("events.listen", config.listen).await
     }
 }

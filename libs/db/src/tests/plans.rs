@@ -3,12 +3,15 @@
 //! Both ways of planning count: with the first calls' values, and once for all values, as Postgres does for a statement
 //! that is prepared for long.
 
-use crate::{accept, caps, chats, conversations, customer_texts, deflections, inbox, numbers, outbox};
+use crate::{
+    accept, caps, chats, conversations, customer_texts, deflections, inbox, numbers, outbox,
+    webhook_deliveries,
+};
 use ccm_testkit::TestDb;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
 
 /// Tables that grow with traffic, and numbers.
-const LARGE: [&str; 12] = [
+const LARGE: [&str; 13] = [
     "opt_out",
     "provider_message",
     "message",
@@ -21,6 +24,7 @@ const LARGE: [&str; 12] = [
     "inbound_dedup",
     "timer",
     "deflection",
+    "webhook_delivery",
 ];
 
 struct Case {
@@ -184,6 +188,24 @@ const CASES: &[Case] = &[
         deflections::CLAIM,
         "200, 15, now()",
         &["deflection_due", "deflection_pkey"],
+    )),
+    case(
+        "deliveries",
+        webhook_deliveries::DELIVERIES,
+        "$tenant, $tenant, $conversation, 50, NULL, NULL, NULL, NULL",
+        &["webhook_delivery_newest"],
+    ),
+    system(case(
+        "claim_deliveries",
+        webhook_deliveries::CLAIM,
+        "now(), now(), 100, 4, ARRAY[$tenant], ARRAY[1]::bigint[], gen_random_uuid()",
+        &["webhook_delivery_due", "webhook_delivery_pkey"],
+    )),
+    system(case(
+        "oldest_due_delivery",
+        webhook_deliveries::OLDEST,
+        "now()",
+        &["webhook_delivery_due"],
     )),
     system(case(
         "claim_lines",

@@ -480,6 +480,7 @@ const NAMED: &[(&str, &str)] = &[
     ("tenant_event", "of the tenant"),
     ("tenant_key", "a key"),
     ("usage_day", "counts"),
+    ("webhook", "of the tenant's programs"),
     ("webhook_secret", "of accounts"),
 ];
 

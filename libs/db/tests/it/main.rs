@@ -33,3 +33,4 @@ mod search;
 mod texts;
 mod usage;
 mod walls;
+mod webhooks;

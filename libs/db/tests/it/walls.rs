@@ -56,6 +56,7 @@ pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
     db.create_webhook_secret(crate::rig::IDS.next(), "secret", "whsec_")
         .await
         .unwrap();
+    crate::webhooks::fill(&rig.db, tenant).await;
     crate::number_lookups::fill(rig, tenant, customer).await;
     crate::doctor_reports::fill(&rig.db, tenant).await;
     crate::deflections::fill(rig, tenant, customer).await;
@@ -563,6 +564,16 @@ async fn the_system_role_reads_these_columns_only() {
             "timer.id",
             "timer.kind",
             "timer.tenant_id",
+            "webhook.events",
+            "webhook.id",
+            "webhook.paused_until",
+            "webhook.state",
+            "webhook.tenant_id",
+            "webhook_delivery.at",
+            "webhook_delivery.id",
+            "webhook_delivery.next_at",
+            "webhook_delivery.tenant_id",
+            "webhook_delivery.webhook_id",
         ]
     );
     let mut system = connect(rig.test.system_url()).await;
@@ -583,6 +594,10 @@ async fn the_system_role_reads_these_columns_only() {
         "SELECT key_sealed FROM link_client_key",
         "SELECT number FROM screenpop_session",
         "SELECT secret_sealed FROM screenpop_signing_key",
+        "SELECT secret_sealed FROM webhook",
+        "SELECT url FROM webhook",
+        "SELECT customer_address FROM webhook_delivery",
+        "SELECT tries FROM webhook_delivery",
         "UPDATE outbox_line SET tenant_id = tenant_id",
         "DELETE FROM outbox_line",
         "DELETE FROM tenant",

@@ -438,6 +438,27 @@ impl DeflectionConfig {
     }
 }
 
+/// `[events]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventsConfig {
+    /// Health and metrics.
+    pub listen: SocketAddr,
+    /// How often it is looked for what is due.
+    #[serde(rename = "poll_ms", deserialize_with = "millis")]
+    pub poll: Duration,
+    /// The most calls of one process at once.
+    pub concurrency: u32,
+    /// The most calls of one webhook at once.
+    pub per_webhook: u32,
+    /// How long a receiver may take to answer.
+    #[serde(rename = "timeout_ms", deserialize_with = "millis")]
+    pub timeout: Duration,
+    /// What a process had in hand is due again after this time, should it die.
+    #[serde(rename = "claim_ms", deserialize_with = "millis")]
+    pub claim: Duration,
+}
+
 /// `[shutdown]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -21,13 +21,14 @@ pub(super) struct Shared {
 }
 
 /// The roles that a process can run, and whether each has an address for others than the cluster.
-const ROLES: [(&str, bool); 6] = [
+const ROLES: [(&str, bool); 7] = [
     ("ingest", true),
     ("dispatch", false),
     ("connector", false),
     ("admin", true),
     ("screenpop", true),
     ("deflection", true),
+    ("events", false),
 ];
 
 /// Simulators of AACCs and of tenants' programs are on this machine.

@@ -89,6 +89,7 @@ impl Stack {
                 "admin",
                 "screenpop",
                 "deflection",
+                "events",
             ]
             .map(String::from)
             .to_vec(),
@@ -431,7 +432,7 @@ impl Launch {
         );
         if ports.is_empty() {
             bail!(
-                "{name} is no role; there are ingest, dispatch, connector, admin, screenpop, deflection and all, with -2 and so on behind"
+                "{name} is no role; there are ingest, dispatch, connector, admin, screenpop, deflection, events and all, with -2 and so on behind"
             );
         }
         let config = self.dir.join(format!("{name}.toml"));

@@ -9,6 +9,7 @@ use ccm_auth::{JwtConfig, JwtKey, LookupKey, Role, TokenIssuer, TokenVerifier};
 use ccm_bus::Bus;
 use ccm_connector::Guard;
 use ccm_db::{Accepted, Db, DbConfig, DbError, IncomingText, KeyRing, Route};
+use ccm_egress::{Allowed, Egress};
 use ccm_model::{AccountId, Clock, ConversationId, IdSource, NumberId, TenantId};
 use ccm_testkit::TestDb;
 use secrecy::{SecretBox, SecretString};
@@ -131,6 +132,8 @@ impl App {
                 Duration::from_secs(5),
                 2,
             ),
+            egress: Egress::new(Allowed::default()).unwrap(),
+            webhook_test_wait: Duration::ZERO,
             max_body_bytes: 1 << 20,
         };
         Self {

@@ -5,7 +5,7 @@ use crate::{
     app::App,
     certificates, dead_letters, deletions, doctor, link_watch,
     roles::{self, can_be_tried, makes_nothing},
-    store,
+    store, webhooks,
 };
 use axum::http::Method;
 use ccm_auth::Role;
@@ -114,9 +114,10 @@ fn the_document_is_sound() {
         }
         let body_is_optional = path.ends_with("/{letter}/replay") || path.ends_with("/{link}/doctor");
         let is_stream = path.ends_with("/doctor");
-        if path.ends_with("/discard") {
+        let nothing_to_take = path.ends_with("/{delivery}/replay");
+        if path.ends_with("/discard") || path.ends_with("/{webhook}/test") {
             statuses.push("409");
-        } else if ["post", "put", "patch"].contains(&method) {
+        } else if !nothing_to_take && ["post", "put", "patch"].contains(&method) {
             statuses.extend(["413", "415", "422"]);
             let required = operation["requestBody"]["required"].as_bool().unwrap_or_default();
             assert_eq!(required, !body_is_optional, "{case}");
@@ -128,6 +129,8 @@ fn the_document_is_sound() {
                 "/caps",
                 "/opt-outs",
                 "/dead-letters/replay",
+                "/webhooks/{webhook}/replay",
+                "/webhooks/{webhook}/rotate",
                 "/text-check",
                 "/routing",
                 "/dry-run",
@@ -157,7 +160,7 @@ fn the_document_is_sound() {
         if tried {
             statuses.extend(["409", "412"]);
         }
-        let guarded = ["/auth-keys/{key}", "/templates/{template}"];
+        let guarded = ["/auth-keys/{key}", "/templates/{template}", "/webhooks/{webhook}"];
         if method == "delete" && guarded.iter().any(|end| path.ends_with(end)) {
             statuses.push("412");
         }
@@ -320,6 +323,7 @@ async fn the_examples_can_be_sent() {
         .ok();
     let auth_key = key["id"].as_str().unwrap();
     let template = roles::template(&app, &tenant).await;
+    let (webhook, _) = webhooks::tested(&app, &tenant).await;
     let admin = app.token(Role::PlatformAdmin, None);
     let document = document();
     for (path, method, operation) in operations(&document) {
@@ -353,6 +357,7 @@ async fn the_examples_can_be_sent() {
             .replace("{user}", &access::user(&app, of_tenant).await)
             .replace("{key}", &key)
             .replace("{template}", &template)
+            .replace("{webhook}", &webhook)
             .replace("{letter}", &letter);
         let answer = match method {
             // It would be gone for the others.
@@ -426,6 +431,7 @@ async fn answers_are_as_documented() {
     )
     .await
     .ok();
+    let (webhook, _) = webhooks::tested(&app, &tenant).await;
     link_watch::happened(&app, &tenant, "link_down");
     let report = doctor::kept(&app, &tenant).await;
     certificates::trusted(&app, &tenant).await;
@@ -477,6 +483,9 @@ async fn answers_are_as_documented() {
         ("Number", "/numbers".to_owned()),
         ("AuthKey", "/auth-keys".to_owned()),
         ("WebhookSecret", "/webhook-secrets".to_owned()),
+        ("Webhook", "/webhooks".to_owned()),
+        ("Webhook", format!("/webhooks/{webhook}")),
+        ("Delivery", format!("/webhooks/{webhook}/deliveries")),
         ("SigningKey", "/screenpop-signing-keys".to_owned()),
         ("RetentionState", "/retention".to_owned()),
         ("LegalHold", "/legal-holds?all=true".to_owned()),

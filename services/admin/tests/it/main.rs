@@ -40,3 +40,4 @@ mod templates;
 mod tenants;
 mod usage;
 mod validation;
+mod webhooks;

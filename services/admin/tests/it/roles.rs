@@ -3,7 +3,7 @@
 use crate::{
     access,
     app::{AUTH_TOKEN, App, Tenant},
-    certificates, dead_letters, deletions, doctor, store,
+    certificates, dead_letters, deletions, doctor, store, webhooks,
 };
 use axum::http::Method;
 use ccm_auth::Role::{self, Engineer, PlatformAdmin, Support, TenantAdmin, TenantViewer};
@@ -48,6 +48,24 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     ("post", "/v1/tenants/{tenant}/webhook-secrets", WRITERS),
     ("get", "/v1/tenants/{tenant}/webhook-secrets", READERS),
     ("delete", "/v1/tenants/{tenant}/webhook-secrets/{secret}", WRITERS),
+    ("post", "/v1/tenants/{tenant}/webhooks", WRITERS),
+    ("get", "/v1/tenants/{tenant}/webhooks", READERS),
+    ("get", "/v1/tenants/{tenant}/webhooks/{webhook}", READERS),
+    ("patch", "/v1/tenants/{tenant}/webhooks/{webhook}", WRITERS),
+    ("delete", "/v1/tenants/{tenant}/webhooks/{webhook}", WRITERS),
+    ("post", "/v1/tenants/{tenant}/webhooks/{webhook}/rotate", WRITERS),
+    ("post", "/v1/tenants/{tenant}/webhooks/{webhook}/test", WRITERS),
+    (
+        "get",
+        "/v1/tenants/{tenant}/webhooks/{webhook}/deliveries",
+        READERS,
+    ),
+    (
+        "post",
+        "/v1/tenants/{tenant}/webhooks/{webhook}/deliveries/{delivery}/replay",
+        WRITERS,
+    ),
+    ("post", "/v1/tenants/{tenant}/webhooks/{webhook}/replay", WRITERS),
     ("post", "/v1/tenants/{tenant}/links", WRITERS),
     ("get", "/v1/tenants/{tenant}/links", READERS),
     ("put", "/v1/tenants/{tenant}/links/{link}", WRITERS),
@@ -239,12 +257,19 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
     if path.ends_with("/{letter}/replay") {
         return json!({"text": name});
     }
+    if path.ends_with("/{delivery}/replay") || path.ends_with("/{webhook}/test") {
+        return Value::Null;
+    }
+    if path.ends_with("/{webhook}/replay") {
+        return json!({"from": "2026-03-01T22:00:00Z", "to": "2026-03-02T02:00:00Z"});
+    }
     match path.rsplit('/').next().unwrap() {
         "sms-settings" => json!({"transliterate": "latin"}),
         "deflection-settings" => json!({"offer": {"en": "Text back for a chat."}}),
         "screenpop-settings" => json!({"region": "IE"}),
         "state" => json!({"state": "active", "reason": name}),
-        "{account}" | "{skillset}" | "{key}" => json!({"name": name}),
+        "webhooks" => json!({"name": name, "url": "https://93.184.216.34/ccm"}),
+        "{account}" | "{skillset}" | "{key}" | "{webhook}" => json!({"name": name}),
         "templates" => json!({"name": name, "text": "Hello from {agent}", "scope": "tenant"}),
         "{template}" => json!({"text": name}),
         "rotate" => json!({"overlap_s": 60}),
@@ -295,6 +320,7 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
 pub fn makes_nothing(path: &str) -> bool {
     let ends = [
         "/replay",
+        "/test",
         "/discard",
         "/text-check",
         "/dry-run",
@@ -434,6 +460,14 @@ async fn every_endpoint_and_every_role() {
                 }
                 if *method == "post" && path.ends_with("/screenpop-signing-keys") {
                     without(&app, tenant, "screenpop-signing-keys").await;
+                }
+                if path.contains("{webhook}") {
+                    let (webhook, delivery) = webhooks::tested(&app, tenant).await;
+                    path = path
+                        .replace("{webhook}", &webhook)
+                        .replace("{delivery}", &delivery);
+                } else if path.ends_with("/webhooks") {
+                    without(&app, tenant, "webhooks").await;
                 }
                 if path.contains("{sha256}") {
                     path = path.replace("{sha256}", &certificates::trusted(&app, tenant).await);
@@ -580,7 +614,7 @@ fn the_page_tells_the_same() {
             _ if !allowed.contains(role) => "–",
             Support
                 if *method == "get"
-                    && ["conversations", "dead-letters", "/deflections"]
+                    && ["conversations", "dead-letters", "/deflections", "/deliveries"]
                         .iter()
                         .any(|texts| path.contains(texts)) =>
             {

@@ -1,6 +1,6 @@
 //! The API against its own document, by somebody who knows nothing else: schemathesis asks everything, as every role.
 
-use crate::{access, app::App, certificates, dead_letters, doctor, roles};
+use crate::{access, app::App, certificates, dead_letters, doctor, roles, webhooks};
 use ccm_auth::Role;
 use futures::{StreamExt, stream};
 use std::{
@@ -68,6 +68,8 @@ impl Asking {
         ];
         known.push(("template", roles::template(app, &tenant).await));
         known.push(("user", access::user(app, Some(&tenant)).await));
+        let (webhook, delivery) = webhooks::tested(app, &tenant).await;
+        known.extend([("webhook", webhook), ("delivery", delivery)]);
         known.push(("report", doctor::kept(app, &tenant).await));
         known.push(("sha256", certificates::trusted(app, &tenant).await));
         let mut config = "[parameters]\n".to_owned();

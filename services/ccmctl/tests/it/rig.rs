@@ -5,6 +5,7 @@ use ccm_db::{
     Accepted, Db, DbConfig, IncomingText, KeyRing, NewAccount, NewLink, NewNumber, NewSkillset, Route,
     Scheme, TextKind,
 };
+use ccm_egress::{Allowed, Egress};
 use ccm_model::{Body, Clock, ConversationId, IdSource, MessageId, NumberKind, ProviderKind, TenantId};
 use ccm_testkit::TestDb;
 use secrecy::{SecretBox, SecretString};
@@ -80,6 +81,8 @@ impl Rig {
             webhook_base: "https://sms.example.com".to_owned(),
             store: StoreSlots::default(),
             doctor: DoctorDeps::new(ccm_connector::targets, None, Duration::from_secs(5), 4),
+            egress: Egress::new(Allowed::default()).unwrap(),
+            webhook_test_wait: Duration::ZERO,
             max_body_bytes: 1 << 20,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -121,6 +121,7 @@ async fn redis_is_away_for_a_whole_conversation() {
         "admin",
         "screenpop",
         "deflection",
+        "events",
     ] {
         assert!(
             world.stack.is_ready(role).await.unwrap(),

@@ -17,3 +17,4 @@ mod soak;
 mod tenants;
 mod texts;
 mod tracing;
+mod webhooks;

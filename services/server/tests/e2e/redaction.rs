@@ -70,6 +70,7 @@ async fn bodies_and_numbers_are_in_no_log_span_or_metric() {
         "admin",
         "screenpop",
         "deflection",
+        "events",
     ] {
         let metrics = world.stack.metrics(role).await.unwrap();
         assert!(metrics.contains("ccm_"), "{role} has metrics");
@@ -82,6 +83,7 @@ async fn bodies_and_numbers_are_in_no_log_span_or_metric() {
         "admin",
         "screenpop",
         "deflection",
+        "events",
     ] {
         world.stack.sigterm(role).unwrap();
         world.stack.wait(role, Duration::from_secs(30)).await.unwrap();

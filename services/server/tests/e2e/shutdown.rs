@@ -13,6 +13,7 @@ async fn each_role_ends_orderly_on_sigterm_and_drops_nothing() {
         "admin",
         "screenpop",
         "deflection",
+        "events",
     ] {
         for n in 0..3 {
             let text = format!("#c-{role}-{n} while {role} ends");
@@ -41,7 +42,7 @@ async fn each_role_ends_orderly_on_sigterm_and_drops_nothing() {
     }
     world
         .carrier
-        .wait_received(CUSTOMER, 18, SOON)
+        .wait_received(CUSTOMER, 21, SOON)
         .await
         .expect("all answers");
     all_is_well(&world).await;

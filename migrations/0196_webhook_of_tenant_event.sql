@@ -1,0 +1,18 @@
+SET LOCAL lock_timeout = '2s';
+CREATE FUNCTION webhook_of_tenant_event() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  none text;
+BEGIN
+  IF current_setting('app.webhooks', true) = 'none' THEN
+    RETURN NULL;
+  ELSIF NOT EXISTS (SELECT FROM webhook) THEN
+    none := set_config('app.webhooks', 'none', true);
+  ELSE
+    PERFORM webhook_event('tenant.' || NEW.kind, NEW.tenant_id, NULL, NULL, NULL,
+      jsonb_build_object('id', NEW.id, 'kind', NEW.kind, 'link_id', NULL, 'account_id', NULL, 'muted', false, 'detail', NEW.detail));
+  END IF;
+  RETURN NULL;
+END $$;
+-- Deflections are told by themselves (0198).
+CREATE TRIGGER webhook_new AFTER INSERT ON tenant_event
+  FOR EACH ROW WHEN (NEW.kind NOT LIKE 'deflection\_%') EXECUTE FUNCTION webhook_of_tenant_event();
