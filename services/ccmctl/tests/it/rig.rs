@@ -66,6 +66,8 @@ impl Rig {
             Db::open(&config, KeyRing::new([[7u8; 32]]).unwrap()).unwrap(),
             IdSource::system(),
         );
+        // There may be one already.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let deps = Deps {
             db: db.clone(),
             bus: Bus::in_process(),
