@@ -32,8 +32,8 @@ pub use retention_settings::RetentionSettings;
 pub use screenpop_settings::ScreenpopSettings;
 pub use sms_settings::SmsSettings;
 pub use state::{
-    ChatState, ConversationState, DeflectionState, Direction, LineType, MessageState, NumberKind, Origin,
-    ProviderKind, Report, UnknownState,
+    ChatState, ConversationState, DeflectionState, Direction, KeyUse, LineType, MessageState, NumberKind,
+    Origin, ProviderKind, Report, UnknownState,
 };
 pub use template::{TEMPLATE_FIELDS, fill, template_fields};
 pub use trace::TraceParent;

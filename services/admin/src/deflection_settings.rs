@@ -6,7 +6,7 @@ use crate::{
     deflection_document::DeflectionSettings as Shape,
     path::TenantPath,
     tagged::{Tagged, precondition, tagged},
-    valid::Refused,
+    valid::{self, Refused},
 };
 use axum::{extract::State, http::HeaderMap};
 use ccm_db::{DbError, TenantDb};
@@ -87,6 +87,7 @@ pub async fn put_deflection_settings(
     Document(new): Document<DeflectionSettings>,
 ) -> Result<Tagged<DeflectionSettings>, Failure> {
     new.check().map_err(Refused::from)?;
+    valid::region(new.region.as_deref())?;
     let db = deps.tenant(&scope).await?;
     holds(&db, &new).await?;
     let stored = async { Ok::<_, DbError>(db.deflection_settings().await?.1) };

@@ -6,7 +6,7 @@ use crate::{
     path::TenantPath,
     screenpop_document::ScreenpopSettings as Shape,
     tagged::{Tagged, precondition, tagged},
-    valid::Refused,
+    valid::{self, Refused},
 };
 use axum::{extract::State, http::HeaderMap};
 use ccm_db::TenantDb;
@@ -69,6 +69,7 @@ pub async fn put_screenpop_settings(
     Document(new): Document<ScreenpopSettings>,
 ) -> Result<Tagged<ScreenpopSettings>, Failure> {
     new.check().map_err(Refused::from)?;
+    valid::region(new.region.as_deref())?;
     let db = deps.tenant(&scope).await?;
     own_senders(&db, &new).await?;
     let stored = async { Ok(db.screenpop_settings().await?.1) };
