@@ -24,7 +24,8 @@ pub struct NewText<'a> {
     pub origin: Origin,
     pub author: &'a str,
     pub body: &'a Body,
-    /// Members that [`crate::ActorContext::about`] gets: of each name the last one stays.
+    /// Members that [`crate::ActorContext::about`] gets: of each name the last one stays, `null` takes one away. A `context` that is
+    /// no deflection's own is added to the one that is there.
     pub about: Option<&'a Value>,
     /// How long an answer is waited for: then the conversation is closed, if only we have written in it.
     pub answer_within: Duration,
@@ -89,9 +90,13 @@ const REPEATED: i64 = 3;
 
 pub(crate) const OPEN_FOR_TEXT: &str = "
 INSERT INTO conversation (id, tenant_id, number_id, our_address, customer_address, next_seq, opened_at, last_activity_at, about)
-VALUES ($1, $2, $3, $4, $5, 1, $6, $6, coalesce($7::jsonb, '{}'))
+VALUES ($1, $2, $3, $4, $5, 1, $6, $6, jsonb_strip_nulls(coalesce($7::jsonb, '{}')))
 ON CONFLICT (tenant_id, our_address, customer_address) WHERE state = 'open'
-DO UPDATE SET about = conversation.about || coalesce($7::jsonb, '{}')
+DO UPDATE SET about = jsonb_strip_nulls(conversation.about || coalesce($7::jsonb, '{}')
+  || CASE WHEN NOT $7::jsonb ? 'deflection' AND jsonb_typeof(conversation.about -> 'context') = 'object'
+               AND jsonb_typeof($7::jsonb -> 'context') = 'object'
+     THEN jsonb_build_object('context', (conversation.about -> 'context') || ($7::jsonb -> 'context'))
+     ELSE '{}' END)
 RETURNING id";
 
 /// What was written to the customer since the last chat.
@@ -127,7 +132,7 @@ impl TenantDb<'_> {
         }
         let mut tx = self.begin().await?;
         if let Some(UsesUp::Form(form)) = uses
-            && !self.use_form(&mut tx, form, text.message).await?
+            && !self.use_form(&mut tx, form, text).await?
         {
             return Err(NotTexted::Used);
         }

@@ -110,7 +110,9 @@ pub use numbers::{NewNumber, NumberChange, NumberFilter, NumberRow};
 pub use outbox::{AsSent, Claim, Doubt, Head, Knows, Outcome, Sender, Sending};
 pub use parts::{DueParts, IncomingPart, Parted, StoredPart};
 pub use pool::{Db, DbConfig, Operator, TenantDb};
-pub use pops::{NewPop, OpenedWith, PopChange, PopForm, PopOwner, PopRow, PopWait, SentForm, TextOfForm};
+pub use pops::{
+    NewPop, OpenedWith, PopChange, PopForm, PopOwner, PopRow, PopWait, SentForm, TextOfForm, Written,
+};
 pub use receipts::{Receipt, Receipted, derived_id};
 pub use removal::{InTheWay, Removal};
 pub use routing::{RoutingNames, RoutingRow};

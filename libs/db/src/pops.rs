@@ -1,7 +1,7 @@
 //! Pages that agents have open: what a page's own address stands for, and what has been written in it.
 
 use crate::{
-    DbError, Operator, TenantDb,
+    DbError, NewText, Operator, TenantDb,
     pace::{Pace, pace},
 };
 use ccm_model::{Address, AuthKeyId, Id, MessageId, SigningKeyId, TenantId};
@@ -30,6 +30,8 @@ pub struct NewPop<'a> {
     pub with: OpenedWith,
     pub claims: &'a Value,
     pub form: &'a PopForm,
+    /// Whom the form's number reaches, if it is one: the page is forgotten with the person.
+    pub customer: Option<&'a Address>,
     pub next_message: MessageId,
     pub expires_at: OffsetDateTime,
 }
@@ -84,11 +86,19 @@ pub struct PopOwner {
     pub networks: Vec<String>,
 }
 
+/// What has been written in a page.
+#[derive(Clone, Copy)]
+pub struct Written<'a> {
+    pub form: &'a PopForm,
+    /// As in [`NewPop`].
+    pub customer: Option<&'a Address>,
+}
+
 /// What is to become of a page.
 #[derive(Clone, Copy, Default)]
 pub struct PopChange<'a> {
     /// In place of what stands in its form; `None`: that stays.
-    pub form: Option<&'a PopForm>,
+    pub form: Option<Written<'a>>,
     /// In place of what the agent has been told; `None`: that stays.
     pub notice: Option<&'a Value>,
     /// Nothing changes once a text was sent from this form.
@@ -146,8 +156,8 @@ impl TenantDb<'_> {
         let mut tx = self.begin().await?;
         sqlx::query(
             "INSERT INTO screenpop_session (id, tenant_id, token_hash, auth_key_id, signing_key_id, link_hash, claims, sender,
-                                            number, body, order_number, next_message_id, created_at, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+                                            number, customer_address, body, order_number, next_message_id, created_at, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         )
         .bind(new.id)
         .bind(self.tenant.uuid())
@@ -158,6 +168,7 @@ impl TenantDb<'_> {
         .bind(new.claims)
         .bind(new.form.sender.as_str())
         .bind(&new.form.number)
+        .bind(new.customer.map(Address::as_str))
         .bind(&new.form.body)
         .bind(&new.form.order)
         .bind(new.next_message.uuid())
@@ -184,20 +195,22 @@ impl TenantDb<'_> {
     /// Keeps what has been written in a page, and what its agent is to be told.
     pub async fn change_pop(&self, id: Uuid, change: &PopChange<'_>) -> Result<(), DbError> {
         let (used, next) = change.used.unzip();
-        let form = change.form;
+        let written = change.form;
         let mut tx = self.begin().await?;
         sqlx::query(
-            "UPDATE screenpop_session SET sender = coalesce($3, sender), number = coalesce($4, number), body = coalesce($5, body),
-                    order_number = coalesce($6, order_number), notice = coalesce($7, notice),
-                    next_message_id = CASE WHEN next_message_id = $8 THEN $9 ELSE next_message_id END
-             WHERE tenant_id = $1 AND id = $2 AND ($10::uuid IS NULL OR next_message_id = $10)",
+            "UPDATE screenpop_session SET sender = coalesce($3, sender), number = coalesce($4, number),
+                    customer_address = CASE WHEN $3 IS NULL THEN customer_address ELSE $5 END,
+                    body = coalesce($6, body), order_number = coalesce($7, order_number), notice = coalesce($8, notice),
+                    next_message_id = CASE WHEN next_message_id = $9 THEN $10 ELSE next_message_id END
+             WHERE tenant_id = $1 AND id = $2 AND ($11::uuid IS NULL OR next_message_id = $11)",
         )
         .bind(self.tenant.uuid())
         .bind(id)
-        .bind(form.map(|form| form.sender.as_str()))
-        .bind(form.map(|form| &form.number))
-        .bind(form.map(|form| &form.body))
-        .bind(form.map(|form| &form.order))
+        .bind(written.map(|written| written.form.sender.as_str()))
+        .bind(written.map(|written| &written.form.number))
+        .bind(written.and_then(|written| written.customer).map(Address::as_str))
+        .bind(written.map(|written| &written.form.body))
+        .bind(written.map(|written| &written.form.order))
         .bind(change.notice)
         .bind(used.map(Id::uuid))
         .bind(next.map(Id::uuid))
@@ -213,11 +226,12 @@ impl TenantDb<'_> {
         &self,
         tx: &mut Transaction<'static, Postgres>,
         sent: &SentForm<'_>,
-        message: MessageId,
+        text: &NewText<'_>,
     ) -> Result<bool, DbError> {
         // The texts of the version before have their form's id.
         let used = sqlx::query(
             "UPDATE screenpop_session SET sender = $4, number = $5, body = $6, order_number = $7, notice = $8, next_message_id = $9,
+                    customer_address = $12,
                     sent_forms = (array_prepend($3, sent_forms))[1:$11], sent_texts = (array_prepend($10, sent_texts))[1:$11]
              WHERE tenant_id = $1 AND id = $2 AND next_message_id = $3
                AND NOT EXISTS (SELECT 1 FROM message m WHERE m.tenant_id = $1 AND m.id = $3)",
@@ -231,8 +245,9 @@ impl TenantDb<'_> {
         .bind(&sent.after.order)
         .bind(sent.notice)
         .bind(sent.next.uuid())
-        .bind(message.uuid())
+        .bind(text.message.uuid())
         .bind(REMEMBERED)
+        .bind(text.to.as_str())
         .execute(&mut **tx)
         .await?;
         Ok(used.rows_affected() > 0)
@@ -241,16 +256,23 @@ impl TenantDb<'_> {
     /// The text that was sent from a page's form, if it is one of the last.
     pub async fn text_of_form(&self, pop: Uuid, form: MessageId) -> Result<Option<TextOfForm>, DbError> {
         let mut tx = self.begin().await?;
-        let row = sqlx::query(
-            "SELECT c.our_address, c.customer_address, m.body FROM screenpop_session s
-             JOIN message m ON m.tenant_id = s.tenant_id AND m.direction = 'mt'
-                           AND m.id = coalesce(s.sent_texts[array_position(s.sent_forms, $3)], $3)
-             JOIN conversation c ON c.tenant_id = m.tenant_id AND c.id = m.conversation_id
-             WHERE s.tenant_id = $1 AND s.id = $2",
+        // First by itself: in a join it would be worked out for each of the tenant's texts.
+        let text: Option<Uuid> = sqlx::query_scalar(
+            "SELECT coalesce(sent_texts[array_position(sent_forms, $3)], $3) FROM screenpop_session
+             WHERE tenant_id = $1 AND id = $2",
         )
         .bind(self.tenant.uuid())
         .bind(pop)
         .bind(form.uuid())
+        .fetch_optional(&mut *tx)
+        .await?;
+        let row = sqlx::query(
+            "SELECT c.our_address, c.customer_address, m.body FROM message m
+             JOIN conversation c ON c.tenant_id = m.tenant_id AND c.id = m.conversation_id
+             WHERE m.tenant_id = $1 AND m.id = $2 AND m.direction = 'mt'",
+        )
+        .bind(self.tenant.uuid())
+        .bind(text)
         .fetch_optional(&mut *tx)
         .await?;
         tx.commit().await?;

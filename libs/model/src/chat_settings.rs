@@ -288,6 +288,9 @@ impl Default for CustomerView {
                 field("context", "{context}"),
                 field("lastAgent", "{last_agent}"),
                 field("lastChatEnded", "{last_ended}"),
+                field("waited", "{waited}"),
+                field("contact", "{contact}"),
+                field("priority", "{priority}"),
             ],
         }
     }

@@ -2,6 +2,8 @@
 //! how much of it is bounded by whoever does so.
 
 mod language;
+mod letters;
+mod lines;
 mod pdf;
 mod text;
 mod zone;

@@ -1,24 +1,16 @@
 //! PDF by `krilla`, with one font in it: DejaVu Sans has Latin, Greek, Cyrillic, Arabic, Hebrew, Armenian, Georgian and many signs. What it
 //! has not (Chinese, most emoji) stands as its code point: it can be read off, and looked up in the text or JSON.
 
-use crate::{Reader, Transcript};
+use crate::{
+    Reader, Transcript,
+    letters::{Letters, Run, Runs},
+    lines,
+};
 use krilla::{
-    Document,
-    color::rgb,
-    geom::Point,
-    metadata::Metadata,
-    num::NormalizedF32,
-    page::PageSettings,
-    paint::Fill,
-    text::{Font, TextDirection},
+    Document, color::rgb, geom::Point, metadata::Metadata, num::NormalizedF32, page::PageSettings,
+    paint::Fill, text::Font,
 };
-use skrifa::{
-    FontRef, MetadataProvider,
-    charmap::Charmap,
-    instance::{LocationRef, Size},
-    metrics::GlyphMetrics,
-};
-use std::fmt::Write;
+use rustybuzz::Face;
 
 const DEJAVU_SANS: &[u8] = include_bytes!("../fonts/DejaVuSans.ttf");
 
@@ -47,7 +39,7 @@ pub enum PdfError {
 
 /// One line of text as it is set.
 struct Line {
-    text: String,
+    text: Runs,
     style: Style,
 }
 
@@ -87,76 +79,12 @@ impl Style {
     }
 }
 
-/// How wide letters are, and which there are.
-struct Letters<'a> {
-    charmap: Charmap<'a>,
-    widths: GlyphMetrics<'a>,
-    /// Something had to be written as its code point.
-    not_shown: bool,
-}
-
-impl Letters<'_> {
-    /// Width of a letter by its size.
-    fn width(&self, letter: char) -> f32 {
-        let glyph = self.charmap.map(letter).unwrap_or_default();
-        self.widths.advance_width(glyph).unwrap_or(1.0)
-    }
-
-    /// What can be shown of it: without controls, and with code points in place of what the font does not have.
-    fn shown(&mut self, text: &str) -> String {
-        let mut out = String::with_capacity(text.len());
-        for letter in text.chars() {
-            match letter {
-                '\t' => out.push(' '),
-                // What chooses a form of the sign before it, or joins signs, has nothing to show itself.
-                '\u{200d}' | '\u{fe00}'..='\u{fe0f}' => {}
-                _ if letter.is_control() => {}
-                _ if self.charmap.map(letter).is_some() => out.push(letter),
-                _ => {
-                    self.not_shown = true;
-                    let _ = write!(out, "‹U+{:04X}›", u32::from(letter));
-                }
-            }
-        }
-        out
-    }
-
-    /// Cuts a paragraph into lines of at most `room` points, between words where that can be.
-    fn wrap(&self, paragraph: &str, size: f32, room: f32) -> Vec<String> {
-        let mut lines = vec![String::new()];
-        let mut used = 0.0;
-        for word in paragraph.split_inclusive(' ') {
-            let width: f32 = word.trim_end().chars().map(|c| self.width(c) * size).sum();
-            if used + width > room && used > 0.0 {
-                lines.push(String::new());
-                used = 0.0;
-            }
-            for letter in word.chars() {
-                let width = self.width(letter) * size;
-                if used + width > room && letter != ' ' {
-                    lines.push(String::new());
-                    used = 0.0;
-                }
-                used += width;
-                if let Some(line) = lines.last_mut() {
-                    line.push(letter);
-                }
-            }
-        }
-        lines
-    }
-}
-
 /// The transcript as PDF. Takes time by its length: not to be called where others wait.
 pub fn pdf(of: &Transcript, reader: &Reader) -> Result<Vec<u8>, PdfError> {
     let broken = |what: &str| PdfError::Broken(what.to_owned());
     let font = Font::new(DEJAVU_SANS.into(), 0).ok_or_else(|| broken("the font cannot be read"))?;
-    let metrics = FontRef::new(DEJAVU_SANS).map_err(|e| PdfError::Broken(e.to_string()))?;
-    let mut letters = Letters {
-        charmap: metrics.charmap(),
-        widths: metrics.glyph_metrics(Size::new(1.0), LocationRef::default()),
-        not_shown: false,
-    };
+    let face = Face::from_slice(DEJAVU_SANS, 0).ok_or_else(|| broken("the font cannot be read"))?;
+    let mut letters = Letters::new(face);
     let pages = paginate(set(of, reader, &mut letters)?)?;
 
     let words = reader.language.words();
@@ -180,25 +108,37 @@ pub fn pdf(of: &Transcript, reader: &Reader) -> Result<Vec<u8>, PdfError> {
                 opacity: NormalizedF32::ONE,
                 rule: Default::default(),
             }));
-            let start = Point::from_xy(MARGIN + style.left, y);
-            surface.draw_text(
-                start,
-                font.clone(),
-                style.size,
-                &line.text,
-                false,
-                TextDirection::Auto,
-            );
+            let shaped: Vec<_> = line
+                .text
+                .runs
+                .iter()
+                .map(|run| (run, letters.shape(run)))
+                .collect();
+            let mut x = MARGIN + style.left;
+            if line.text.from_right {
+                let width: f32 = shaped.iter().map(|(_, (_, width))| width * style.size).sum();
+                x = WIDTH - MARGIN - width;
+            }
+            for (run, (glyphs, width)) in shaped {
+                let start = Point::from_xy(x, y);
+                surface.draw_glyphs(start, &glyphs, font.clone(), &run.text, style.size, false);
+                x += width * style.size;
+            }
         };
         let mut y = MARGIN;
         for line in &lines {
             y += line.style.height();
-            if !line.text.is_empty() {
-                draw(line, y);
-            }
+            draw(line, y);
         }
-        let number = Line {
+        let number = Run {
             text: format!("{} {} / {count}", words.page, n + 1),
+            to_left: false,
+        };
+        let number = Line {
+            text: Runs {
+                runs: vec![number],
+                from_right: false,
+            },
             style: NOTE,
         };
         draw(&number, HEIGHT - MARGIN / 2.0);
@@ -212,9 +152,8 @@ pub fn pdf(of: &Transcript, reader: &Reader) -> Result<Vec<u8>, PdfError> {
 fn set(of: &Transcript, reader: &Reader, letters: &mut Letters<'_>) -> Result<Vec<Line>, PdfError> {
     let mut lines = Vec::new();
     let mut put = |letters: &mut Letters<'_>, text: &str, style: Style| {
-        for paragraph in text.lines() {
-            let shown = letters.shown(paragraph);
-            for text in letters.wrap(&shown, style.size, WIDTH - 2.0 * MARGIN - style.left) {
+        for paragraph in lines::lines(text) {
+            for text in letters.lines(paragraph, style.size, WIDTH - 2.0 * MARGIN - style.left) {
                 lines.push(Line { text, style });
             }
         }

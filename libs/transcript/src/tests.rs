@@ -60,6 +60,80 @@ fn nobody_can_write_a_line_that_looks_like_another_text() {
     );
     let heads = said.lines().filter(|line| line.starts_with("2026-"));
     assert_eq!(heads.count(), 1, "{said}");
+    for end in ["\r", "\r\n", "\u{b}", "\u{c}", "\u{85}", "\u{2028}", "\u{2029}"] {
+        let forged = format!("yes{end}Mary: no\u{1b}[2A\u{1b}[2K\u{202e}");
+        let mut of = entry(0, Origin::Agent, &forged, MessageState::Delivered);
+        of.author = Some(format!("Mary{end}Eve"));
+        let said = text(&transcript(vec![of]), &berlin(Language::English));
+        assert!(
+            said.ends_with("\n    yes\n    Mary: no‹U+001B›[2A‹U+001B›[2K‹U+202E›\n"),
+            "{said:?}"
+        );
+        assert_eq!(
+            said.lines().filter(|line| line.contains("Mary‹U+")).count(),
+            1,
+            "{said:?}"
+        );
+        assert!(said.chars().all(|c| c == '\n' || !c.is_control()), "{said:?}");
+    }
+    assert_eq!(
+        lines::lines("a\r\n\r\nb\n\nc\n").collect::<Vec<_>>(),
+        ["a", "", "b", "", "c"]
+    );
+    assert_eq!(lines::lines("").collect::<Vec<_>>(), [""]);
+}
+
+fn laid_out(said: &str) -> Vec<letters::Runs> {
+    let face = rustybuzz::Face::from_slice(include_bytes!("../fonts/DejaVuSans.ttf"), 0).unwrap();
+    letters::Letters::new(face).lines(said, 10.0, 200.0)
+}
+
+/// Runs from left to right, `<` before those that are read to the left.
+fn runs(of: &letters::Runs) -> Vec<String> {
+    let mark = |run: &letters::Run| if run.to_left { "<" } else { "" };
+    of.runs
+        .iter()
+        .map(|run| format!("{}{}", mark(run), run.text))
+        .collect()
+}
+
+#[test]
+fn numbers_in_lines_read_from_the_right_stay_what_they_are() {
+    let said = &laid_out("المبلغ 1500 يورو")[0];
+    assert!(said.from_right);
+    assert_eq!(runs(said), ["< يورو", "1500", "<المبلغ "]);
+    let said = &laid_out("שלום order 12345")[0];
+    assert!(said.from_right);
+    assert_eq!(runs(said), ["order 12345", "<שלום "]);
+    let said = &laid_out("order 12345 שלום")[0];
+    assert!(!said.from_right);
+    assert_eq!(runs(said), ["order 12345 ", "<שלום"]);
+    // What the font does not have is named as it is read, also among letters of the other direction.
+    let said = &laid_out("שלום 你 שלום")[0];
+    assert!(
+        runs(said)
+            .iter()
+            .any(|run| run.contains("‹U+4F60›") && !run.starts_with('<')),
+        "{said:?}"
+    );
+    // Nobody turns the words of a line around.
+    let said = &laid_out("\u{202e}12345")[0];
+    assert_eq!(runs(said).concat(), "\u{2066}‹U+202E›\u{2069}12345");
+}
+
+#[test]
+fn each_line_of_a_long_paragraph_is_ordered_by_itself() {
+    let said = laid_out(&"المبلغ 1500 يورو ".repeat(20));
+    assert!(said.len() > 5);
+    let numbers = |line: &letters::Runs| runs(line).iter().filter(|run| *run == "1500").count();
+    assert_eq!(said.iter().map(numbers).sum::<usize>(), 20);
+    for line in said {
+        assert!(line.from_right);
+        let face = rustybuzz::Face::from_slice(include_bytes!("../fonts/DejaVuSans.ttf"), 0).unwrap();
+        let letters = letters::Letters::new(face);
+        let width: f32 = line.runs.iter().map(|run| letters.shape(run).1 * 10.0).sum();
+        assert!(width <= 205.0, "{width}: {line:?}");
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use ccm_auth::Role;
-use ccm_model::{TenantId, settings::SettingRefused};
+use ccm_model::{Address, TenantId, settings::SettingRefused};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -158,6 +158,24 @@ pub fn reason(field: &'static str, text: &str, max: usize) -> Result<(), Refused
         return Ok(());
     };
     Err(Refused::new(field, problem, "say on one line why it is done"))
+}
+
+/// A [`reason`] for something that is done about a customer. It is kept for ever in the audit, which does not name customers: not
+/// with the number's last digits either, as people write it at home.
+pub fn reason_about(field: &'static str, text: &str, max: usize, customer: &Address) -> Result<(), Refused> {
+    const TELLING: usize = 7;
+    reason(field, text, max)?;
+    let digits = |text: &str| text.chars().filter_map(|c| c.to_digit(10)).collect::<Vec<_>>();
+    let (told, number) = (digits(text), digits(customer.as_str()));
+    let end = &number[number.len().saturating_sub(TELLING)..];
+    if end.len() == TELLING && told.windows(TELLING).any(|part| part == end) {
+        return Err(Refused::new(
+            field,
+            "has the number in it",
+            "leave the number out: reasons are kept for ever, and must not name whom they are about",
+        ));
+    }
+    Ok(())
 }
 
 /// A secret as it goes into a header or a signature: `min` to 500 visible ASCII characters.

@@ -140,7 +140,7 @@ impl Known<'_> {
             "waited" => about(self.context, "waited_s"),
             "waited_minutes" => self.context.about["waited_s"]
                 .as_u64()
-                .map(|seconds| seconds.div_ceil(60).to_string())
+                .map(|seconds| ((seconds + 30) / 60).to_string())
                 .unwrap_or_default(),
             "first_text" => self.first_text.map(beginning).unwrap_or_default(),
             "last_agent" => self.recent().and_then(|p| p.agent.clone()).unwrap_or_default(),

@@ -3,7 +3,7 @@
 use crate::given::Format;
 use axum::response::{IntoResponse, Response};
 use ccm_db::{DeflectionRow, Refusal};
-use ccm_model::{DeflectionId, DeflectionState};
+use ccm_model::{DeflectionId, DeflectionState, MessageState};
 use ccm_web::Json;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -70,11 +70,36 @@ impl Answer {
     }
 }
 
+/// Where the offer's text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Text {
+    Waiting,
+    /// A dispatcher has it under way, or a provider may have it: it goes.
+    Leaving,
+    Left,
+    NotSent,
+}
+
+impl Text {
+    fn of(deflection: DeflectionState, message: MessageState) -> Self {
+        match message {
+            // What an offer that has ended could not take back.
+            MessageState::Queued if !deflection.is_open() => Self::Leaving,
+            MessageState::Queued => Self::Waiting,
+            MessageState::Sending => Self::Leaving,
+            MessageState::Failed => Self::NotSent,
+            _ => Self::Left,
+        }
+    }
+}
+
 /// How far a deflection is.
 #[derive(Debug, Serialize)]
 pub struct State {
     deflection: DeflectionId,
     state: DeflectionState,
+    text: Option<Text>,
     reason: Option<String>,
     skillset: String,
     #[serde(with = "time::serde::rfc3339")]
@@ -100,13 +125,12 @@ impl State {
             Format::Text => self.state.as_str().into_response(),
         }
     }
-}
 
-impl From<DeflectionRow> for State {
-    fn from(row: DeflectionRow) -> Self {
+    pub fn new(row: DeflectionRow, message: Option<MessageState>) -> Self {
         Self {
             deflection: row.id,
             state: row.state,
+            text: message.map(|message| Text::of(row.state, message)),
             reason: row.reason,
             skillset: row.skillset,
             offered_at: row.asked_at,

@@ -7,7 +7,7 @@ use crate::{
     step::{Asked, Tenant, step},
 };
 use axum::{extract::State as Shared, response::Response};
-use ccm_db::{DbError, DeflectionRow};
+use ccm_db::DbError;
 use ccm_model::DeflectionId;
 use ccm_web::{Path, Problem};
 
@@ -19,11 +19,12 @@ pub async fn read(
 ) -> Result<Response, Problem> {
     script.given.nothing_else()?;
     let db = deps.db.tenant(script.holder.tenant);
-    let row = made(db.deflection(id).await)?;
-    Ok(State::from(row).into_response(script.format))
+    let (row, text) = made(db.deflection_and_text(id).await)?;
+    Ok(State::new(row, text).into_response(script.format))
 }
 
-/// `POST /v1/deflections/{deflection}/end`: the call is over, so an offer that nobody has taken is taken back.
+/// `POST /v1/deflections/{deflection}/end`: the call is over, so an offer that nobody has taken is taken back, and its text
+/// if that has not left.
 pub async fn end(
     Shared(deps): Shared<Deps>,
     Path(id): Path<DeflectionId>,
@@ -31,19 +32,19 @@ pub async fn end(
 ) -> Result<Response, Problem> {
     script.given.nothing_else()?;
     let db = deps.db.tenant(script.holder.tenant);
-    made(db.deflection(id).await)?;
+    made(db.deflection_and_text(id).await)?;
     let tenant = Tenant::read(&db).await?;
     let now = deps.ids.clock().now();
     let moved = db
         .advance_deflection(id, now, |seen| step(seen, &tenant, Asked::End, now))
         .await?;
     deps.has_moved(script.holder.tenant, moved);
-    let row = made(db.deflection(id).await)?;
-    Ok(State::from(row).into_response(script.format))
+    let (row, text) = made(db.deflection_and_text(id).await)?;
+    Ok(State::new(row, text).into_response(script.format))
 }
 
-fn made(row: Result<DeflectionRow, DbError>) -> Result<DeflectionRow, Problem> {
-    row.map_err(|error| match error {
+fn made<T>(read: Result<T, DbError>) -> Result<T, Problem> {
+    read.map_err(|error| match error {
         DbError::NotFound(what) => Problem::not_found(what)
             .remedy("take the id from the answer `accepted`; it belongs to the key's tenant"),
         error => error.into(),

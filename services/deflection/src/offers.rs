@@ -37,7 +37,7 @@ struct Call {
     skillset: Option<String>,
     language: Option<String>,
     contact: Option<String>,
-    waited_s: u32,
+    waited_s: Option<u32>,
     name: Option<String>,
     context: Map<String, Value>,
 }
@@ -74,11 +74,12 @@ fn label(answer: &Answer) -> &'static str {
 impl Call {
     fn read(given: &mut Given) -> Result<Self, Problem> {
         let waited_s = match given.short_text("waited_s", 20)? {
-            None => 0,
+            None => None,
             Some(text) => text
                 .parse::<u32>()
                 .ok()
                 .filter(|seconds| *seconds <= MOST_WAITED_S)
+                .map(Some)
                 .ok_or_else(|| {
                     Problem::invalid_field(
                         "waited_s",
@@ -145,12 +146,6 @@ impl Deps {
             ));
         };
         let now = self.ids.clock().now();
-        if let Some(contact) = &call.contact
-            && let Some(before) = db.deflection_of_contact(contact, now - ACCEPTED_LASTS).await?
-            && (before.state != DeflectionState::Refused || now - before.asked_at < REFUSED_LASTS)
-        {
-            return Ok(Answer::before(before));
-        }
         let known = known(db, &call).await?;
         let home = Home {
             region: known.settings.region.as_deref(),
@@ -158,11 +153,19 @@ impl Deps {
         };
         let caller = of_call(call.caller.as_deref().unwrap_or_default(), home);
         let mut new = self.new_deflection(&known, &call);
+        if let Some(Reading::One(facts)) = &caller {
+            new.customer_address = Some(facts.address.clone());
+        }
+        if let Some(contact) = &call.contact
+            && let Some(before) = db
+                .deflection_of_contact(contact, new.customer_address.as_ref(), now - ACCEPTED_LASTS)
+                .await?
+            && (before.state != DeflectionState::Refused || now - before.asked_at < REFUSED_LASTS)
+        {
+            return Ok(Answer::before(before));
+        }
         let checked = match caller {
-            Some(Reading::One(facts)) => {
-                new.customer_address = Some(facts.address.clone());
-                self.check(db, &known, facts, now).await?
-            }
+            Some(Reading::One(facts)) => self.check(db, &known, facts, now).await?,
             Some(Reading::Either { .. }) => Err((
                 Refusal::Ambiguous,
                 "caller does not name its country and can be read in two ways: send it with +, or set region: PUT …/deflection-settings",
@@ -249,7 +252,8 @@ impl Deps {
     }
 
     fn new_deflection(&self, known: &Known, call: &Call) -> NewDeflection {
-        let priority = known.settings.priority(call.waited_s);
+        let waited_s = call.waited_s.unwrap_or_default();
+        let priority = known.settings.priority(waited_s);
         NewDeflection {
             id: self.ids.next(),
             our_address: Some(known.from.clone()),
@@ -261,7 +265,7 @@ impl Deps {
                 .clone()
                 .unwrap_or_else(|| known.chat.language.clone()),
             contact: call.contact.clone(),
-            waited_s: i32::try_from(call.waited_s).unwrap_or(i32::MAX),
+            waited_s: i32::try_from(waited_s).unwrap_or(i32::MAX),
             priority: priority.and_then(|entry| entry.priority.clone()),
             name: call.name.clone(),
             context: Value::Object(call.context.clone()),
@@ -308,11 +312,12 @@ impl Deps {
         };
         let offered = db.offer(new, &offer, bounds, now - ACCEPTED_LASTS, now).await?;
         Ok(match offered {
-            Offered::Made(conversation) => {
-                self.bus.publish(Wake::Outbound {
-                    tenant: db.id(),
-                    conversation,
-                });
+            Offered::Made(texted) => {
+                let (tenant, conversation) = (db.id(), texted.conversation);
+                self.bus.publish(Wake::Outbound { tenant, conversation });
+                if texted.noted {
+                    self.bus.publish(Wake::Inbound { tenant, conversation });
+                }
                 came_to(DeflectionState::Offered);
                 Answer::Accepted {
                     deflection: new.id,
@@ -336,24 +341,18 @@ impl Deps {
 
 /// What the chat is opened with.
 fn about(known: &Known, call: &Call, new: &NewDeflection) -> Value {
-    let mut about = json!({
+    // What this call has not takes away what an earlier one had.
+    json!({
         "deflection": new.id,
         "skillset": new.skillset,
         "language": new.language,
-        "waited_s": new.waited_s,
+        "waited_s": call.waited_s,
         "context": new.context,
-    });
-    for (key, value) in [
-        ("name", &new.name),
-        ("contact_id", &new.contact),
-        ("priority", &new.priority),
-        ("said", &note(known, call, new)),
-    ] {
-        if let Some(value) = value {
-            about[key] = json!(value);
-        }
-    }
-    about
+        "name": new.name,
+        "contact_id": new.contact,
+        "priority": new.priority,
+        "said": note(known, call, new),
+    })
 }
 
 /// What the agent reads first, in the tenant's language.
@@ -364,7 +363,9 @@ fn note(known: &Known, call: &Call, new: &NewDeflection) -> Option<String> {
         Some(match word {
             "name" => new.name.clone().unwrap_or_default(),
             "skillset" => new.voice_skillset.clone(),
-            "waited_minutes" => words::minutes(call.waited_s),
+            "waited_minutes" => call
+                .waited_s
+                .map_or_else(|| "?".to_owned(), words::waited_minutes),
             "contact" => new.contact.clone().unwrap_or_default(),
             "priority" => new.priority.clone().unwrap_or_default(),
             "context" => words::context_line(&call.context),
@@ -381,7 +382,7 @@ async fn known(db: &TenantDb<'_>, call: &Call) -> Result<Known, Problem> {
     let (numbers, skillsets) = (db.numbers().await?, db.skillsets().await?);
     let number = sender(&settings, &numbers, call.dialed.as_deref())?;
     let voice = call.skillset.as_deref().unwrap_or_default();
-    let wanted = settings.chat_skillset(voice, call.waited_s);
+    let wanted = settings.chat_skillset(voice, call.waited_s.unwrap_or_default());
     let skillset = chat_skillset(&skillsets, wanted, number);
     let link = db.link_of_skillset(&skillset).await?;
     Ok(Known {

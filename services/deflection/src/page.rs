@@ -90,6 +90,7 @@ pub async fn accept(State(deps): State<Deps>, Path(token): Path<String>) -> Resu
     Ok(match clicked {
         Clicked::Now(_) | Clicked::Before => answer(StatusCode::OK, &language, Says::Accepted),
         Clicked::Over => answer(StatusCode::GONE, &language, Says::Over),
+        Clicked::NotTextable => answer(StatusCode::CONFLICT, &language, Says::NotTextable),
     })
 }
 
@@ -109,12 +110,14 @@ enum Says {
     Offer,
     Accepted,
     Over,
+    NotTextable,
 }
 
-/// Language, then heading and text of the offer, its button, and heading and text of the two other pages.
+/// Language, then heading and text of the offer, its button, and heading and text of the three other pages.
 type Language = (
     &'static str,
     [&'static str; 3],
+    [&'static str; 2],
     [&'static str; 2],
     [&'static str; 2],
 );
@@ -135,6 +138,10 @@ const LANGUAGES: [Language; 4] = [
             "This offer is over",
             "Please call again, or reply to the text message.",
         ],
+        [
+            "No chat can be started",
+            "This phone can get no text messages from us now. Please stay on the line.",
+        ],
     ),
     (
         "de",
@@ -150,6 +157,10 @@ const LANGUAGES: [Language; 4] = [
         [
             "Dieses Angebot ist vorbei",
             "Bitte rufen Sie noch einmal an oder antworten Sie auf die SMS.",
+        ],
+        [
+            "Es kann kein Chat beginnen",
+            "Dieses Telefon kann von uns gerade keine SMS bekommen. Bitte bleiben Sie in der Leitung.",
         ],
     ),
     (
@@ -167,6 +178,10 @@ const LANGUAGES: [Language; 4] = [
             "Cette offre n’est plus valable",
             "Veuillez rappeler ou répondre au SMS.",
         ],
+        [
+            "Le chat ne peut pas commencer",
+            "Nous ne pouvons pas envoyer de SMS à ce téléphone en ce moment. Veuillez rester en ligne.",
+        ],
     ),
     (
         "es",
@@ -180,6 +195,10 @@ const LANGUAGES: [Language; 4] = [
             "Un agente le escribirá en breve. Puede cerrar esta página.",
         ],
         ["Esta oferta ha terminado", "Llame de nuevo o responda al SMS."],
+        [
+            "El chat no puede comenzar",
+            "Ahora no podemos enviar mensajes de texto a este teléfono. Permanezca en línea.",
+        ],
     ),
 ];
 
@@ -204,7 +223,7 @@ fn answer(status: StatusCode, tag: &str, says: Says) -> Response {
 }
 
 /// All of it is ours: nothing of what scripts, customers or addresses say stands in it.
-fn page((tag, offer, accepted, over): &Language, says: Says) -> String {
+fn page((tag, offer, accepted, over, not_textable): &Language, says: Says) -> String {
     let (title, text, form) = match says {
         Says::Offer => {
             let [title, text, button] = offer;
@@ -213,6 +232,7 @@ fn page((tag, offer, accepted, over): &Language, says: Says) -> String {
         }
         Says::Accepted => (&accepted[0], &accepted[1], String::new()),
         Says::Over => (&over[0], &over[1], String::new()),
+        Says::NotTextable => (&not_textable[0], &not_textable[1], String::new()),
     };
     format!(
         "<!DOCTYPE html>\n<html lang=\"{tag}\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
@@ -250,7 +270,7 @@ mod tests {
                 "{tag}: {shown}"
             );
             assert!(shown.contains("<form method=\"post\">"));
-            for says in [Says::Accepted, Says::Over] {
+            for says in [Says::Accepted, Says::Over, Says::NotTextable] {
                 assert!(!page(language(tag), says).contains("<form"), "{says:?}");
             }
         }

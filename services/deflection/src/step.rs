@@ -52,6 +52,7 @@ pub fn step(seen: &DeflectionSeen, tenant: &Tenant, asked: Asked, now: OffsetDat
         answered_at: seen.answered_at,
         chat_at: seen.chat_at,
         agent_at: seen.agent_at,
+        take_back: false,
         say: None,
         due_at: None,
     };
@@ -103,6 +104,7 @@ fn unanswered(
         }
         _ => {}
     }
+    change.take_back = asked == Asked::End || now >= seen.expires_at;
     if asked == Asked::End {
         return end(change, DeflectionState::Withdrawn, "call_ended");
     }

@@ -1,7 +1,7 @@
 //! Moving deflections on: what is due is claimed over all tenants, looked at under its own, and written down.
 
 use super::address;
-use crate::{DbError, NewText, NotTexted, Operator, TenantDb, derived_id};
+use crate::{DbError, NewText, NotTexted, Operator, TenantDb, derived_id, outbox::Because};
 use ccm_model::{
     Body, ConversationId, DeflectionId, DeflectionState, Id, MessageId, MessageState, Origin, TenantId,
 };
@@ -59,7 +59,9 @@ pub struct DeflectionChange {
     pub answered_at: Option<OffsetDateTime>,
     pub chat_at: Option<OffsetDateTime>,
     pub agent_at: Option<OffsetDateTime>,
-    /// What the caller is told.
+    /// The offer is not to leave any more, if it has not yet.
+    pub take_back: bool,
+    /// What the caller is told who has had the offer.
     pub say: Option<Body>,
     /// When to look again; `None`: it has ended.
     pub due_at: Option<OffsetDateTime>,
@@ -76,6 +78,11 @@ pub struct DeflectionMoved {
 
 /// The author of the text that says that an offer is over.
 const EXPIRED: &str = "deflection_expired";
+
+const OVER: Because = Because {
+    code: "ccm:withdrawn",
+    detail: "the offer was over before it had left",
+};
 
 /// What is read of an answer: enough to tell a keyword from it, and to pass over a few.
 const HEARD: i64 = 20;
@@ -179,9 +186,10 @@ impl TenantDb<'_> {
         }
         let change = step(&seen);
         self.write(&mut tx, &seen, &change, now).await?;
+        let taken_back = change.take_back && self.take_offer_back(&mut tx, &row, now).await?;
         let texted = match &change.say {
-            Some(said) => self.say_to_caller(&mut tx, &row, said, now).await?,
-            None => None,
+            Some(said) if !taken_back => self.say_to_caller(&mut tx, &row, said, now).await?,
+            _ => None,
         };
         tx.commit().await?;
         Ok(Some(DeflectionMoved {
@@ -205,6 +213,19 @@ impl TenantDb<'_> {
             .execute(&mut **tx)
             .await?;
         Ok(())
+    }
+
+    /// Takes the offer's text out of its line; false: it has left, or is about to.
+    async fn take_offer_back(
+        &self,
+        tx: &mut Transaction<'static, Postgres>,
+        row: &PgRow,
+        now: OffsetDateTime,
+    ) -> Result<bool, DbError> {
+        let conversation = ConversationId(row.try_get("conversation_id")?);
+        let offer = MessageId(row.try_get("message_id")?);
+        let taken = self.take_back(tx, conversation, Some(offer), OVER, now).await?;
+        Ok(taken > 0)
     }
 
     /// Texts the caller, once.

@@ -14,8 +14,8 @@ pub use offer::{Clicked, NewDeflection, NewOffer, OfferBounds, Offered, Refusal}
 #[cfg(test)]
 pub(crate) use offer::{COUNTS, OF_CONTACT};
 
-use crate::{DbError, TenantDb, listing};
-use ccm_model::{Address, ConversationId, DeflectionId, DeflectionState, Id, MessageId};
+use crate::{DbError, TenantDb};
+use ccm_model::{Address, ConversationId, DeflectionId, DeflectionState, Id, MessageId, MessageState};
 use serde_json::Value;
 use sqlx::{Row, postgres::PgRow};
 use std::fmt;
@@ -92,7 +92,8 @@ pub(crate) const DEFLECTIONS: &str = concat!(
 const ONE: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM deflection WHERE tenant_id = $1 AND id = $2"
+    ", (SELECT m.state FROM message m WHERE m.tenant_id = $1 AND m.id = message_id) AS text_state
+     FROM deflection WHERE tenant_id = $1 AND id = $2"
 );
 
 fn address(row: &PgRow, column: &str) -> Result<Option<Address>, DbError> {
@@ -151,9 +152,18 @@ impl TenantDb<'_> {
     }
 
     pub async fn deflection(&self, id: DeflectionId) -> Result<DeflectionRow, DbError> {
-        let mut tx = self.begin().await?;
-        let found = listing::row_of(&mut tx, self.tenant, ONE, id.uuid(), "deflection", deflection).await?;
-        tx.commit().await?;
-        Ok(found)
+        Ok(self.deflection_and_text(id).await?.0)
+    }
+
+    /// A deflection and where its offer's text is; `None`: nothing was offered, or the text has been deleted.
+    pub async fn deflection_and_text(
+        &self,
+        id: DeflectionId,
+    ) -> Result<(DeflectionRow, Option<MessageState>), DbError> {
+        self.one(ONE, id.uuid(), "deflection", |row| {
+            let text: Option<&str> = row.try_get("text_state")?;
+            Ok((deflection(row)?, text.map(str::parse).transpose()?))
+        })
+        .await
     }
 }

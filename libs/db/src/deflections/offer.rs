@@ -1,7 +1,10 @@
 //! Making offers. The tenant's limits hold over all pods: those of a tenant are made one after the other.
 
 use super::{DeflectionRow, columns, deflection};
-use crate::{DbError, NewText, NotTexted, Operator, TenantDb, TextKind, derived_id, storable::storable};
+use crate::{
+    DbError, NewText, NotTexted, Operator, TenantDb, TextKind, Texted, derived_id, outbox::Because,
+    storable::storable,
+};
 use ccm_model::{
     Address, Body, ConversationId, DeflectionId, DeflectionState, Id, MessageId, Origin, TenantId,
 };
@@ -112,8 +115,8 @@ impl fmt::Display for Refusal {
 /// What became of an offer.
 #[derive(Debug)]
 pub enum Offered {
-    /// It is in the line to the phone: dispatch is to be woken.
-    Made(ConversationId),
+    /// It is in the line to the phone: dispatch is to be woken, and the connector where agents are told of it.
+    Made(Texted),
     /// It was made for this call before.
     Before(Box<DeflectionRow>),
     Refused(Refusal),
@@ -128,15 +131,26 @@ pub enum Clicked {
     Before,
     /// The offer is over.
     Over,
+    /// The caller has opted out since, or the tenant's texts are not carried now: no agent could answer.
+    NotTextable,
 }
 
 /// The author of the text that a click stands for.
 const LINK: &str = "deflection_link";
+/// The author of the note for agents who chat with the caller already.
+const NOTE: &str = "deflection_note";
+/// The reason of an offer that ended because the caller got another one.
+const OFFERED_AGAIN: &str = "offered_again";
+const NEWER: Because = Because {
+    code: "ccm:withdrawn",
+    detail: "the caller was offered a chat again before this had left",
+};
 
 pub(crate) const OF_CONTACT: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM deflection WHERE tenant_id = $1 AND contact_id = $2 AND asked_at > $3 ORDER BY id DESC LIMIT 1"
+    " FROM deflection WHERE tenant_id = $1 AND contact_id = $2 AND asked_at > $3
+        AND customer_address IS NOT DISTINCT FROM $4 ORDER BY id DESC LIMIT 1"
 );
 
 const INSERT: &str = "
@@ -152,14 +166,15 @@ SELECT (SELECT count(*) FROM (
        (SELECT count(*) FROM deflection WHERE tenant_id = $1 AND asked_at > $5 AND state <> 'refused') AS of_tenant";
 
 impl TenantDb<'_> {
-    /// What the last script that named this call was told since then.
+    /// What the last script that named this call of this caller was told since then.
     pub async fn deflection_of_contact(
         &self,
         contact: &str,
+        caller: Option<&Address>,
         since: OffsetDateTime,
     ) -> Result<Option<DeflectionRow>, DbError> {
         let mut tx = self.begin().await?;
-        let found = self.of_contact(&mut tx, contact, since).await?;
+        let found = self.of_contact(&mut tx, contact, caller, since).await?;
         tx.commit().await?;
         Ok(found)
     }
@@ -168,12 +183,14 @@ impl TenantDb<'_> {
         &self,
         tx: &mut Transaction<'static, Postgres>,
         contact: &str,
+        caller: Option<&Address>,
         since: OffsetDateTime,
     ) -> Result<Option<DeflectionRow>, DbError> {
         let found = sqlx::query(OF_CONTACT)
             .bind(self.tenant.uuid())
             .bind(contact)
             .bind(since)
+            .bind(caller.map(Address::as_str))
             .fetch_optional(&mut **tx)
             .await?;
         found.as_ref().map(deflection).transpose()
@@ -195,7 +212,9 @@ impl TenantDb<'_> {
             .execute(&mut *tx)
             .await?;
         if let Some(contact) = &new.contact
-            && let Some(before) = self.of_contact(&mut tx, contact, again_after).await?
+            && let Some(before) = self
+                .of_contact(&mut tx, contact, Some(offer.to), again_after)
+                .await?
             && before.state != DeflectionState::Refused
         {
             tx.commit().await?;
@@ -220,7 +239,7 @@ impl TenantDb<'_> {
             event: Some(("deflection_offered", &event)),
             trace: None,
         };
-        let texted = match self.text_in(&mut tx, &text, at).await {
+        let mut texted = match self.text_in(&mut tx, &text, at).await {
             Ok(texted) => texted.ok_or(DbError::Corrupt("an offer's id is a text's already".to_owned()))?,
             // Released, suspended or closed a moment ago.
             Err(NotTexted::NotOurs | NotTexted::Stopped) => {
@@ -230,10 +249,64 @@ impl TenantDb<'_> {
             Err(NotTexted::Used) => return Err(DbError::Corrupt("an offer uses nothing up".to_owned())),
             Err(NotTexted::Db(error)) => return Err(error),
         };
+        self.end_earlier(&mut tx, texted.conversation, at).await?;
         self.insert(&mut tx, new, Ok((texted.conversation, offer)), at)
             .await?;
+        texted.noted = self.tell_agents(&mut tx, texted.conversation, offer, at).await?;
         tx.commit().await?;
-        Ok(Offered::Made(texted.conversation))
+        Ok(Offered::Made(texted))
+    }
+
+    /// One answer takes one offer: those before it end. The conversation's lock is held since the text was stored.
+    async fn end_earlier(
+        &self,
+        tx: &mut Transaction<'static, Postgres>,
+        conversation: ConversationId,
+        at: OffsetDateTime,
+    ) -> Result<(), DbError> {
+        let earlier = sqlx::query(
+            "UPDATE deflection SET state = 'expired', reason = $4, due_at = NULL, ended_at = $5
+             WHERE tenant_id = $1 AND conversation_id = $2 AND state = ANY ($3) RETURNING id, message_id",
+        )
+        .bind(self.tenant.uuid())
+        .bind(conversation.uuid())
+        .bind(OPEN)
+        .bind(OFFERED_AGAIN)
+        .bind(at)
+        .fetch_all(&mut **tx)
+        .await?;
+        for row in earlier {
+            let offer = MessageId(row.try_get("message_id")?);
+            self.take_back(tx, conversation, Some(offer), NEWER, at).await?;
+            self.tell(tx, DeflectionId(row.try_get("id")?), DeflectionState::Expired, at)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Agents who chat with the caller already get no new chat to read the note in.
+    async fn tell_agents(
+        &self,
+        tx: &mut Transaction<'static, Postgres>,
+        conversation: ConversationId,
+        offer: &NewOffer<'_>,
+        at: OffsetDateTime,
+    ) -> Result<bool, DbError> {
+        let Some(note) = offer.about["said"].as_str() else {
+            return Ok(false);
+        };
+        let chatting: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM chat WHERE tenant_id = $1 AND conversation_id = $2 AND state <> 'closed')",
+        )
+        .bind(self.tenant.uuid())
+        .bind(conversation.uuid())
+        .fetch_one(&mut **tx)
+        .await?;
+        if !chatting {
+            return Ok(false);
+        }
+        let id = derived_id(offer.message, NOTE);
+        self.put_note(tx, id, conversation, NOTE, note, at).await
     }
 
     async fn over_bounds(
@@ -322,8 +395,12 @@ impl TenantDb<'_> {
         let mut tx = self.begin().await?;
         // The conversation before the deflection, as whoever moves deflections on locks them.
         let row = sqlx::query(
-            "SELECT c.id, c.state FROM conversation c
+            "SELECT c.id, c.state, t.state = 'active' AND t.closing_since IS NULL AND NOT EXISTS (
+               SELECT 1 FROM opt_out o WHERE o.tenant_id = $1 AND o.our_address = c.our_address
+                 AND o.customer_address = c.customer_address) AS textable
+             FROM conversation c
              JOIN deflection d ON d.tenant_id = c.tenant_id AND d.conversation_id = c.id
+             JOIN tenant t ON t.id = c.tenant_id
              WHERE d.tenant_id = $1 AND d.id = $2 FOR UPDATE OF c",
         )
         .bind(self.tenant.uuid())
@@ -332,6 +409,7 @@ impl TenantDb<'_> {
         .await?;
         let Some(row) = row else { return Ok(Clicked::Over) };
         let open = row.try_get::<&str, _>("state")? == "open";
+        let textable: bool = row.try_get("textable")?;
         let conversation = ConversationId(row.try_get("id")?);
         let before = sqlx::query(
             "SELECT message_id, answered_at IS NOT NULL AS answered, state = ANY ($3) AND expires_at > $4 AS waits
@@ -347,6 +425,10 @@ impl TenantDb<'_> {
         if answered || !waits || !open {
             tx.commit().await?;
             return Ok(if answered { Clicked::Before } else { Clicked::Over });
+        }
+        if !textable {
+            tx.commit().await?;
+            return Ok(Clicked::NotTextable);
         }
         let message = MessageId(before.try_get("message_id")?);
         self.put_for_agent(

@@ -18,7 +18,7 @@ pub struct NewExport<'a> {
     pub at: OffsetDateTime,
 }
 
-/// A row as it is stored, without what is sealed.
+/// A row as it is stored, without hashes and what is sealed.
 #[derive(Debug, Clone)]
 pub struct ExportedRow {
     pub table: String,
@@ -33,7 +33,8 @@ const MOST: i64 = 50_000;
 fn exported(table: &str, row: &PgRow) -> Result<ExportedRow, DbError> {
     let mut value: Value = row.try_get(0)?;
     if let Value::Object(members) = &mut value {
-        members.retain(|name, _| !name.ends_with("_sealed") && name != "tenant_id");
+        members
+            .retain(|name, _| !name.ends_with("_sealed") && !name.ends_with("_hash") && name != "tenant_id");
     }
     Ok(ExportedRow {
         table: table.to_owned(),
@@ -82,13 +83,12 @@ impl TenantDb<'_> {
             }
         }
         let looked_up = self.looked_up(&mut tx, customer).await?;
-        let found = sqlx::query(
-            "SELECT to_jsonb(t) - 'number_hash' FROM number_lookup t WHERE tenant_id = $1 AND number_hash = $2",
-        )
-        .bind(self.tenant.uuid())
-        .bind(&looked_up[..])
-        .fetch_all(&mut *tx)
-        .await?;
+        let found =
+            sqlx::query("SELECT to_jsonb(t) FROM number_lookup t WHERE tenant_id = $1 AND number_hash = $2")
+                .bind(self.tenant.uuid())
+                .bind(&looked_up[..])
+                .fetch_all(&mut *tx)
+                .await?;
         for row in &found {
             rows.push(exported("number_lookup", row)?);
         }
@@ -116,9 +116,18 @@ impl TenantDb<'_> {
         let Some(last) = ids.last().copied().map(ConversationId) else {
             return Ok(None);
         };
-        let mut rows = self.named(&mut tx, "conversation", "id", &ids).await?;
+        let mut rows = self.named(&mut tx, "conversation", "id", &ids, "").await?;
+        let with_number = tables_with(&mut tx, "customer_address", &[]).await?;
         for table in tables_with(&mut tx, "conversation_id", &[]).await? {
-            rows.extend(self.named(&mut tx, &table, "conversation_id", &ids).await?);
+            // Others were told by the number.
+            let which = match with_number.contains(&table) {
+                true => "AND customer_address IS NULL",
+                false => "",
+            };
+            rows.extend(
+                self.named(&mut tx, &table, "conversation_id", &ids, which)
+                    .await?,
+            );
         }
         tx.commit().await?;
         Ok(Some((last, rows)))
@@ -130,9 +139,10 @@ impl TenantDb<'_> {
         table: &str,
         column: &str,
         ids: &[Uuid],
+        which: &'static str,
     ) -> Result<Vec<ExportedRow>, DbError> {
         let sql = format!(
-            "SELECT to_jsonb(t) FROM {table} t WHERE tenant_id = $1 AND {column} = ANY ($2) ORDER BY {column} LIMIT {MOST}"
+            "SELECT to_jsonb(t) FROM {table} t WHERE tenant_id = $1 AND {column} = ANY ($2) {which} ORDER BY {column} LIMIT {MOST}"
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(self.tenant.uuid())

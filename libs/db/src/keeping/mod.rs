@@ -9,6 +9,7 @@ mod erasure;
 mod export;
 mod holds;
 mod months;
+mod old_deflections;
 mod opt_outs;
 mod retention;
 

@@ -57,6 +57,21 @@ macro_rules! due {
     };
 }
 
+macro_rules! refused {
+    ($forgotten:literal, $which:literal) => {
+        concat!(
+            "UPDATE deflection SET ",
+            $forgotten,
+            " WHERE tenant_id = $1 AND id = ANY (ARRAY(SELECT c.id FROM deflection c
+              WHERE c.tenant_id = $1 AND c.conversation_id IS NULL AND c.asked_at < $2 AND ",
+            $which,
+            " AND ",
+            not_held!(),
+            " ORDER BY c.asked_at LIMIT $3 FOR UPDATE OF c SKIP LOCKED))"
+        )
+    };
+}
+
 const BODIES_DUE: &str = concat!(
     due!("c.id", " AND c.bodies_erased_at IS NULL AND c.id > $3 AND "),
     not_held!(),
@@ -87,15 +102,27 @@ const COUNT_HELD: &str = concat!(
 );
 
 /// What was written in these conversations, wherever it stands. What says that something was written stays.
-const ERASE: [&str; 4] = [
+const ERASE: [&str; 5] = [
     "UPDATE message SET body = '', error_detail = NULL, heard = NULL WHERE tenant_id = $1 AND conversation_id = ANY ($2)",
     "UPDATE chat SET told = '{}' WHERE tenant_id = $1 AND conversation_id = ANY ($2)",
+    "UPDATE deflection SET name = NULL, context = '{}' WHERE tenant_id = $1 AND conversation_id = ANY ($2)",
     // There is nothing to be replayed any more.
     "UPDATE dead_letter SET body = NULL, detail = '', resolution = coalesce(resolution, 'discarded'),
             resolved_at = coalesce(resolved_at, $3), resolved_by = coalesce(resolved_by, 'retention')
      WHERE tenant_id = $1 AND conversation_id = ANY ($2)",
     "UPDATE conversation SET bodies_erased_at = $3, about = '{}', held = NULL WHERE tenant_id = $1 AND id = ANY ($2)",
 ];
+
+/// Callers who were offered nothing have no conversation: what the script said of them goes with the words of others, …
+const WORDS_OF_REFUSED: &str = refused!(
+    "name = NULL, context = '{}'",
+    "(c.name IS NOT NULL OR c.context <> '{}')"
+);
+/// … their number with the conversations of others; that somebody was refused is counted on.
+const REFUSED: &str = refused!(
+    "name = NULL, context = '{}', customer_address = NULL",
+    "c.customer_address IS NOT NULL"
+);
 
 fn progress(row: &PgRow) -> Result<RetentionProgress, DbError> {
     Ok(RetentionProgress {
@@ -186,7 +213,7 @@ impl TenantDb<'_> {
         let mut texts = 0;
         for (n, sql) in ERASE.into_iter().enumerate() {
             let mut query = sqlx::query(sql).bind(self.tenant.uuid()).bind(&ids);
-            if n >= 2 {
+            if n >= 3 {
                 query = query.bind(now);
             }
             let changed = query.execute(&mut *tx).await?.rows_affected();
@@ -197,6 +224,8 @@ impl TenantDb<'_> {
             conversations: ids.len() as u64,
             texts,
         };
+        self.forget_refused(&mut tx, WORDS_OF_REFUSED, before, at_once)
+            .await?;
         self.note(&mut tx, texts, 0, 0).await?;
         tx.commit().await?;
         Ok(kept)
@@ -212,6 +241,7 @@ impl TenantDb<'_> {
         let mut tx = self.begin().await?;
         let ids = self.retained(&mut tx, DUE, before, after, at_once).await?;
         let (_, texts) = self.take_away(&mut tx, &ids).await?;
+        self.forget_refused(&mut tx, REFUSED, before, at_once).await?;
         self.note(&mut tx, 0, texts, ids.len() as u64).await?;
         tx.commit().await?;
         Ok(Kept {
@@ -219,6 +249,18 @@ impl TenantDb<'_> {
             conversations: ids.len() as u64,
             texts,
         })
+    }
+
+    async fn forget_refused(
+        &self,
+        tx: &mut Transaction<'_, Postgres>,
+        sql: &'static str,
+        before: OffsetDateTime,
+        at_once: i64,
+    ) -> Result<(), DbError> {
+        let query = sqlx::query(sql).bind(self.tenant.uuid());
+        query.bind(before).bind(at_once).execute(&mut **tx).await?;
+        Ok(())
     }
 
     /// Takes away what came for no number of the tenant's, and is older than `before`. Returns how many.

@@ -127,14 +127,14 @@ impl TenantDb<'_> {
     pub(super) async fn drop_if_empty(
         &self,
         tx: &mut Transaction<'_, Postgres>,
-        claim: &Claim,
+        conversation: ConversationId,
     ) -> Result<bool, DbError> {
         let gone = sqlx::query(
             "DELETE FROM outbox_line l WHERE l.tenant_id = $1 AND l.conversation_id = $2
                AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.tenant_id = $1 AND o.conversation_id = $2)",
         )
         .bind(self.tenant.uuid())
-        .bind(claim.conversation.uuid())
+        .bind(conversation.uuid())
         .execute(&mut **tx)
         .await?;
         Ok(gone.rows_affected() > 0)

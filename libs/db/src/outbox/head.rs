@@ -214,7 +214,7 @@ impl TenantDb<'_> {
             .fetch_optional(&mut *tx)
             .await?;
         let Some(row) = head else {
-            self.drop_if_empty(&mut tx, claim).await?;
+            self.drop_if_empty(&mut tx, claim.conversation).await?;
             tx.commit().await?;
             return Ok(Head::Empty);
         };

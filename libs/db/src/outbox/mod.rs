@@ -1,12 +1,14 @@
 //! The lines of outgoing texts: claimed in turns ([`claim`]), sent one text after the other at the rates of number, account
-//! and tenant ([`head`], [`rates`]), and what became of each text ([`outcome`], [`doubt`]).
+//! and tenant ([`head`], [`rates`]), and what became of each text ([`outcome`], [`doubt`]); or taken back ([`back`]).
 
+mod back;
 mod claim;
 mod doubt;
 mod head;
 mod outcome;
 mod rates;
 
+pub(crate) use back::Because;
 #[cfg(test)]
 pub(crate) use claim::CLAIM_LINES;
 pub use claim::Claim;

@@ -183,7 +183,7 @@ impl TenantDb<'_> {
                 self.note_failure(&mut tx, message, reason, at).await?;
             }
         }
-        let more = holds && !self.drop_if_empty(&mut tx, claim).await?;
+        let more = holds && !self.drop_if_empty(&mut tx, claim.conversation).await?;
         tx.commit().await?;
         Ok(Some(more))
     }

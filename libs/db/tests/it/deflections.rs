@@ -2,10 +2,10 @@
 
 use crate::rig::{IDS, Rig, Tenant, address, connect, now};
 use ccm_db::{
-    Clicked, DeflectionChange, DeflectionFilter, DeflectionMoved, DeflectionSeen, IncomingText,
-    NewDeflection, NewOffer, OfferBounds, Offered, Refusal,
+    Clicked, DeflectionChange, DeflectionFilter, DeflectionMoved, DeflectionSeen, Head, IncomingText,
+    NewDeflection, NewOffer, NewText, Notice, OfferBounds, Offered, Outcome, Refusal,
 };
-use ccm_model::{Body, DeflectionId, DeflectionSettings, DeflectionState, MessageState};
+use ccm_model::{Body, DeflectionId, DeflectionSettings, DeflectionState, MessageState, Origin};
 use serde_json::json;
 use sqlx::Row;
 use std::time::Duration as StdDuration;
@@ -17,7 +17,7 @@ const BOUNDS: OfferBounds = OfferBounds {
     per_minute: 100,
 };
 
-fn new(tenant: Tenant, customer: u32, contact: Option<&str>) -> NewDeflection {
+pub fn new(tenant: Tenant, customer: u32, contact: Option<&str>) -> NewDeflection {
     NewDeflection {
         id: IDS.next(),
         our_address: Some(address(tenant.ours)),
@@ -96,6 +96,7 @@ fn same(seen: &DeflectionSeen) -> DeflectionChange {
         answered_at: seen.answered_at,
         chat_at: seen.chat_at,
         agent_at: seen.agent_at,
+        take_back: false,
         say: None,
         due_at: Some(now()),
     }
@@ -118,9 +119,11 @@ async fn an_offer_is_a_text_and_what_its_chat_is_opened_with() {
     let rig = Rig::new().await;
     let tenant = rig.tenant(1).await;
     let new = new(tenant, 1, Some("call-1"));
-    let Offered::Made(conversation) = offer(&rig, tenant, &new).await else {
+    let Offered::Made(texted) = offer(&rig, tenant, &new).await else {
         panic!("an offer is made");
     };
+    let conversation = texted.conversation;
+    assert!(!texted.noted, "nobody chats yet");
     let context = rig
         .db
         .tenant(tenant.id)
@@ -162,7 +165,8 @@ async fn the_same_call_is_offered_one_chat() {
     let other_call = offer(&rig, tenant, &new(tenant, 1, Some("call-2"))).await;
     assert_eq!(refused(&other_call), Some(Refusal::OfferedRecently));
     let db = rig.db.tenant(tenant.id);
-    let kept = db.deflection_of_contact("call-2", now() - Duration::HOUR);
+    let caller = first.customer_address.as_ref();
+    let kept = db.deflection_of_contact("call-2", caller, now() - Duration::HOUR);
     assert_eq!(
         kept.await.unwrap().unwrap().reason.as_deref(),
         Some("offered_recently")
@@ -174,6 +178,101 @@ async fn the_same_call_is_offered_one_chat() {
     assert!(
         matches!(theirs, Offered::Made(_)),
         "each tenant has calls of its own"
+    );
+    let stranger = new(tenant, 2, Some("call-1"));
+    assert!(
+        matches!(offer(&rig, tenant, &stranger).await, Offered::Made(_)),
+        "a script that names two callers' calls alike takes no offer from either"
+    );
+}
+
+#[tokio::test]
+async fn a_later_offer_takes_the_place_of_the_one_before() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let db = rig.db.tenant(tenant.id);
+    let bounds = OfferBounds {
+        per_caller: 5,
+        ..BOUNDS
+    };
+    let first = new(tenant, 1, Some("call-1"));
+    offer_within(&rig, tenant, &first, bounds, now()).await;
+    let second = new(tenant, 1, Some("call-2"));
+    let Offered::Made(texted) = offer_within(&rig, tenant, &second, bounds, now()).await else {
+        panic!("a second offer is made");
+    };
+    let row = db.deflection(first.id).await.unwrap();
+    assert_eq!(
+        (row.state, row.reason.as_deref()),
+        (DeflectionState::Expired, Some("offered_again"))
+    );
+    let waiting = "SELECT count(*) FROM outbox WHERE state = 'queued'";
+    assert_eq!(
+        rig.count(waiting).await,
+        1,
+        "the text of the first is not sent any more"
+    );
+    let told = "SELECT count(*) FROM tenant_event WHERE kind = 'deflection_expired'";
+    assert_eq!(rig.count(told).await, 1);
+    assert_eq!(
+        db.deflection_clicked(first.id, "late", now()).await.unwrap(),
+        Clicked::Over
+    );
+    let clicked = db.deflection_clicked(second.id, "a click", now()).await.unwrap();
+    assert_eq!(clicked, Clicked::Now(texted.conversation));
+}
+
+#[tokio::test]
+async fn agents_who_chat_with_the_caller_read_what_the_call_was_about() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let fence = rig.own(tenant.id).await;
+    let (conversation, _) = rig.chat(tenant, &fence, 1).await;
+    let Offered::Made(texted) = offer(&rig, tenant, &new(tenant, 1, None)).await else {
+        panic!("an offer is made");
+    };
+    assert_eq!((texted.conversation, texted.noted), (conversation, true));
+    let notes = rig
+        .rows("SELECT body FROM inbox i JOIN message m ON m.id = i.message_id WHERE i.kind = 'note'")
+        .await;
+    let notes: Vec<String> = notes.iter().map(|row| row.get(0)).collect();
+    assert_eq!(notes, ["was on the phone"]);
+}
+
+#[tokio::test]
+async fn what_one_call_has_not_is_not_left_by_another() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let db = rig.db.tenant(tenant.id);
+    let (from, to) = (address(tenant.ours), address(1));
+    let body = Body::new("x").unwrap();
+    let text = async |about: serde_json::Value| {
+        let text = NewText {
+            message: IDS.next(),
+            conversation: IDS.next(),
+            from: &from,
+            to: &to,
+            origin: Origin::System,
+            author: "deflection",
+            body: &body,
+            about: Some(&about),
+            answer_within: Duration::HOUR,
+            event: None,
+            trace: None,
+        };
+        let texted = db.text_customer(&text, now()).await.unwrap();
+        db.actor_context(texted.conversation).await.unwrap().about
+    };
+    text(json!({"deflection": "a", "waited_s": 301, "priority": "top", "context": {"order": "1", "vip": "yes"}})).await;
+    let second = json!({"deflection": "b", "waited_s": 5, "priority": null, "context": {"order": "2"}});
+    assert_eq!(
+        text(second).await,
+        json!({"deflection": "b", "waited_s": 5, "context": {"order": "2"}})
+    );
+    // A page's text adds to it.
+    assert_eq!(
+        text(json!({"context": {"agent": "Mary"}})).await,
+        json!({"deflection": "b", "waited_s": 5, "context": {"order": "2", "agent": "Mary"}})
     );
 }
 
@@ -295,6 +394,105 @@ async fn an_offer_that_is_over_leaves_nothing_for_the_next_chat() {
     );
 }
 
+/// The call is over, and the offer with it.
+async fn end(rig: &Rig, tenant: Tenant, id: DeflectionId) {
+    let db = rig.db.tenant(tenant.id);
+    db.advance_deflection(id, now(), |seen| DeflectionChange {
+        state: DeflectionState::Withdrawn,
+        reason: Some("call_ended"),
+        take_back: true,
+        due_at: None,
+        ..same(seen)
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn an_offer_leaves_or_is_taken_back_and_never_both() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let (db, fence) = (rig.db.tenant(tenant.id), rig.own(tenant.id).await);
+    let mut left = 0;
+    for customer in 0..20 {
+        let id = fill(&rig, tenant, customer).await;
+        // Every other time beside a text that is nobody's offer: it goes in any case.
+        let beside = customer % 2 == 0;
+        if beside {
+            let conversation = db.deflection(id).await.unwrap().conversation.unwrap();
+            let notice = Notice {
+                message: IDS.next(),
+                kind: "notice",
+                body: Body::new("Hello").unwrap(),
+                chat: None,
+                told: None,
+                bound: None,
+            };
+            db.say(&fence, conversation, &notice, now()).await.unwrap();
+        }
+        let claims = rig.claim(StdDuration::from_secs(60), 1).await;
+        let ends = async {
+            // Each in turn has a little more of a start.
+            tokio::time::sleep(StdDuration::from_micros(u64::from(customer) * 150)).await;
+            end(&rig, tenant, id).await;
+        };
+        let (sending, ()) = tokio::join!(crate::outbox::begin(&rig, &claims[0]), ends);
+        let row = db.deflection_and_text(id).await.unwrap();
+        let offer = row.0.message.unwrap();
+        let waits = rig
+            .count(&format!(
+                "SELECT count(*) FROM outbox WHERE message_id = '{offer}' AND state = 'sending'"
+            ))
+            .await;
+        match sending {
+            Head::Send(sending) if sending.message == offer => {
+                left += 1;
+                assert_eq!((row.1, waits), (Some(MessageState::Sending), 1), "it goes");
+            }
+            other => {
+                assert_eq!((row.1, waits), (Some(MessageState::Failed), 0), "it does not go");
+                match other {
+                    Head::Send(_) => assert!(beside),
+                    Head::Lost => assert!(!beside, "its line is gone with it"),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        rig.run("DELETE FROM outbox").await;
+        rig.run("DELETE FROM outbox_line").await;
+    }
+    eprintln!("{left} of 20 offers had a dispatcher that was faster");
+}
+
+#[tokio::test]
+async fn an_offer_that_a_provider_may_have_is_not_taken_back() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let id = fill(&rig, tenant, 1).await;
+    let claims = rig.claim(StdDuration::from_secs(60), 1).await;
+    let Head::Send(sending) = crate::outbox::begin(&rig, &claims[0]).await else {
+        panic!("it is due");
+    };
+    let retry = |in_doubt| Outcome::Retry {
+        after: StdDuration::ZERO,
+        in_doubt,
+        code: None,
+        detail: "no answer".to_owned(),
+    };
+    let db = rig.db.tenant(tenant.id);
+    let record = async |outcome| {
+        db.finish_send(&claims[0], sending.message, tenant.account, &outcome, &IDS, now())
+            .await
+            .unwrap()
+    };
+    record(retry(true)).await;
+    end(&rig, tenant, id).await;
+    let waits = "SELECT count(*) FROM outbox WHERE state = 'sending'";
+    assert_eq!(rig.count(waits).await, 1, "it is asked about, or sent again");
+    let (_, text) = db.deflection_and_text(id).await.unwrap();
+    assert_eq!(text, Some(MessageState::Queued));
+}
+
 #[tokio::test]
 async fn a_click_answers_once() {
     let rig = Rig::new().await;
@@ -326,6 +524,26 @@ async fn a_click_answers_once() {
     let db = rig.db.tenant(other.id);
     let theirs = db.deflection_clicked(id, "not ours", now());
     assert_eq!(theirs.await.unwrap(), Clicked::Over);
+}
+
+#[tokio::test]
+async fn no_chat_is_promised_to_whom_nobody_may_text() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let id = fill(&rig, tenant, 1).await;
+    let db = rig.db.tenant(tenant.id);
+    rig.run("UPDATE tenant SET state = 'suspended'").await;
+    let click = async || db.deflection_clicked(id, "a click", now()).await.unwrap();
+    assert_eq!(click().await, Clicked::NotTextable);
+    rig.run("UPDATE tenant SET state = 'active'").await;
+    rig.run(
+        "INSERT INTO opt_out (tenant_id, our_address, customer_address, since, source)
+         SELECT tenant_id, our_address, customer_address, now(), 'api' FROM conversation",
+    )
+    .await;
+    assert_eq!(click().await, Clicked::NotTextable);
+    rig.run("DELETE FROM opt_out").await;
+    assert!(matches!(click().await, Clicked::Now(_)));
 }
 
 #[tokio::test]

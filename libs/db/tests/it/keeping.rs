@@ -1,10 +1,13 @@
 //! Retention, legal holds and months, held against the tables themselves.
 
-use crate::rig::{IDS, Rig, Tenant, address, connect, incoming, now};
-use ccm_db::{Begin, DbError, ExportedRow, HoldScope, NewErasure, NewExport, NewHold};
+use crate::{
+    deflections,
+    rig::{IDS, Rig, Tenant, address, connect, incoming, now},
+};
+use ccm_db::{Begin, DbError, ExportedRow, HoldScope, NewErasure, NewExport, NewHold, Refusal};
 use ccm_model::{Address, ConversationId};
 use ccm_testkit::canary;
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::{AssertSqlSafe, Executor, Row};
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -202,6 +205,58 @@ async fn words_go_and_then_conversations_but_for_what_is_open_or_held() {
             .unwrap()
             .caught_up_at
             .is_some()
+    );
+}
+
+#[tokio::test]
+async fn what_scripts_said_of_callers_is_kept_no_longer_than_texts() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let db = rig.db.tenant(tenant.id);
+    let conversation = old_text(&rig, tenant, 1, 20).await;
+    deflections::fill(&rig, tenant, 1).await;
+    rig.run(&format!(
+        "UPDATE deflection SET conversation_id = '{conversation}', asked_at = now() - interval '20 days'"
+    ))
+    .await;
+    for (customer, days) in [(2, 20), (3, 20), (4, 1)] {
+        let refused = deflections::new(tenant, customer, None);
+        db.keep_refusal(&refused, Refusal::Closed, now() - days * DAY)
+            .await
+            .unwrap();
+    }
+    hold(&rig, tenant, &HoldScope::Customer(Some(address(3)))).await;
+    db.retention_is_due().await.unwrap();
+    let left = async || {
+        let rows = rig
+            .rows("SELECT customer_address, name, context::text FROM deflection ORDER BY customer_address")
+            .await;
+        rows.iter()
+            .map(|row| (row.get(0), row.get(1), row.get(2)))
+            .collect::<Vec<(Option<String>, Option<String>, String)>>()
+    };
+    let number = |customer| Some(address(customer).as_str().to_owned());
+    let name = || Some("Mary".to_owned());
+    let context = || r#"{"order": "A1"}"#.to_owned();
+    let ten = now() - 10 * DAY;
+    db.erase_bodies(ten, None, 10, now()).await.unwrap();
+    assert_eq!(
+        left().await,
+        [
+            (number(1), None, "{}".to_owned()),
+            (number(2), None, "{}".to_owned()),
+            (number(3), name(), context()),
+            (number(4), name(), context()),
+        ]
+    );
+    db.remove_conversations(ten, None, 10).await.unwrap();
+    assert_eq!(
+        left().await,
+        [
+            (number(3), name(), context()),
+            (number(4), name(), context()),
+            (None, None, "{}".to_owned()),
+        ]
     );
 }
 

@@ -3,7 +3,7 @@
 use crate::rig::{IDS, Rig, Tenant, address, now};
 use ccm_db::{
     Db, DbError, NewAuthKey, NewPop, NewText, NotTexted, Old, OpenedWith, PopChange, PopForm, PopWait,
-    SentForm, Texted, UsesUp,
+    SentForm, Texted, UsesUp, Written,
 };
 use ccm_model::{AuthKeyId, MessageId, Origin, ScreenpopSettings};
 use ccm_testkit::canary;
@@ -31,6 +31,26 @@ pub async fn fill(db: &Db, tenant: Tenant) {
         .await
         .unwrap();
     assert_eq!(of.take_pop_text(pop, 1, now()).await.unwrap(), None);
+}
+
+/// A page for texting `customer`, with a draft.
+pub async fn open_for(rig: &Rig, tenant: Tenant, customer: u32) {
+    let key = key(rig, tenant, customer as u8).await;
+    let id = open(&rig.db, tenant, hash(1000 + customer), OpenedWith::Key(key))
+        .await
+        .unwrap();
+    let change = PopChange {
+        form: &PopForm {
+            // As somebody typed it.
+            number: canary::number(customer).replace('+', "00"),
+            body: canary::body(customer),
+            ..form(tenant)
+        },
+        customer: Some(&address(customer)),
+        notice: None,
+        sent: None,
+    };
+    rig.db.tenant(tenant.id).change_pop(id, &change).await.unwrap();
 }
 
 /// Another one for each tenant.
@@ -61,6 +81,7 @@ async fn open(db: &Db, tenant: Tenant, token_hash: [u8; 32], with: OpenedWith) -
         with,
         claims: &json!({"agent": "Mary"}),
         form: &form(tenant),
+        customer: Some(&address(1)),
         next_message: IDS.next(),
         expires_at: now() + Span::HOUR,
     };
@@ -233,7 +254,10 @@ async fn a_form_is_used_up_by_the_text_that_is_sent_from_it() {
         ..form(tenant)
     };
     let draft = PopChange {
-        form: Some(&late),
+        form: Some(Written {
+            form: &late,
+            customer: Some(&address(2)),
+        }),
         unless_sent: Some(m),
         ..PopChange::default()
     };

@@ -104,8 +104,8 @@ pub async fn export_person(
     scope: TenantScope<may::ReadTexts>,
     Json(new): Json<PersonExportRequest>,
 ) -> Result<Response, Failure> {
-    valid::reason("reason", &new.reason, 500)?;
     let customer = number("number", &new.number)?;
+    valid::reason_about("reason", &new.reason, 500, &customer)?;
     let Some(slot) = deps.store.take() else {
         return Ok(busy());
     };

@@ -99,7 +99,11 @@ impl LegalHoldRequest {
         match (&self.customer, self.conversation_id) {
             (None, None) => Ok(HoldScope::Tenant),
             (None, Some(id)) => Ok(HoldScope::Conversation(id)),
-            (Some(customer), None) => Ok(HoldScope::Customer(Some(number("customer", customer)?))),
+            (Some(customer), None) => {
+                let customer = number("customer", customer)?;
+                valid::reason_about("reason", &self.reason, 500, &customer)?;
+                Ok(HoldScope::Customer(Some(customer)))
+            }
             (Some(_), Some(_)) => Err(Refused::new(
                 "conversation_id",
                 "is given beside customer",

@@ -426,9 +426,23 @@ async fn what_is_known_of_a_person_is_handed_out_and_the_audit_tells_it() {
     for (bad, field) in [
         (json!({"number": "+1", "reason": "x"}), "number"),
         (json!({"number": CUSTOMER, "reason": " "}), "reason"),
+        // The audit keeps reasons for ever.
+        (
+            json!({"number": CUSTOMER, "reason": "of +353 86 123-4567"}),
+            "reason",
+        ),
+        (
+            json!({"number": CUSTOMER, "reason": "asked by 086 1234567"}),
+            "reason",
+        ),
     ] {
         assert_eq!(app.post(&path, bad).await.problem(422), field);
     }
+    let hold = json!({"customer": CUSTOMER, "reason": "asked by 086 1234567"});
+    assert_eq!(
+        app.post(&of(&tenant, "/legal-holds"), hold).await.problem(422),
+        "reason"
+    );
     let told = app
         .post(&path, json!({"number": CUSTOMER, "reason": "ticket 4713"}))
         .await;

@@ -251,6 +251,7 @@ impl Answer {
 
     /// The member that leads to the next page, and the parameter that takes it.
     pub fn next(&self) -> Option<(&'static str, &'static str)> {
+        self.items()?;
         let json = self.json.as_ref()?;
         let pairs = [
             ("next_cursor", "cursor"),

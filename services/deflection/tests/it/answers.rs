@@ -76,6 +76,7 @@ async fn no_answer_in_time_is_told_and_written_down() {
         conversation,
     };
     while wakes.next().await != wake {}
+    rig.message_is(&tenant, id, "sent").await;
     rig.work(59).await;
     assert!(rig.row(&tenant, id).await.state.is_open());
     rig.work(2).await;
@@ -115,6 +116,46 @@ async fn an_offer_that_does_not_arrive_has_failed() {
             (DeflectionState::Failed, Some(reason))
         );
     }
+}
+
+#[tokio::test]
+async fn an_offer_that_is_over_before_it_left_is_not_texted() {
+    let rig = Rig::new().await;
+    let settings = json!({"expired": {"en": "Your call keeps its place."}, "answer_within_s": 60});
+    let tenant = rig.tenant_with(1, settings).await;
+    for (n, state, text) in [
+        (1, None, "not_sent"),
+        (2, Some("sending"), "leaving"),
+        (3, Some("sent"), "left"),
+    ] {
+        let id = rig.ask(&tenant, json!({"caller": mobile(n)})).await.accepted();
+        let path = format!("/v1/deflections/{id}?auth={}", tenant.key);
+        assert_eq!(rig.get(&path).await.ok()["text"], "waiting");
+        if let Some(state) = state {
+            rig.message_is(&tenant, id, state).await;
+        }
+        let path = format!("/v1/deflections/{id}/end?auth={}", tenant.key);
+        for _ in 0..2 {
+            let told = rig.post(&path).await.ok();
+            assert_eq!(
+                (&told["state"], &told["reason"]),
+                (&json!("withdrawn"), &json!("call_ended"))
+            );
+            assert_eq!(told["text"], text);
+        }
+    }
+    // Nobody has had this one, so nobody is told that it is over.
+    let id = rig.ask(&tenant, json!({"caller": mobile(4)})).await.accepted();
+    rig.work(61).await;
+    assert_eq!(rig.row(&tenant, id).await.state, DeflectionState::Expired);
+    let waits = rig.sql("SELECT m.state, o.state FROM outbox o JOIN message m ON m.id = o.message_id");
+    assert_eq!(
+        waits, "sending|sending",
+        "but for the one under way nothing leaves"
+    );
+    let why = rig.sql("SELECT DISTINCT error_code FROM message WHERE state = 'failed'");
+    assert_eq!(why, "ccm:withdrawn");
+    assert_eq!(rig.texts().len(), 4);
 }
 
 #[tokio::test]

@@ -332,6 +332,10 @@ impl Rig {
         self.sql(&format!(
             "UPDATE message SET state = '{state}' WHERE id = '{message}'"
         ));
+        self.sql(&match state {
+            "sending" => format!("UPDATE outbox SET state = 'sending' WHERE message_id = '{message}'"),
+            _ => format!("DELETE FROM outbox WHERE message_id = '{message}'"),
+        });
     }
 }
 

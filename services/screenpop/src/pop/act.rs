@@ -14,8 +14,8 @@ use axum::{
     http::HeaderMap,
     response::{IntoResponse, Redirect, Response},
 };
-use ccm_db::{DbError, PopChange, PopForm};
-use ccm_model::MessageId;
+use ccm_db::{DbError, PopChange, PopForm, Written};
+use ccm_model::{Address, MessageId};
 use ccm_web::Bytes;
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -104,7 +104,7 @@ impl Page {
         let told = match sent.get("do").unwrap_or_default() {
             "check" => self.ask().await?,
             "template" => Some(self.put_in_template(sent.get("template")).await?),
-            "replace" => Some(self.replace()),
+            "replace" => self.replace(),
             "undo" => self.undo(),
             "send" => return self.send(sent, &senders).await,
             "again" => Some(self.send_again(sent, &senders).await?),
@@ -113,13 +113,13 @@ impl Page {
         self.keep(told).await
     }
 
-    fn replace(&mut self) -> Told {
-        let fits = replaced(&self.pop.form.body);
+    fn replace(&mut self) -> Option<Told> {
+        let fits = replaced(&self.pop.form.body)?;
         let before = std::mem::replace(&mut self.pop.form.body, fits.text);
-        Told::Replaced {
+        Some(Told::Replaced {
             before: Some(before),
             left_out: fits.left_out,
-        }
+        })
     }
 
     fn undo(&mut self) -> Option<Told> {
@@ -128,11 +128,20 @@ impl Page {
         Some(Told::Undone)
     }
 
+    /// What stands in the page, of this customer.
+    pub fn written<'a>(&'a self, customer: Option<&'a Address>) -> Written<'a> {
+        Written {
+            form: &self.pop.form,
+            customer,
+        }
+    }
+
     /// Keeps what stands in the page and what its agent is told.
     pub async fn keep(&self, told: Option<Told>) -> Result<(), Stop> {
         let notice = Told::notice(told.as_ref())?;
+        let customer = self.customer();
         let change = PopChange {
-            form: Some(&self.pop.form),
+            form: Some(self.written(customer.as_ref())),
             notice: Some(&notice),
             ..PopChange::default()
         };
@@ -147,8 +156,9 @@ impl Page {
         }
         let senders = Senders::of(&self.db()).await?;
         self.pop.form = sent.form(&self.pop.form, &senders);
+        let customer = self.customer();
         let change = PopChange {
-            form: Some(&self.pop.form),
+            form: Some(self.written(customer.as_ref())),
             // It may be sent while this is on its way.
             unless_sent: shown,
             ..PopChange::default()

@@ -166,10 +166,10 @@ async fn make(deps: &Deps, opener: Opener) -> Result<String, Stop> {
         region,
         ours: Some(&sender),
     };
-    let (number, hint) = match given.caller(names, home) {
-        Ok(Called::Number(number)) => (String::from(number), None),
-        Ok(Called::Unclear(written)) => (written, Some(Hint::WhichCountry)),
-        Err(hint) => (String::new(), Some(hint)),
+    let (number, customer, hint) = match given.caller(names, home) {
+        Ok(Called::Number(number)) => (number.as_str().to_owned(), Some(number), None),
+        Ok(Called::Unclear(written)) => (written, None, Some(Hint::WhichCountry)),
+        Err(hint) => (String::new(), None, Some(hint)),
     };
     claims.hint = hint;
     let mut secret = [0; 32];
@@ -190,6 +190,7 @@ async fn make(deps: &Deps, opener: Opener) -> Result<String, Stop> {
         with: opener.with,
         claims: &claims,
         form: &form,
+        customer: customer.as_ref(),
         next_message: deps.ids.next(),
         expires_at: now + Duration::from_secs(settings.session_s.into()),
     };

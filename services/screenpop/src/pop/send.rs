@@ -53,9 +53,10 @@ impl Page {
         };
         counted(told.result());
         let notice = Told::notice(Some(&told))?;
+        let customer = self.customer();
         let change = PopChange {
             // Whatever has been written since in the newest page stays there.
-            form: Some(&self.pop.form).filter(|_| told != Told::Already),
+            form: Some(self.written(customer.as_ref())).filter(|_| told != Told::Already),
             notice: Some(&notice),
             // A version before may have sent from this form and not come to move the page on.
             used: shown
@@ -221,12 +222,12 @@ impl Page {
             ("contact", self.claims.contact.as_deref()),
             ("order", order),
         ];
-        let context: Vec<String> = known
+        let context: serde_json::Map<_, _> = known
             .into_iter()
-            .filter_map(|(name, value)| Some(format!("{name} {}", value?)))
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.into())))
             .collect();
         if !context.is_empty() {
-            about.insert("context".to_owned(), context.join(", ").into());
+            about.insert("context".to_owned(), context.into());
         }
         Ok(about.into())
     }

@@ -68,7 +68,7 @@ pub fn build(of: &Generated<'_>) -> Command {
         let csv = Arg::new(CSV).action(ArgAction::SetTrue);
         flags.add("csv", csv.help("All of it as CSV (RFC 4180)"));
     }
-    if operation.answer.csv || operation.answer.other {
+    if can_be_saved(operation) {
         let output = Arg::new(OUTPUT).short('o').long("output").value_name("FILE");
         let output = output.value_parser(clap::value_parser!(PathBuf));
         flags.command = flags
@@ -76,6 +76,13 @@ pub fn build(of: &Generated<'_>) -> Command {
             .arg(output.help("A new file to write to. Left out: standard output"));
     }
     flags.command
+}
+
+/// Lists come in parts, and what is told as it goes on has no end.
+fn can_be_saved(operation: &Operation) -> bool {
+    let answer = &operation.answer;
+    let is_one = operation.method == Method::Get && answer.json.is_some() && answer.next().is_none();
+    answer.stream.is_none() && (answer.csv || answer.other || is_one)
 }
 
 /// What pages are walked with is not asked for.

@@ -73,7 +73,10 @@ pub async fn run(
     if let Some(kind) = answer.stream {
         return live(api.stream(&ask, kind).await?, json).await;
     }
-    if answer.other && answer.json.is_none() {
+    // As it came: a file, or JSON whose hash somebody is to check.
+    let is_file =
+        answer.other && (answer.json.is_none() || ask.query.iter().any(|(name, _)| *name == "format"));
+    if is_file || output().is_some() {
         return saved(api.stream(&ask, "*/*").await?, output()).await;
     }
     if answer.next().is_some() {

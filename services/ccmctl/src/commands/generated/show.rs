@@ -10,7 +10,14 @@ use serde_json::Value;
 
 /// A list's items: a column for each member that has one value, the most telling first.
 pub fn items(items: &[Value], schema: &Schema) -> String {
-    let members = schema.properties();
+    let flat;
+    let (items, members) = match schema.property("id") {
+        Some(_) => (items, schema.properties()),
+        None => {
+            flat = items.iter().map(flattened).collect::<Vec<_>>();
+            (&*flat, flattened_members(schema))
+        }
+    };
     let shown = members.iter().filter(|(name, member)| {
         let empty = !items.is_empty() && items.iter().all(|item| item[*name].is_null());
         let is_long = name.ends_with("_pem") || name.ends_with("_base");
@@ -27,6 +34,31 @@ pub fn items(items: &[Value], schema: &Schema) -> String {
     fitted(&mut headings, &mut rows, terminal::width());
     let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
     table(&headings, &rows)
+}
+
+/// What has no id of its own stands for the things in it: their members are its.
+fn flattened(item: &Value) -> Value {
+    let mut flat = item.clone();
+    let Some(members) = flat.as_object_mut() else {
+        return flat;
+    };
+    let inner: Vec<_> = members.values().filter_map(Value::as_object).cloned().collect();
+    for (name, value) in inner.into_iter().flatten() {
+        members.entry(name).or_insert(value);
+    }
+    flat
+}
+
+fn flattened_members(schema: &Schema) -> Vec<(&'static str, Schema)> {
+    let own = schema.properties();
+    let mut all: Vec<(&'static str, Schema)> = Vec::new();
+    let inner = own.iter().flat_map(|(_, member)| member.properties());
+    for (name, member) in own.iter().cloned().chain(inner) {
+        if !all.iter().any(|(known, _)| *known == name) {
+            all.push((name, member));
+        }
+    }
+    all
 }
 
 fn rank(name: &str) -> u8 {
