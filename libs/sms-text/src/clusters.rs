@@ -54,12 +54,6 @@ impl Class {
     }
 }
 
-/// Whether a character is a picture or makes part of one, and no part of a word.
-pub(crate) fn is_picture(c: char) -> bool {
-    let class = Class::of(c);
-    class.is_emoji_base() || matches!(class, Class::EmojiModifier | Class::RegionalIndicator)
-}
-
 /// A cluster that is being read, character by character.
 struct Cluster {
     /// How many characters it has.

@@ -5,7 +5,6 @@
 //! one letter forces UCS-2 anyway, nothing would be saved, so the quotes stay as they were typed. Applying a policy again
 //! changes nothing.
 
-use crate::clusters::is_picture;
 use crate::gsm::Alphabet;
 use crate::segments::{Encoding, count};
 use std::borrow::Cow;
@@ -70,6 +69,18 @@ pub fn seven_bit(text: &str) -> Option<SevenBit> {
         }
     }
     Some(fits)
+}
+
+/// Whether a character is a picture or makes part of one. Letters and digits in circles and squares say something: they are none.
+fn is_picture(c: char) -> bool {
+    match c {
+        '\u{2776}'..='\u{2793}' | '\u{1f100}'..='\u{1f1e5}' | '\u{1f200}'..='\u{1f2ff}' => false,
+        // Clocks and keys, weather and dingbats, stars, frames of keys; faces and things with their skin colours, halves of flags, and
+        // the tags that make flags of parts of countries.
+        '\u{231a}'..='\u{23ff}' | '\u{2600}'..='\u{27bf}' | '\u{2b00}'..='\u{2bff}' | '\u{20e3}' => true,
+        '\u{1f000}'..='\u{1faff}' | '\u{e0020}'..='\u{e007f}' => true,
+        _ => false,
+    }
 }
 
 /// Marks joined to the letters before them where there is such a letter.
@@ -208,7 +219,16 @@ mod tests {
         );
         assert_eq!(fits("plain"), some("plain", ""));
         assert_eq!(fits("❤\u{fe0f} 👩🏽\u{200d}🚀"), some(" ", "❤👩🏽🚀"));
-        for letters in ["漢字", "你好, your order is ready. Привет", "😀 ж", "שלום", "₪"] {
+        for letters in [
+            "漢字",
+            "你好, your order is ready. Привет",
+            "😀 ж",
+            "שלום",
+            "₪",
+            "①",
+            "❶",
+            "🅰",
+        ] {
             assert_eq!(fits(letters), None, "{letters}");
         }
     }

@@ -50,6 +50,7 @@ async fn the_history_has_both_directions_and_says_when_it_is_the_same() {
         ("do", "send"),
     ];
     rig.submit(&path, &form).await;
+    rig.pass(std::time::Duration::from_secs(1));
     answered(&rig, &tenant, "<script>alert(1)</script> & \"more\"").await;
     let both = rig.browse(&where_).await;
     let (new, old) = (

