@@ -40,15 +40,17 @@ pub async fn open_for(rig: &Rig, tenant: Tenant, customer: u32) {
         .await
         .unwrap();
     let change = PopChange {
-        form: &PopForm {
-            // As somebody typed it.
-            number: canary::number(customer).replace('+', "00"),
-            body: canary::body(customer),
-            ..form(tenant)
-        },
+        form: Some(Written {
+            form: &PopForm {
+                // As somebody typed it.
+                number: canary::number(customer).replace('+', "00"),
+                body: canary::body(customer),
+                ..form(tenant)
+            },
+        }),
         customer: Some(&address(customer)),
         notice: None,
-        sent: None,
+        ..PopChange::default()
     };
     rig.db.tenant(tenant.id).change_pop(id, &change).await.unwrap();
 }
