@@ -47,9 +47,8 @@ pub async fn open_for(rig: &Rig, tenant: Tenant, customer: u32) {
                 body: canary::body(customer),
                 ..form(tenant)
             },
+            customer: Some(&address(customer)),
         }),
-        customer: Some(&address(customer)),
-        notice: None,
         ..PopChange::default()
     };
     rig.db.tenant(tenant.id).change_pop(id, &change).await.unwrap();
