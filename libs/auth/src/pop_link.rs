@@ -29,6 +29,9 @@ pub enum PopLinkError {
     /// Not a token with our claims.
     #[error("the link is malformed: it takes a JWT with kid, aud, exp, jti")]
     Malformed,
+    /// Its header says that something must be understood which is not.
+    #[error("the link's header has a crit that is not understood")]
+    Extension,
     /// Not HS256.
     #[error("the link is not signed with HS256")]
     Algorithm,
@@ -38,6 +41,9 @@ pub enum PopLinkError {
     /// Over.
     #[error("the link has expired")]
     Expired,
+    /// Its time has not come.
+    #[error("the link is not valid yet")]
+    Early,
     /// It would open a page for too long a time.
     #[error("the link ends more than ten minutes ahead")]
     TooLong,
@@ -48,7 +54,10 @@ pub enum PopLinkError {
 
 #[derive(Deserialize)]
 struct Claims {
-    exp: i64,
+    /// Seconds since 1970, with a fraction or without (RFC 7519, NumericDate).
+    exp: f64,
+    #[serde(default)]
+    nbf: Option<f64>,
     jti: String,
     #[serde(flatten)]
     rest: HashMap<String, serde_json::Value>,
@@ -60,6 +69,10 @@ pub fn pop_link_key(token: &str) -> Result<SigningKeyId, PopLinkError> {
         return Err(PopLinkError::Malformed);
     }
     let header = decode_header(token).map_err(|_| PopLinkError::Malformed)?;
+    // What must be understood and is not makes a token invalid (RFC 7515, section 4.1.11). We understand none of them.
+    if header.crit.is_some() {
+        return Err(PopLinkError::Extension);
+    }
     let kid = header.kid.ok_or(PopLinkError::Malformed)?;
     kid.parse().map_err(|_| PopLinkError::Malformed)
 }
@@ -82,8 +95,13 @@ pub fn read_pop_link(
         ErrorKind::InvalidAudience => PopLinkError::Audience,
         _ => PopLinkError::Malformed,
     })?;
-    let Claims { exp, jti, rest } = claims.claims;
-    let ends = OffsetDateTime::from_unix_timestamp(exp).map_err(|_| PopLinkError::Malformed)?;
+    let Claims { exp, nbf, jti, rest } = claims.claims;
+    let ends = moment(exp)?;
+    if let Some(begins) = nbf
+        && moment(begins)? > now + LEEWAY
+    {
+        return Err(PopLinkError::Early);
+    }
     if ends + LEEWAY <= now {
         return Err(PopLinkError::Expired);
     }
@@ -102,6 +120,12 @@ pub fn read_pop_link(
         id: jti,
         parameters: words.collect(),
     })
+}
+
+fn moment(seconds: f64) -> Result<OffsetDateTime, PopLinkError> {
+    let since = Duration::checked_seconds_f64(seconds).ok_or(PopLinkError::Malformed)?;
+    let moment = OffsetDateTime::UNIX_EPOCH.checked_add(since);
+    moment.ok_or(PopLinkError::Malformed)
 }
 
 #[cfg(test)]
@@ -139,6 +163,29 @@ mod tests {
         assert_eq!(link.parameters["dest"], "0861234567");
         assert_eq!(link.parameters["contact"], "4711");
         assert!(!link.parameters.contains_key("exp"));
+    }
+
+    #[test]
+    fn times_have_fractions_and_a_beginning() {
+        let with = |name: &str, value: f64| {
+            let mut claims = claims(60, POP_LINK_AUDIENCE);
+            claims[name] = (NOW.unix_timestamp() as f64 + value).into();
+            read(&signed(Algorithm::HS256, "secret", &claims)).err()
+        };
+        assert_eq!(with("exp", 60.5), None);
+        assert_eq!(with("iat", -0.25), None);
+        assert_eq!(with("exp", -30.5), Some(PopLinkError::Expired));
+        assert_eq!(with("exp", 1e300), Some(PopLinkError::Malformed));
+        assert_eq!(with("nbf", 29.5), None, "clocks differ a little");
+        assert_eq!(with("nbf", 31.0), Some(PopLinkError::Early));
+        let critical = Header {
+            kid: Some(KID.to_owned()),
+            crit: Some(vec!["exp".to_owned()]),
+            ..Header::new(Algorithm::HS256)
+        };
+        let key = EncodingKey::from_secret(b"secret");
+        let critical = encode(&critical, &claims(60, POP_LINK_AUDIENCE), &key).unwrap();
+        assert_eq!(pop_link_key(&critical), Err(PopLinkError::Extension));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Keys for the screen-pop page.
 
 use crate::{DbError, Operator, Part, TenantDb, listing::row_of};
-use ccm_model::{AuthKeyId, Id, TenantId};
+use ccm_model::{AuthKeyId, Id, KeyUse, TenantId};
 use sqlx::{Postgres, Row, Transaction, postgres::PgRow};
 use time::OffsetDateTime;
 
@@ -13,6 +13,8 @@ pub struct AuthKeyRow {
     pub prefix: String,
     /// CIDR blocks from which it may be used; none: from anywhere.
     pub networks: Vec<String>,
+    /// What it opens.
+    pub uses: Vec<KeyUse>,
     pub created_at: OffsetDateTime,
     pub expires_at: Option<OffsetDateTime>,
     pub revoked_at: Option<OffsetDateTime>,
@@ -37,6 +39,7 @@ pub struct NewAuthKey<'a> {
     pub lookup_hash: &'a [u8; 32],
     pub expires_at: Option<OffsetDateTime>,
     pub networks: &'a [String],
+    pub uses: &'a [KeyUse],
 }
 
 /// What a key is to become.
@@ -45,9 +48,10 @@ pub struct AuthKeyChange {
     pub name: String,
     pub expires_at: Option<OffsetDateTime>,
     pub networks: Vec<String>,
+    pub uses: Vec<KeyUse>,
 }
 
-/// The key that takes another one's place: its name and its networks are that one's.
+/// The key that takes another one's place: its name, its networks and what it opens are that one's.
 pub struct Successor<'a> {
     pub id: AuthKeyId,
     pub prefix: &'a str,
@@ -64,11 +68,13 @@ pub struct AuthKeyOwner {
     pub key: AuthKeyId,
     /// CIDR blocks from which it may be used; none: from anywhere.
     pub networks: Vec<String>,
+    /// What it opens.
+    pub uses: Vec<KeyUse>,
 }
 
 macro_rules! auth_key_columns {
     () => {
-        "id, name, prefix, networks, created_at, expires_at, revoked_at, replaced_by, last_used_at"
+        "id, name, prefix, networks, uses, created_at, expires_at, revoked_at, replaced_by, last_used_at"
     };
 }
 
@@ -78,12 +84,22 @@ const LOCKED: &str = concat!(
     " FROM auth_key WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
 );
 
+/// Those that this version knows.
+fn uses(stored: Vec<String>) -> Vec<KeyUse> {
+    stored.iter().filter_map(|name| name.parse().ok()).collect()
+}
+
+fn names(uses: &[KeyUse]) -> Vec<&'static str> {
+    uses.iter().map(|one| one.as_str()).collect()
+}
+
 fn auth_key(row: &PgRow) -> Result<AuthKeyRow, DbError> {
     Ok(AuthKeyRow {
         id: AuthKeyId(row.try_get("id")?),
         name: row.try_get("name")?,
         prefix: row.try_get("prefix")?,
         networks: row.try_get("networks")?,
+        uses: uses(row.try_get("uses")?),
         created_at: row.try_get("created_at")?,
         expires_at: row.try_get("expires_at")?,
         revoked_at: row.try_get("revoked_at")?,
@@ -110,8 +126,8 @@ impl TenantDb<'_> {
         new: NewAuthKey<'_>,
     ) -> Result<PgRow, DbError> {
         let row = sqlx::query(concat!(
-            "INSERT INTO auth_key (id, tenant_id, name, prefix, lookup_hash, expires_at, networks)
-             VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING ",
+            "INSERT INTO auth_key (id, tenant_id, name, prefix, lookup_hash, expires_at, networks, uses)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING ",
             auth_key_columns!()
         ))
         .bind(new.id.uuid())
@@ -121,6 +137,7 @@ impl TenantDb<'_> {
         .bind(&new.lookup_hash[..])
         .bind(new.expires_at)
         .bind(new.networks)
+        .bind(names(new.uses))
         .fetch_one(&mut **tx)
         .await?;
         Ok(row)
@@ -183,7 +200,7 @@ impl TenantDb<'_> {
         let mut tx = self.begin().await?;
         let new = change(&row_of(&mut tx, self.tenant, LOCKED, id.uuid(), WHAT, auth_key).await?)?;
         let row = sqlx::query(concat!(
-            "UPDATE auth_key SET name = $3, expires_at = $4, networks = $5 WHERE tenant_id = $1 AND id = $2 RETURNING ",
+            "UPDATE auth_key SET name = $3, expires_at = $4, networks = $5, uses = $6 WHERE tenant_id = $1 AND id = $2 RETURNING ",
             auth_key_columns!()
         ))
         .bind(self.tenant.uuid())
@@ -191,6 +208,7 @@ impl TenantDb<'_> {
         .bind(&new.name)
         .bind(new.expires_at)
         .bind(&new.networks)
+        .bind(names(&new.uses))
         .fetch_one(&mut *tx)
         .await
         .map_err(DbError::from)?;
@@ -226,6 +244,7 @@ impl TenantDb<'_> {
             lookup_hash: new.lookup_hash,
             expires_at: new.expires_at,
             networks: &old.networks,
+            uses: &old.uses,
         };
         let row = self.insert_auth_key(&mut tx, new).await?;
         tx.commit().await.map_err(DbError::from)?;
@@ -280,7 +299,7 @@ impl Operator<'_> {
         now: OffsetDateTime,
     ) -> Result<Option<AuthKeyOwner>, DbError> {
         let row = sqlx::query(
-            "SELECT k.tenant_id, k.id, k.networks FROM auth_key k JOIN tenant t ON t.id = k.tenant_id
+            "SELECT k.tenant_id, k.id, k.networks, k.uses FROM auth_key k JOIN tenant t ON t.id = k.tenant_id
              WHERE k.lookup_hash = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)
                AND t.closing_since IS NULL",
         )
@@ -293,6 +312,7 @@ impl Operator<'_> {
                 tenant: TenantId(r.try_get(0)?),
                 key: AuthKeyId(r.try_get(1)?),
                 networks: r.try_get(2)?,
+                uses: uses(r.try_get(3)?),
             })
         })
         .transpose()

@@ -240,7 +240,7 @@ impl TenantDb<'_> {
         rows.iter().map(opt_out).chain(erased.map(Ok)).collect()
     }
 
-    /// The opt-out of a customer from an address of ours, if there is one.
+    /// The opt-out of a customer from an address of ours, if there is one; also one that outlived the customer's erasure.
     pub async fn opt_out(&self, ours: &Address, customer: &Address) -> Result<Option<OptOutRow>, DbError> {
         let mut tx = self.begin().await?;
         let row = sqlx::query(
@@ -252,8 +252,21 @@ impl TenantDb<'_> {
         .bind(customer.as_str())
         .fetch_optional(&mut *tx)
         .await?;
+        let erased = match row {
+            Some(_) => Vec::new(),
+            None => self.erased_opt_outs(&mut tx, customer).await?,
+        };
         tx.commit().await?;
-        row.as_ref().map(opt_out).transpose()
+        let of_erased = || {
+            let (_, since) = erased.into_iter().find(|(address, _)| address == ours)?;
+            Some(OptOutRow {
+                our_address: ours.clone(),
+                customer_address: customer.clone(),
+                source: ERASED.to_owned(),
+                since,
+            })
+        };
+        Ok(row.as_ref().map(opt_out).transpose()?.or_else(of_erased))
     }
 
     /// The ledger from the oldest entry on, `after` excluded, of one customer or of all.

@@ -59,6 +59,8 @@ pub struct HistoryRow {
     pub body: Body,
     pub state: MessageState,
     pub error_code: Option<String>,
+    /// It did not arrive, and another one was sent in its place.
+    pub sent_again: bool,
     pub created_at: OffsetDateTime,
 }
 
@@ -72,6 +74,7 @@ fn history(row: &PgRow) -> Result<HistoryRow, DbError> {
         body: Body::new(row.try_get::<String, _>("body")?)?,
         state: row.try_get::<&str, _>("state")?.parse()?,
         error_code: row.try_get("error_code")?,
+        sent_again: row.try_get::<Option<Uuid>, _>("sent_again_as")?.is_some(),
         created_at: row.try_get("created_at")?,
     })
 }
@@ -192,11 +195,11 @@ ORDER BY seq LIMIT $5"
 
 // Of each conversation its last texts, by its own index. Notes of ours to agents are no texts of the customer's.
 pub(crate) const HISTORY: &str = "
-SELECT m.id, c.our_address, m.direction, m.origin, m.author, m.body, m.state, m.error_code, m.created_at FROM (
+SELECT m.id, c.our_address, m.direction, m.origin, m.author, m.body, m.state, m.error_code, m.sent_again_as, m.created_at FROM (
   SELECT id, our_address, opened_at FROM conversation WHERE tenant_id = $1 AND customer_address = $2
   ORDER BY id DESC LIMIT 30) AS c,
 LATERAL (
-  SELECT id, direction, origin, author, body, state, error_code, created_at FROM message
+  SELECT id, direction, origin, author, body, state, error_code, sent_again_as, created_at FROM message
   WHERE tenant_id = $1 AND conversation_id = c.id AND id >= uuid_v7_floor(c.opened_at - interval '1 day')
     AND NOT (direction = 'mo' AND origin = 'system')
   ORDER BY seq DESC LIMIT $3) AS m
@@ -210,22 +213,6 @@ impl TenantDb<'_> {
             .bind(customer.as_str())
             .bind(limit);
         self.rows(asked, history).await
-    }
-
-    /// One text to or from a customer of this address.
-    pub async fn text_of_history(&self, customer: &Address, id: MessageId) -> Result<Body, DbError> {
-        let mut tx = self.begin().await?;
-        let body: Option<String> = sqlx::query_scalar(
-            "SELECT m.body FROM message m JOIN conversation c ON c.tenant_id = m.tenant_id AND c.id = m.conversation_id
-             WHERE m.tenant_id = $1 AND m.id = $2 AND c.customer_address = $3",
-        )
-        .bind(self.tenant.uuid())
-        .bind(id.uuid())
-        .bind(customer.as_str())
-        .fetch_optional(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(Body::new(body.ok_or(DbError::NotFound("message"))?)?)
     }
 
     /// Conversations from the newest on, `before` excluded, of one customer or of all, `limit` at most.

@@ -1,7 +1,7 @@
 //! Texts to a customer without a chat: a voice agent's from the screen pop, an offer to a caller who waits. They open the
 //! conversation that the answer comes into, and say what is to be known about the customer then.
 
-use crate::{DbError, TenantDb, consent::OPTED_OUT, documents, mt::Mt, receipts::derived_id};
+use crate::{DbError, SentForm, TenantDb, consent::OPTED_OUT, documents, mt::Mt, receipts::derived_id};
 use ccm_model::{
     Address, Body, ConversationId, Id, MessageId, NumberId, Origin, SmsSettings, TenantId, TraceParent,
 };
@@ -50,15 +50,27 @@ pub struct Texted {
 pub enum TextOutcome {
     /// It is in the line to the phone, or has left it already.
     Queued,
-    /// It is stored as failed: the customer has opted out of texts from this number.
+    /// It does not: the customer has opted out of texts from this number.
     OptedOut,
-    /// It is stored as failed: nobody can be texted there.
+    /// It does not: nobody can be texted there.
     Unanswerable,
+}
+
+/// What a text uses up in the transaction that stores it: of two that would use the same, one is stored.
+#[derive(Clone, Copy)]
+pub enum UsesUp<'a> {
+    /// The form of a page.
+    Form(&'a SentForm<'a>),
+    /// A text that did not arrive, in whose place this one is sent.
+    Failed(MessageId),
 }
 
 /// Why a text to a customer was not even stored.
 #[derive(Debug, thiserror::Error)]
 pub enum NotTexted {
+    /// Something was sent before from the page's form, or in place of the failed text; or that one has not failed.
+    #[error("what the text would use up is used already")]
+    Used,
     #[error("the sender is none of the tenant's numbers")]
     NotOurs,
     #[error("the tenant is suspended or being deleted")]
@@ -95,23 +107,86 @@ WHERE tenant_id = $1 AND conversation_id = $2 AND direction = 'mt' AND origin = 
   AND created_at >= coalesce((SELECT max(opened_at) FROM chat WHERE tenant_id = $1 AND conversation_id = $2), '-infinity')
 ORDER BY seq DESC LIMIT $4";
 
+/// Texts of ours to a customer that did not arrive, or of which nobody knows, and that were not sent again. Who has opted out gets none again.
+macro_rules! failed {
+    () => {
+        "m.tenant_id = $1 AND m.id = $2 AND c.customer_address = $3 AND m.direction = 'mt' AND m.sent_again_as IS NULL
+         AND m.state IN ('failed', 'expired', 'undeliverable', 'unknown') AND m.error_code IS DISTINCT FROM 'ccm:opted_out'"
+    };
+}
+
 impl TenantDb<'_> {
     /// Texts a customer, in one transaction: the conversation of the two addresses is the open one or a new one, is told what is
     /// known about the customer, and gets the text into its line to the phone.
     ///
-    /// Can be called again with the same message id when it is not known whether a call was committed.
-    pub async fn text_customer(&self, text: &NewText<'_>, at: OffsetDateTime) -> Result<Texted, NotTexted> {
+    /// Of a text that does not go out nothing is stored. Can be called again with the same message id when it is not known whether a
+    /// call was committed.
+    pub async fn text_customer(
+        &self,
+        text: &NewText<'_>,
+        uses: Option<UsesUp<'_>>,
+        at: OffsetDateTime,
+    ) -> Result<Texted, NotTexted> {
         if let Some(before) = self.texted_before(text.message).await? {
             return Ok(before);
         }
         let mut tx = self.begin().await?;
+        if let Some(UsesUp::Form(form)) = uses
+            && !self.use_form(&mut tx, form, text).await?
+        {
+            return Err(NotTexted::Used);
+        }
         let Some(texted) = self.text_in(&mut tx, text, at).await? else {
             drop(tx);
             let before = self.texted_before(text.message).await?;
             return before.ok_or(NotTexted::Db(DbError::NotFound("message")));
         };
-        tx.commit().await.map_err(DbError::from)?;
+        // After the conversation's lock, as whoever else changes texts takes them.
+        if let Some(UsesUp::Failed(failed)) = uses
+            && !self.replace_failed(&mut tx, failed, text).await?
+        {
+            return Err(NotTexted::Used);
+        }
+        if texted.outcome == TextOutcome::Queued {
+            tx.commit().await.map_err(DbError::from)?;
+        }
         Ok(texted)
+    }
+
+    /// The body of a text to this customer that did not arrive and can be sent again.
+    pub async fn failed_text(&self, customer: &Address, failed: MessageId) -> Result<Option<Body>, DbError> {
+        let mut tx = self.begin().await?;
+        let body: Option<String> = sqlx::query_scalar(concat!(
+            "SELECT m.body FROM message m JOIN conversation c ON c.tenant_id = m.tenant_id AND c.id = m.conversation_id WHERE ",
+            failed!()
+        ))
+        .bind(self.tenant.uuid())
+        .bind(failed.uuid())
+        .bind(customer.as_str())
+        .fetch_optional(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(body.and_then(|body| Body::new(body).ok()))
+    }
+
+    async fn replace_failed(
+        &self,
+        tx: &mut Transaction<'static, Postgres>,
+        failed: MessageId,
+        text: &NewText<'_>,
+    ) -> Result<bool, DbError> {
+        let replaced = sqlx::query(concat!(
+            "UPDATE message m SET sent_again_as = $4 FROM conversation c
+             WHERE c.tenant_id = m.tenant_id AND c.id = m.conversation_id AND ",
+            failed!()
+        ))
+        .bind(self.tenant.uuid())
+        .bind(failed.uuid())
+        .bind(text.to.as_str())
+        .bind(text.message.uuid())
+        .execute(&mut **tx)
+        .await?;
+        Ok(replaced.rows_affected() > 0)
     }
 
     /// As [`Self::text_customer`], in a transaction of the caller's. `None` when it was stored before; the transaction is to be rolled back
@@ -145,7 +220,9 @@ impl TenantDb<'_> {
         };
         self.expect_answer(tx, conversation, at + text.answer_within, at)
             .await?;
-        if let Some((kind, detail)) = text.event {
+        if let Some((kind, detail)) = text.event
+            && outcome == TextOutcome::Queued
+        {
             sqlx::query(
                 "INSERT INTO tenant_event (id, tenant_id, kind, at, detail) VALUES (uuid_v7($3), $1, $2, $3, $4)",
             )

@@ -80,7 +80,7 @@ pub use chats::{
 };
 pub use consent::{ConsentChange, ConsentEventRow, ConsentSource, OptOutRow};
 pub use conversations::{ConversationRow, HistoryRow, MessageRow};
-pub use customer_texts::{NewText, NotTexted, TextOutcome, Texted};
+pub use customer_texts::{NewText, NotTexted, TextOutcome, Texted, UsesUp};
 pub use dead_letters::{DeadLetterFilter, DeadLetterRow, MOST_UNROUTED, Mend, Replay, Replayed, Unrouted};
 pub use deflections::{
     Clicked, DeflectionChange, DeflectionFilter, DeflectionMoved, DeflectionRow, DeflectionSeen,
@@ -114,7 +114,9 @@ pub use numbers::{NewNumber, NumberChange, NumberFilter, NumberRow};
 pub use outbox::{AsSent, Claim, Doubt, Head, Knows, Outcome, Sender, Sending};
 pub use parts::{DueParts, IncomingPart, Parted, StoredPart};
 pub use pool::{Db, DbConfig, Operator, TenantDb};
-pub use pops::{NewPop, OpenedWith, PopChange, PopForm, PopOwner, PopRow, PopWait};
+pub use pops::{
+    NewPop, OpenedWith, PopChange, PopForm, PopOwner, PopRow, PopWait, SentForm, TextOfForm, Written,
+};
 pub use receipts::{Receipt, Receipted, derived_id};
 pub use removal::{InTheWay, Removal};
 pub use routing::RoutingRow;

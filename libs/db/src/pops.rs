@@ -1,12 +1,12 @@
 //! Pages that agents have open: what a page's own address stands for, and what has been written in it.
 
 use crate::{
-    DbError, Operator, TenantDb,
+    DbError, NewText, Operator, TenantDb,
     pace::{Pace, pace},
 };
 use ccm_model::{Address, AuthKeyId, Id, MessageId, SigningKeyId, TenantId};
 use serde_json::Value;
-use sqlx::{Row, postgres::PgRow};
+use sqlx::{Postgres, Row, Transaction, postgres::PgRow};
 use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -54,9 +54,27 @@ pub struct PopRow {
     pub form: PopForm,
     /// What the agent is told about the last thing done.
     pub notice: Option<Value>,
-    /// The text that is sent next.
+    /// What stands for the page's form as it is: a text that is sent from it uses it up.
     pub next_message: MessageId,
     pub expires_at: OffsetDateTime,
+}
+
+/// The form that a text is sent from. Deliberately without `Debug`.
+pub struct SentForm<'a> {
+    pub pop: Uuid,
+    /// What is used up, and what stands for the form from then on.
+    pub form: MessageId,
+    pub next: MessageId,
+    /// What then stands in the page, and what its agent is told.
+    pub after: &'a PopForm,
+    pub notice: &'a Value,
+}
+
+/// A text that was sent from a page's form. Deliberately without `Debug`.
+pub struct TextOfForm {
+    pub from: Address,
+    pub to: Address,
+    pub body: String,
 }
 
 /// Whose page it is.
@@ -68,15 +86,25 @@ pub struct PopOwner {
     pub networks: Vec<String>,
 }
 
-/// What a page's form is to become.
-pub struct PopChange<'a> {
+/// What has been written in a page.
+#[derive(Clone, Copy)]
+pub struct Written<'a> {
     pub form: &'a PopForm,
     /// As in [`NewPop`].
     pub customer: Option<&'a Address>,
+}
+
+/// What is to become of a page.
+#[derive(Clone, Copy, Default)]
+pub struct PopChange<'a> {
+    /// In place of what stands in its form; `None`: that stays.
+    pub form: Option<Written<'a>>,
     /// In place of what the agent has been told; `None`: that stays.
     pub notice: Option<&'a Value>,
-    /// The text that has been sent, and the one that is sent next.
-    pub sent: Option<(MessageId, MessageId)>,
+    /// Nothing changes once a text was sent from this form.
+    pub unless_sent: Option<MessageId>,
+    /// The form that turned out to be used up, and the next one.
+    pub used: Option<(MessageId, MessageId)>,
 }
 
 /// How long no text may be sent from a page.
@@ -90,6 +118,9 @@ pub struct PopWait {
 /// Texts that one page may send at once after a rest, and how long each then takes.
 const AT_ONCE: u32 = 5;
 const EACH: Duration = Duration::from_secs(3);
+
+/// Forms of a page of which it is known what was sent from them.
+const REMEMBERED: i32 = 20;
 
 const TEXTS: Pace = pace!("screenpop_pace");
 
@@ -163,28 +194,96 @@ impl TenantDb<'_> {
 
     /// Keeps what has been written in a page, and what its agent is to be told.
     pub async fn change_pop(&self, id: Uuid, change: &PopChange<'_>) -> Result<(), DbError> {
-        let (sent, next) = change.sent.unzip();
+        let (used, next) = change.used.unzip();
+        let written = change.form;
         let mut tx = self.begin().await?;
         sqlx::query(
-            "UPDATE screenpop_session SET sender = $3, number = $4, customer_address = $5, body = $6, order_number = $7,
-                    notice = coalesce($8, notice),
+            "UPDATE screenpop_session SET sender = coalesce($3, sender), number = coalesce($4, number),
+                    customer_address = CASE WHEN $3 IS NULL THEN customer_address ELSE $5 END,
+                    body = coalesce($6, body), order_number = coalesce($7, order_number), notice = coalesce($8, notice),
                     next_message_id = CASE WHEN next_message_id = $9 THEN $10 ELSE next_message_id END
-             WHERE tenant_id = $1 AND id = $2",
+             WHERE tenant_id = $1 AND id = $2 AND ($11::uuid IS NULL OR next_message_id = $11)",
         )
         .bind(self.tenant.uuid())
         .bind(id)
-        .bind(change.form.sender.as_str())
-        .bind(&change.form.number)
-        .bind(change.customer.map(Address::as_str))
-        .bind(&change.form.body)
-        .bind(&change.form.order)
+        .bind(written.map(|written| written.form.sender.as_str()))
+        .bind(written.map(|written| &written.form.number))
+        .bind(written.and_then(|written| written.customer).map(Address::as_str))
+        .bind(written.map(|written| &written.form.body))
+        .bind(written.map(|written| &written.form.order))
         .bind(change.notice)
-        .bind(sent.map(Id::uuid))
+        .bind(used.map(Id::uuid))
         .bind(next.map(Id::uuid))
+        .bind(change.unless_sent.map(Id::uuid))
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
         Ok(())
+    }
+
+    /// Uses a page's form up for a text. False: a text was sent from it before.
+    pub(crate) async fn use_form(
+        &self,
+        tx: &mut Transaction<'static, Postgres>,
+        sent: &SentForm<'_>,
+        text: &NewText<'_>,
+    ) -> Result<bool, DbError> {
+        // The texts of the version before have their form's id.
+        let used = sqlx::query(
+            "UPDATE screenpop_session SET sender = $4, number = $5, body = $6, order_number = $7, notice = $8, next_message_id = $9,
+                    customer_address = $12,
+                    sent_forms = (array_prepend($3, sent_forms))[1:$11], sent_texts = (array_prepend($10, sent_texts))[1:$11]
+             WHERE tenant_id = $1 AND id = $2 AND next_message_id = $3
+               AND NOT EXISTS (SELECT 1 FROM message m WHERE m.tenant_id = $1 AND m.id = $3)",
+        )
+        .bind(self.tenant.uuid())
+        .bind(sent.pop)
+        .bind(sent.form.uuid())
+        .bind(sent.after.sender.as_str())
+        .bind(&sent.after.number)
+        .bind(&sent.after.body)
+        .bind(&sent.after.order)
+        .bind(sent.notice)
+        .bind(sent.next.uuid())
+        .bind(text.message.uuid())
+        .bind(REMEMBERED)
+        .bind(text.to.as_str())
+        .execute(&mut **tx)
+        .await?;
+        Ok(used.rows_affected() > 0)
+    }
+
+    /// The text that was sent from a page's form, if it is one of the last.
+    pub async fn text_of_form(&self, pop: Uuid, form: MessageId) -> Result<Option<TextOfForm>, DbError> {
+        let mut tx = self.begin().await?;
+        // First by itself: in a join it would be worked out for each of the tenant's texts.
+        let text: Option<Uuid> = sqlx::query_scalar(
+            "SELECT coalesce(sent_texts[array_position(sent_forms, $3)], $3) FROM screenpop_session
+             WHERE tenant_id = $1 AND id = $2",
+        )
+        .bind(self.tenant.uuid())
+        .bind(pop)
+        .bind(form.uuid())
+        .fetch_optional(&mut *tx)
+        .await?;
+        let row = sqlx::query(
+            "SELECT c.our_address, c.customer_address, m.body FROM message m
+             JOIN conversation c ON c.tenant_id = m.tenant_id AND c.id = m.conversation_id
+             WHERE m.tenant_id = $1 AND m.id = $2 AND m.direction = 'mt'",
+        )
+        .bind(self.tenant.uuid())
+        .bind(text)
+        .fetch_optional(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        row.map(|row| {
+            Ok(TextOfForm {
+                from: row.try_get::<&str, _>("our_address")?.parse()?,
+                to: row.try_get::<&str, _>("customer_address")?.parse()?,
+                body: row.try_get("body")?,
+            })
+        })
+        .transpose()
     }
 
     /// Takes one of the texts that the page, and all of the tenant's pages together (`per_minute`, over all pods), may send.

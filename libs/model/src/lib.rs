@@ -32,7 +32,7 @@ pub use retention_settings::RetentionSettings;
 pub use screenpop_settings::ScreenpopSettings;
 pub use sms_settings::SmsSettings;
 pub use state::{
-    ChatState, ConversationState, DeflectionState, DeliveryState, Direction, LineType, MessageState,
+    ChatState, ConversationState, DeflectionState, DeliveryState, Direction, KeyUse, LineType, MessageState,
     NumberKind, Origin, ProviderKind, Report, UnknownState, WebhookState,
 };
 pub use template::{TEMPLATE_FIELDS, fill, template_fields};

@@ -38,7 +38,8 @@ impl PageLanguage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ScreenpopSettings {
-    /// Two letters (ISO 3166-1): how a number without its country is read. `None`: it is not.
+    /// Two letters (ISO 3166-1): how a number without its country is read. `None`: as one of the country of the number
+    /// that texts leave from, where that is the only way.
     pub region: Option<String>,
     pub language: PageLanguage,
     pub parameters: Parameters,

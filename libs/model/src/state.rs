@@ -164,6 +164,16 @@ states! {
         Failed = "failed",
     }
 
+    /// What a screen-pop key opens.
+    KeyUse {
+        /// The agents' page.
+        Screenpop = "screenpop",
+        /// The API that voice scripts call.
+        Deflection = "deflection",
+        /// What is known about a number, for pages of a tenant's own.
+        NumberCheck = "number-check",
+    }
+
     /// What a number of ours is to its carrier, which decides how fast it may send.
     NumberKind {
         /// An ordinary number, mobile or fixed.

@@ -1,8 +1,8 @@
 //! Templates: what can stand in those of texts that agents send, and how any are filled.
 
-/// What a template's `{field}` can be: the agent's name, the number that is texted, the number that it leaves from, the
+/// What a template's `{field}` can be: the agent's name, the customer's, the number that is texted, the number that it leaves from, the
 /// skillset, and what the agent types in as an order number.
-pub const TEMPLATE_FIELDS: [&str; 5] = ["agent", "caller", "number", "skillset", "order"];
+pub const TEMPLATE_FIELDS: [&str; 6] = ["agent", "name", "caller", "number", "skillset", "order"];
 
 /// The fields of a template in their order, known or not: lower-case letters in braces. Other braces are text.
 pub fn template_fields(text: &str) -> impl Iterator<Item = &str> {

@@ -2,7 +2,7 @@
 
 mod call;
 
-pub use call::of_call;
+pub use call::{Home, Reading, bare, is_region, of_call};
 
 use ccm_model::{Address, LineType};
 use phonenumber::{Mode, PhoneNumber, Type, country, metadata::DATABASE};

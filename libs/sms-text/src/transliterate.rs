@@ -43,11 +43,44 @@ pub fn transliterate(text: &str, policy: Policy) -> Cow<'_, str> {
     outcome.map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// The text in the 7-bit alphabet, for somebody who asks for it: what has no likeness there is left out.
-pub fn seven_bit(text: &str) -> String {
+/// A text in the 7-bit alphabet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SevenBit {
+    pub text: String,
+    /// Pictures that it had, each once.
+    pub left_out: String,
+}
+
+/// The text in the 7-bit alphabet, for somebody who asks for it: signs and letters take the likeness that they have there, pictures are
+/// left out. `None`: something else has no likeness, and without it the text would say something else.
+pub fn seven_bit(text: &str) -> Option<SevenBit> {
     let near = mapped(&composed(text), |c, out| sign(c, out) || letter(c, out));
-    let has = |c: &char| Alphabet::default().units(*c).is_some();
-    near.chars().filter(has).collect()
+    let mut fits = SevenBit {
+        text: String::with_capacity(near.len()),
+        left_out: String::new(),
+    };
+    for c in near.chars() {
+        if Alphabet::default().units(c).is_some() {
+            fits.text.push(c);
+        } else if !is_picture(c) {
+            return None;
+        } else if !fits.left_out.contains(c) {
+            fits.left_out.push(c);
+        }
+    }
+    Some(fits)
+}
+
+/// Whether a character is a picture or makes part of one. Letters and digits in circles and squares say something: they are none.
+fn is_picture(c: char) -> bool {
+    match c {
+        '\u{2776}'..='\u{2793}' | '\u{1f100}'..='\u{1f1e5}' | '\u{1f200}'..='\u{1f2ff}' => false,
+        // Clocks and keys, weather and dingbats, stars, frames of keys; faces and things with their skin colours, halves of flags, and
+        // the tags that make flags of parts of countries.
+        '\u{231a}'..='\u{23ff}' | '\u{2600}'..='\u{27bf}' | '\u{2b00}'..='\u{2bff}' | '\u{20e3}' => true,
+        '\u{1f000}'..='\u{1faff}' | '\u{e0020}'..='\u{e007f}' => true,
+        _ => false,
+    }
 }
 
 /// Marks joined to the letters before them where there is such a letter.
@@ -177,10 +210,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_no_likeness_is_left_out_when_somebody_asks_for_it() {
-        assert_eq!(seven_bit("It’s łate 😀– ok, é"), "It's late - ok, é");
-        assert_eq!(seven_bit("plain"), "plain");
-        assert_eq!(seven_bit("漢字"), "");
+    fn pictures_are_left_out_when_somebody_asks_for_it_and_letters_never() {
+        let fits = |text| seven_bit(text).map(|fits| (fits.text, fits.left_out));
+        let some = |text: &str, left_out: &str| Some((text.to_owned(), left_out.to_owned()));
+        assert_eq!(
+            fits("It’s łate 😀– ok 😀🎉, é"),
+            some("It's late - ok , é", "😀🎉")
+        );
+        assert_eq!(fits("plain"), some("plain", ""));
+        assert_eq!(fits("❤\u{fe0f} 👩🏽\u{200d}🚀"), some(" ", "❤👩🏽🚀"));
+        for letters in [
+            "漢字",
+            "你好, your order is ready. Привет",
+            "😀 ж",
+            "שלום",
+            "₪",
+            "①",
+            "❶",
+            "🅰",
+        ] {
+            assert_eq!(fits(letters), None, "{letters}");
+        }
     }
     use proptest::prelude::*;
 

@@ -62,7 +62,7 @@ pub async fn identify<G: Gatekeeper>(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let bearer = match token(request.headers()) {
+    let bearer = match bearer(request.headers()) {
         Some(token) => gate.admit(token).await,
         None => Err(Problem::unauthorised(None)),
     };
@@ -71,7 +71,8 @@ pub async fn identify<G: Gatekeeper>(
     next.run(request).await
 }
 
-pub(crate) fn token(headers: &HeaderMap) -> Option<&str> {
+/// What stands behind `Bearer` in `Authorization`.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())

@@ -1,13 +1,15 @@
-use crate::{Problem, TrustedProxies, identify::token};
-use axum::{
-    extract::FromRequestParts,
-    http::{StatusCode, request::Parts},
-};
+use crate::{Problem, TrustedProxies};
+use axum::http::{StatusCode, request::Parts};
 use ccm_auth::{AuthKey, LookupKey};
 use ccm_db::Db;
-use ccm_model::{AuthKeyId, IdSource, TenantId};
+use ccm_model::{AuthKeyId, IdSource, KeyUse, TenantId};
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+    state::keyed::DefaultKeyedStateStore,
+};
 use ipnet::IpNet;
-use std::net::IpAddr;
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 /// What a role checks screen-pop keys with.
 pub trait KeyCheck: Send + Sync {
@@ -29,8 +31,14 @@ pub struct KeyHolder {
 }
 
 impl KeyHolder {
-    /// For a key that came in another place than `Authorization`; `parts` say from where.
-    pub async fn admit<S: KeyCheck>(key: Option<&str>, parts: &Parts, check: &S) -> Result<Self, Problem> {
+    /// Whoever has this key, if it opens what it is used for; `parts` say from where. Whose wrong keys are not bounded elsewhere calls
+    /// [`WrongKeys::bound`] too.
+    pub async fn admit<S: KeyCheck>(
+        key: Option<&str>,
+        parts: &Parts,
+        wanted: KeyUse,
+        check: &S,
+    ) -> Result<Self, Problem> {
         let key = key.ok_or_else(|| Problem::key_needed("the request carries no key"))?;
         let key = AuthKey::parse(key).map_err(|_| unknown())?;
         let hash = key.lookup_hash(check.lookup_key());
@@ -40,6 +48,9 @@ impl KeyHolder {
         let from = check.proxies().caller(&parts.extensions, &parts.headers);
         if !owner.networks.is_empty() && !within(&owner.networks, from) {
             return Err(elsewhere());
+        }
+        if !owner.uses.contains(&wanted) {
+            return Err(other_use(wanted));
         }
         let db = check.db().tenant(owner.tenant);
         if db.tenant().await?.state == "suspended" {
@@ -53,11 +64,41 @@ impl KeyHolder {
     }
 }
 
-impl<S: KeyCheck> FromRequestParts<S> for KeyHolder {
-    type Rejection = Problem;
+/// How often wrong keys may come from one network address. Each pod counts for itself. Cheap to clone.
+#[derive(Clone)]
+pub struct WrongKeys(Arc<RateLimiter<IpAddr, DefaultKeyedStateStore<IpAddr>, DefaultClock>>);
 
-    async fn from_request_parts(parts: &mut Parts, check: &S) -> Result<Self, Problem> {
-        Self::admit(token(&parts.headers), parts, check).await
+/// Addresses that may be remembered before such as have long been silent are let go.
+const REMEMBERED: usize = 10_000;
+
+impl Default for WrongKeys {
+    /// Twenty at once, then ten a minute.
+    fn default() -> Self {
+        const A_MINUTE: NonZeroU32 = NonZeroU32::new(10).unwrap();
+        const AT_ONCE: NonZeroU32 = NonZeroU32::new(20).unwrap();
+        let quota = Quota::per_minute(A_MINUTE).allow_burst(AT_ONCE);
+        Self(Arc::new(RateLimiter::keyed(quota)))
+    }
+}
+
+impl WrongKeys {
+    /// Counts a wrong key. `Err`: there were too many, and for how long no more is looked at.
+    pub fn count(&self, from: Option<IpAddr>) -> Result<(), Duration> {
+        let Some(from) = from else { return Ok(()) };
+        if self.0.len() > REMEMBERED {
+            self.0.retain_recent();
+        }
+        let taken = self.0.check_key(&from);
+        taken.map_err(|until| until.wait_time_from(DefaultClock::default().now()))
+    }
+
+    /// What a request gets that was not let in: who has a good key is not held up by somebody who has a wrong one.
+    pub fn bound<S: KeyCheck>(&self, refused: Problem, parts: &Parts, check: &S) -> Problem {
+        if refused.status() != StatusCode::UNAUTHORIZED {
+            return refused;
+        }
+        let from = check.proxies().caller(&parts.extensions, &parts.headers);
+        self.count(from).map_or_else(too_many, |()| refused)
     }
 }
 
@@ -75,6 +116,29 @@ fn elsewhere() -> Problem {
     )
     .detail("the key's tenant lets it be used from some networks only, and this is none of them")
     .remedy("add the network that the request comes from to the key's networks: PATCH …/auth-keys/{key}")
+}
+
+fn other_use(wanted: KeyUse) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "wrong-use", "The key does not open this")
+        .detail(format!(
+            "the key's tenant lets it be used for other things than {wanted}"
+        ))
+        .remedy(format!(
+            "use a key of its own, or add {wanted} to the key's uses: PATCH …/auth-keys/{{key}}"
+        ))
+}
+
+fn too_many(wait: Duration) -> Problem {
+    let seconds = wait.as_millis().div_ceil(1000).max(1);
+    Problem::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too-many-wrong-keys",
+        "Too many wrong keys",
+    )
+    .detail("too many requests with wrong keys came from this network address")
+    .remedy(format!(
+        "use a key that is in use, and ask again in {seconds} seconds"
+    ))
 }
 
 fn unknown() -> Problem {

@@ -7,7 +7,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use ccm_model::{Id, IdSource};
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    future::{Ready, ready},
+    time::Duration,
+};
 use tokio::time::{Instant, timeout};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{Instrument, field::Empty};
@@ -76,12 +80,27 @@ pub fn wrap<S: Clone + Send + Sync + 'static>(
 }
 
 async fn wrong_method() -> Problem {
+    wrong_method_problem()
+}
+
+fn wrong_method_problem() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method-not-allowed",
         "This path does not know that method",
     )
     .remedy("the answer's header Allow lists those that it knows")
+}
+
+/// The `HEAD` of routes whose `GET` does something: whoever asks for headers alone, as scanners of links do, shall not do it.
+/// `allow` lists what there is.
+pub fn no_head(allow: &'static str) -> impl Fn() -> Ready<Response> + Clone + Send + Sync + 'static {
+    move || {
+        let mut response = wrong_method_problem().into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        ready(response)
+    }
 }
 
 /// For answers that hold customers' texts or numbers, or once a key: no cache on the way keeps them.

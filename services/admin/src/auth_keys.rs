@@ -10,14 +10,14 @@ use crate::{
     answer::{Always, Failure, Gone, InTenant, Made, Making, Taking},
     patch::given,
     path::{AuthKeyPath, TenantPath},
-    query,
+    query, schema,
     tagged::{Guarded, IfMatch, IfMatchHeader, Tagged, content_tag, with_tag},
     valid::{self, Refused},
 };
 use axum::extract::State;
 use ccm_auth::secure_random;
 use ccm_db::{AuthKeyChange, AuthKeyRow, DbError, Successor, TenantDb};
-use ccm_model::AuthKeyId;
+use ccm_model::{AuthKeyId, KeyUse};
 use ccm_web::{Cursor, Json, Page, Path, Problem, Query, TenantScope, may};
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
@@ -49,6 +49,10 @@ pub struct NewAuthKey {
     #[serde(default)]
     #[schema(max_items = 50, default = json!([]), example = json!(["192.0.2.0/24", "2001:db8::/32"]))]
     networks: Vec<String>,
+    /// What it opens. A key that stands in an address is best for that page alone. Left out or `null`: everything.
+    #[serde(default)]
+    #[schema(schema_with = schema::optional_key_uses, required = false)]
+    uses: Option<Vec<KeyUse>>,
 }
 
 /// What is to change of a key; what is left out stays.
@@ -67,6 +71,10 @@ pub struct AuthKeyPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Vec<String>>, max_items = 50)]
     networks: Option<Option<Vec<String>>>,
+    /// Replaces all of them; `null`: everything.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(schema_with = schema::optional_key_uses, required = false)]
+    uses: Option<Option<Vec<KeyUse>>>,
 }
 
 /// How a key is to be replaced by a new one.
@@ -125,6 +133,9 @@ pub struct AuthKey {
     /// CIDR blocks from which it may be used; none: from anywhere.
     #[schema(example = json!(["192.0.2.0/24"]))]
     networks: Vec<String>,
+    /// What it opens.
+    #[schema(schema_with = schema::key_uses)]
+    uses: Vec<KeyUse>,
     /// The key that takes its place, as long as both are good; `null`: none does.
     #[schema(value_type = Option<Uuid>, required)]
     replaced_by: Option<AuthKeyId>,
@@ -155,6 +166,7 @@ impl From<AuthKeyRow> for AuthKey {
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
             networks: row.networks,
+            uses: row.uses,
             replaced_by: row.replaced_by,
             last_used_at: row.last_used_at,
         }
@@ -212,6 +224,21 @@ fn blocks(networks: &[String]) -> Result<Vec<String>, Refused> {
     networks.iter().enumerate().map(block).collect()
 }
 
+/// What a key is to open, each once; `None`: everything.
+fn uses(wanted: Option<&[KeyUse]>) -> Result<Vec<KeyUse>, Refused> {
+    let mut all = KeyUse::ALL.to_vec();
+    let Some(wanted) = wanted else { return Ok(all) };
+    if wanted.is_empty() {
+        return Err(Refused::new(
+            "uses",
+            "is empty: the key would open nothing",
+            "name what it is for, leave it out for everything, or revoke the key",
+        ));
+    }
+    all.retain(|one| wanted.contains(one));
+    Ok(all)
+}
+
 /// Make or import a screen-pop key
 ///
 /// A new key is shown in this answer and never again. For the roles platform-admin and engineer; tenant-admin in their
@@ -226,6 +253,7 @@ pub async fn create_auth_key(
 ) -> Result<Made<MadeAuthKey>, Failure> {
     let key = new.check(deps.ids.clock().now())?;
     let networks = blocks(&new.networks)?;
+    let uses = uses(new.uses.as_deref())?;
     let db = deps.tenant(&scope).await?;
     let row = ccm_db::NewAuthKey {
         id: deps.ids.next(),
@@ -234,6 +262,7 @@ pub async fn create_auth_key(
         lookup_hash: &key.lookup_hash(&deps.lookup_key),
         expires_at: new.expires_at,
         networks: &networks,
+        uses: &uses,
     };
     let row = match db.create_auth_key(row).await {
         Err(DbError::Conflict { constraint, .. }) => return Err(conflict(&db, &new.name, &constraint).await?),
@@ -266,7 +295,7 @@ fn answer(row: AuthKeyRow) -> Tagged<AuthKey> {
 fn tag(row: &AuthKeyRow) -> String {
     let replaced_by = row.replaced_by;
     let moments = [row.expires_at, row.revoked_at].map(|at| at.map(OffsetDateTime::unix_timestamp_nanos));
-    content_tag(&(&row.name, &row.networks, moments, replaced_by))
+    content_tag(&(&row.name, &row.networks, &row.uses, moments, replaced_by))
 }
 
 /// List the screen-pop keys, by name
@@ -309,7 +338,7 @@ pub async fn get_auth_key(
 
 /// Change a screen-pop key
 ///
-/// A merge patch (RFC 7396) of its name, its end and its networks; the key itself stays. In force on every pod at once. For the
+/// A merge patch (RFC 7396) of its name, its end, its networks and its uses; the key itself stays. In force on every pod at once. For the
 /// roles platform-admin and engineer; tenant-admin in their own tenant.
 #[utoipa::path(patch, path = "/v1/tenants/{tenant}/auth-keys/{key}", tag = "auth-keys",
     params(AuthKeyPath, IfMatchHeader),
@@ -358,6 +387,10 @@ impl AuthKeyPatch {
                 Some(networks) => blocks(networks.as_deref().unwrap_or_default())?,
                 None => was.networks.clone(),
             },
+            uses: match &self.uses {
+                Some(wanted) => uses(wanted.as_deref())?,
+                None => was.uses.clone(),
+            },
         })
     }
 }
@@ -401,7 +434,7 @@ impl Rotation {
 
 /// Replace a screen-pop key by a new one
 ///
-/// The new key has its name and its networks, and is shown in this answer and never again. The old one goes on for the overlap; put
+/// The new key has its name, its networks and its uses, and is shown in this answer and never again. The old one goes on for the overlap; put
 /// the new one into AACC's configuration meanwhile. For the roles platform-admin and engineer; tenant-admin in their own tenant.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/auth-keys/{key}/rotate", tag = "auth-keys",
     params(AuthKeyPath, IfMatchHeader),

@@ -59,7 +59,8 @@ pub struct DeflectionSettings {
     agents: String,
     #[schema(required = false)]
     limits: OfferLimits,
-    /// The country of numbers that the script gives without one (ISO 3166-1). `null`: numbers begin with `+`.
+    /// The country of numbers that the script gives without one (ISO 3166-1). `null`: that of the number that the offer leaves
+    /// from, and a number that can be read in two ways is refused as `ambiguous`.
     #[schema(default = json!(null), min_length = 2, max_length = 2, example = "IE")]
     region: Option<String>,
     /// The tenant's number that offers leave from, by what the caller dialled. What is one of the tenant's numbers itself needs no entry.

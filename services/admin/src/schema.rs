@@ -2,7 +2,7 @@
 
 use ccm_auth::{Permission, Role};
 use ccm_model::{
-    ConversationState, DeflectionState, DeliveryState, Direction, MessageState, NumberKind, Origin,
+    ConversationState, DeflectionState, DeliveryState, Direction, KeyUse, MessageState, NumberKind, Origin,
     ProviderKind, WebhookState,
 };
 use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, SchemaType, Type};
@@ -26,6 +26,7 @@ macro_rules! states {
 
 states! {
     provider_kind = ProviderKind, "The dialect: `twilio`, or `http` for CCM's generic JSON (docs/providers.md).";
+    key_use = KeyUse, "The agents' page, the API that voice scripts call, the check of numbers.";
     number_kind = NumberKind, "What the number is to its carrier.";
     conversation_state = ConversationState, "At most one conversation between two addresses is `open`.";
     deflection_state = DeflectionState,
@@ -100,6 +101,27 @@ fn scope() -> Object {
         "A permission.",
         Permission::ALL.iter().map(|permission| permission.as_str()),
     )
+}
+
+/// What a screen-pop key opens.
+pub fn key_uses() -> Array {
+    ArrayBuilder::new()
+        .items(key_use())
+        .min_items(Some(1))
+        .max_items(Some(3))
+        .description(Some("What it opens."))
+        .build()
+}
+
+/// What a screen-pop key is to open, left out: everything.
+pub fn optional_key_uses() -> Array {
+    ArrayBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
+        .items(key_use())
+        .min_items(Some(1))
+        .max_items(Some(3))
+        .description(Some("What it opens. Left out or `null`: everything."))
+        .build()
 }
 
 /// Scopes that can be left out.

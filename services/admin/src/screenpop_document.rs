@@ -31,7 +31,8 @@ fn language() -> Object {
     "session_s": 14400
 }))]
 pub struct ScreenpopSettings {
-    /// The country whose numbers are dialled without a country, two capital letters (ISO 3166-1). `null`: a number needs its country.
+    /// The country whose numbers are dialled without a country, two capital letters (ISO 3166-1). `null`: that of the number
+    /// that texts leave from, and a number that can be read in two ways has to be confirmed.
     #[schema(default = json!(null), min_length = 2, max_length = 2)]
     region: Option<String>,
     #[schema(schema_with = language, required = false)]

@@ -8,7 +8,7 @@ use crate::{
     screenpop_document, sms_document, sms_settings,
     store::retention,
     tagged::{Guarded, IfMatchHeader, Tagged, precondition, tagged},
-    valid::Refused,
+    valid::{self, Refused},
 };
 use axum::{extract::State, http::HeaderMap};
 use ccm_db::{DbError, Settings, TenantDb};
@@ -41,13 +41,15 @@ impl Decided for SmsSettings {
 
 impl Decided for DeflectionSettings {
     fn check(&self) -> Result<(), Refused> {
-        Ok(self.check()?)
+        self.check()?;
+        valid::region(self.region.as_deref())
     }
 }
 
 impl Decided for ScreenpopSettings {
     fn check(&self) -> Result<(), Refused> {
-        Ok(self.check()?)
+        self.check()?;
+        valid::region(self.region.as_deref())
     }
 }
 

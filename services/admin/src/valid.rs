@@ -76,6 +76,18 @@ pub fn role_of(field: &'static str, role: Role, owner: TenantId) -> Result<(), R
     }
 }
 
+/// The country in whose way numbers without one are read.
+pub fn region(letters: Option<&str>) -> Result<(), Refused> {
+    match letters {
+        Some(letters) if !ccm_numbers::is_region(&letters.to_ascii_uppercase()) => Err(Refused::new(
+            "region",
+            "is no country that has telephone numbers",
+            "write it as ISO 3166-1 does, such as IE, US or GB",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// A rate: 0.01 to 1000 a second.
 pub fn rate(field: &'static str, per_second: f32) -> Result<(), Refused> {
     if (0.01..=1000.0).contains(&per_second) {

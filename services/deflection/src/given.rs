@@ -3,10 +3,10 @@
 use crate::Deps;
 use axum::{
     extract::{FromRequest, Request},
-    http::{HeaderMap, Method, StatusCode, header, request::Parts},
+    http::{HeaderMap, Method, StatusCode, header},
 };
-use ccm_model::AuthKeyId;
-use ccm_web::{Bytes, KeyHolder, Problem};
+use ccm_model::{AuthKeyId, KeyUse};
+use ccm_web::{Bytes, KeyHolder, Problem, bearer};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, num::NonZeroU32};
@@ -62,10 +62,11 @@ impl FromRequest<Deps> for Script {
         if parts.method == Method::POST {
             given.body(&parts.headers, &body)?;
         }
-        let in_header = bearer(&parts);
         let in_parameter = given.text("auth")?;
-        let key = in_header.as_deref().or(in_parameter.as_deref());
-        let holder = KeyHolder::admit(key, &parts, deps).await?;
+        let key = bearer(&parts.headers).or(in_parameter.as_deref());
+        let holder = KeyHolder::admit(key, &parts, KeyUse::Deflection, deps)
+            .await
+            .map_err(|refused| deps.wrong_keys.bound(refused, &parts, deps))?;
         deps.pace.count(holder.key)?;
         let format = match given.text("format")?.as_deref() {
             None if accepts_text(&parts.headers) => Format::Text,
@@ -84,14 +85,6 @@ impl FromRequest<Deps> for Script {
             given,
         })
     }
-}
-
-fn bearer(parts: &Parts) -> Option<String> {
-    let value = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, key) = value.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| key.trim().to_owned())
 }
 
 /// Whether plain text is asked for by name.

@@ -33,7 +33,7 @@ use ccm_bus::Bus;
 use ccm_db::Db;
 use ccm_model::IdSource;
 use ccm_runtime::{Lifecycle, serve};
-use ccm_web::{KeyCheck, TrustedProxies, WebConfig, not_stored, wrap};
+use ccm_web::{KeyCheck, TrustedProxies, WebConfig, WrongKeys, no_head, not_stored, wrap};
 use std::{io, num::NonZeroU32, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 
@@ -65,6 +65,7 @@ pub struct Deps {
     queues: Arc<queues::Queues>,
     hours: Arc<hours::Hours>,
     pace: Arc<given::Pace>,
+    wrong_keys: WrongKeys,
     turns: Arc<turns::Turns>,
 }
 
@@ -93,6 +94,7 @@ impl Deps {
             )),
             hours: Arc::default(),
             turns: Arc::default(),
+            wrong_keys: WrongKeys::default(),
             pace: Arc::new(given::Pace::new(parts.settings.requests_per_minute)),
             db: parts.db,
             bus: parts.bus,
@@ -131,12 +133,15 @@ pub fn router(deps: Deps) -> Router {
     };
     let ids = deps.ids.clone();
     let router = Router::new()
-        .route("/v1/deflections", get(offers::offer).post(offers::offer))
+        .route(
+            "/v1/deflections",
+            get(offers::offer).post(offers::offer).head(no_head("GET, POST")),
+        )
         .route("/v1/deflections/{deflection}", get(calls::read))
         // Some scripts can only GET; to end twice is to end once.
         .route(
             "/v1/deflections/{deflection}/end",
-            post(calls::end).get(calls::end),
+            post(calls::end).get(calls::end).head(no_head("GET, POST")),
         )
         .route("/d/{token}", get(page::show).post(page::accept))
         .with_state(deps)

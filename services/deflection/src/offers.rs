@@ -15,7 +15,7 @@ use ccm_db::{
 use ccm_model::{
     Address, Body, ChatSettings, DeflectionSettings, DeflectionState, deflection_settings::AgentCheck,
 };
-use ccm_numbers::of_call;
+use ccm_numbers::{Home, Reading, of_call};
 use ccm_web::Problem;
 use serde_json::{Map, Value, json};
 use time::{Duration, OffsetDateTime};
@@ -47,6 +47,8 @@ struct Known {
     settings: DeflectionSettings,
     chat: ChatSettings,
     from: Address,
+    /// All of the tenant's numbers.
+    ours: Vec<Address>,
     skillset: String,
     link: Option<LinkRow>,
 }
@@ -145,12 +147,15 @@ impl Deps {
         };
         let now = self.ids.clock().now();
         let known = known(db, &call).await?;
-        let caller = of_call(
-            call.caller.as_deref().unwrap_or_default(),
-            known.settings.region.as_deref(),
-        );
+        let home = Home {
+            region: known.settings.region.as_deref(),
+            ours: Some(&known.from),
+        };
+        let caller = of_call(call.caller.as_deref().unwrap_or_default(), home);
         let mut new = self.new_deflection(&known, &call);
-        new.customer_address = caller.as_ref().map(|facts| facts.address.clone());
+        if let Some(Reading::One(facts)) = &caller {
+            new.customer_address = Some(facts.address.clone());
+        }
         if let Some(contact) = &call.contact
             && let Some(before) = db
                 .deflection_of_contact(contact, new.customer_address.as_ref(), now - ACCEPTED_LASTS)
@@ -160,7 +165,11 @@ impl Deps {
             return Ok(Answer::before(before));
         }
         let checked = match caller {
-            Some(facts) => self.check(db, &known, facts, now).await?,
+            Some(Reading::One(facts)) => self.check(db, &known, facts, now).await?,
+            Some(Reading::Either { .. }) => Err((
+                Refusal::Ambiguous,
+                "caller does not name its country and can be read in two ways: send it with +, or set region: PUT …/deflection-settings",
+            )),
             None => Err((Refusal::NoSms, "the caller has no number that can be texted")),
         };
         match checked {
@@ -190,6 +199,12 @@ impl Deps {
             return Ok(Err((
                 Refusal::Unavailable,
                 "offers have a link, and this installation has no address for it: deflection.public_base_url",
+            )));
+        }
+        if known.ours.contains(&caller.address) {
+            return Ok(Err((
+                Refusal::NoSms,
+                "the caller has one of the tenant's own numbers",
             )));
         }
         let since = now - self.settings.look_ups_kept;
@@ -372,6 +387,7 @@ async fn known(db: &TenantDb<'_>, call: &Call) -> Result<Known, Problem> {
     let link = db.link_of_skillset(&skillset).await?;
     Ok(Known {
         from: number.address.clone(),
+        ours: numbers.iter().map(|number| number.address.clone()).collect(),
         settings,
         chat,
         skillset,

@@ -17,7 +17,7 @@ use ccm_bus::Bus;
 use ccm_db::Db;
 use ccm_model::IdSource;
 use ccm_runtime::{Lifecycle, serve};
-use ccm_web::{KeyCheck, TrustedProxies, WebConfig, not_stored, wrap};
+use ccm_web::{KeyCheck, TrustedProxies, WebConfig, no_head, not_stored, wrap};
 use std::{io, time::Duration};
 use tokio::net::TcpListener;
 
@@ -79,7 +79,10 @@ pub fn router(deps: Deps) -> Router {
     };
     let ids = deps.ids.clone();
     let router = Router::new()
-        .route("/v1/number-check", get(number_check::check_number))
+        .route(
+            "/v1/number-check",
+            get(number_check::check_number).head(no_head("GET")),
+        )
         .layer(map_response(not_stored))
         .merge(pop::router())
         .with_state(deps);

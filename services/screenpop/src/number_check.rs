@@ -1,11 +1,14 @@
 //! What is known about a number before an agent texts it.
 
 use crate::{Deps, failure::Failure, look_up::LookedUp};
-use axum::extract::State;
+use axum::{
+    extract::{FromRequestParts, State},
+    http::request::Parts,
+};
 use ccm_db::{NumberLookupRow, OptOutRow};
-use ccm_model::{Address, LineType};
+use ccm_model::{Address, KeyUse, LineType};
 use ccm_numbers::Facts;
-use ccm_web::{Json, KeyHolder, Problem, Query, plus};
+use ccm_web::{Json, KeyHolder, Problem, Query, bearer, plus};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -70,10 +73,23 @@ struct OptOut {
     since: OffsetDateTime,
 }
 
+/// Somebody whose key opens this: what the handler asks for.
+pub struct Checker(KeyHolder);
+
+impl FromRequestParts<Deps> for Checker {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, deps: &Deps) -> Result<Self, Problem> {
+        let admitted = KeyHolder::admit(bearer(&parts.headers), parts, KeyUse::NumberCheck, deps).await;
+        let bounded = |refused| deps.doors.wrong.bound(refused, parts, deps);
+        admitted.map(Self).map_err(bounded)
+    }
+}
+
 /// `GET /v1/number-check`
 pub async fn check_number(
     State(deps): State<Deps>,
-    holder: KeyHolder,
+    Checker(holder): Checker,
     Query(query): Query<NumberQuery>,
 ) -> Result<Json<NumberCheck>, Failure> {
     let facts = ccm_numbers::examine(&plus(&query.number), query.region.as_deref())?;

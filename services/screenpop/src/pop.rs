@@ -28,17 +28,18 @@ use axum::{
     middleware::map_response,
     routing::{get, post},
 };
-use ccm_web::not_stored;
+use ccm_web::{no_head, not_stored};
 
 /// The page's routes. Their addresses hold keys and tokens, which stand in no log: only these templates do.
 pub(crate) fn router() -> Router<Deps> {
     let pages = Router::new()
-        .route("/", get(open::by_address))
-        .route("/scrpop/minpop.html", get(open::by_address))
+        // A link is used up by its first reader: whoever only asks for headers is none.
+        .route("/", get(open::by_address).head(no_head("GET")))
+        .route("/scrpop/minpop.html", get(open::by_address).head(no_head("GET")))
         .route("/pop/{token}", get(view::show).post(act::act))
         .route("/pop/{token}/draft", post(act::draft))
         .route("/pop/{token}/check", post(act::check))
-        .route("/pop/{token}/history", get(history::show))
+        .route("/pop/{token}/history", get(history::show).post(history::again))
         .layer(map_response(not_stored));
     // What never changes under its name is kept.
     Router::new()

@@ -6,7 +6,7 @@
   var history = document.getElementById('history');
   if (!form || !history || !window.XMLHttpRequest || !document.addEventListener) { return; }
   var path = form.getAttribute('data-path');
-  var body, tag = null, ended = false, sending = false, writing = null, asked = 0;
+  var body, tag = null, ended = false, sending = false, pressing = false, writing = null, asked = 0;
 
   function byId(id) { return document.getElementById(id); }
 
@@ -35,6 +35,21 @@
     return parts.join('&');
   }
 
+  /* What is being written stays when another form loads the page anew. */
+  function takeAlong(other) {
+    var i, field, copy;
+    for (i = 0; i < form.elements.length; i += 1) {
+      field = form.elements[i];
+      if (field.name && field.type !== 'submit') {
+        copy = document.createElement('input');
+        copy.type = 'hidden';
+        copy.name = field.name;
+        copy.value = field.value;
+        other.appendChild(copy);
+      }
+    }
+  }
+
   function end() {
     if (ended) { return; }
     ended = true;
@@ -58,15 +73,29 @@
     }
   }
 
+  /* Renews the history. A button in it that has the focus keeps it, if its text is still there. */
+  function renew(html) {
+    var focused = document.activeElement, text = null, failed = failures(), fields, i;
+    if (history.contains(focused) && focused.form) { text = focused.form.elements.text.value; }
+    history.innerHTML = html;
+    localTimes();
+    fields = history.getElementsByTagName('input');
+    for (i = 0; text && i < fields.length; i += 1) {
+      if (fields[i].value === text) { fields[i].form.getElementsByTagName('button')[0].focus(); }
+    }
+    byId('failed').textContent = failures() > failed ? form.getAttribute('data-failed') : '';
+  }
+
+  function failures() { return history.getElementsByClassName('failed').length; }
+
   function look() {
     if (ended) { return; }
     if (document.hidden) { window.setTimeout(look, 4000); return; }
     ask('GET', '/history', null, function (request) {
-      /* A button that has the focus, or is being pressed, is not taken from under the agent. */
-      if (request.status === 200 && !sending && !history.contains(document.activeElement)) {
+      /* A button that is being pressed is not taken from under the agent. */
+      if (request.status === 200 && !sending && !pressing) {
         tag = request.getResponseHeader('ETag');
-        history.innerHTML = request.responseText;
-        localTimes();
+        renew(request.responseText);
       }
       window.setTimeout(look, 4000);
     });
@@ -115,7 +144,12 @@
     /* A second click would do nothing, but it would look as if it did. */
     if (sending) { event.preventDefault(); return; }
     sending = true;
+    /* Stopped by the agent or by the network, it can be sent again: what has been sent is not sent twice. */
+    window.setTimeout(function () { sending = false; }, 8000);
+    if (event.target !== form) { takeAlong(event.target); }
   }, false);
+  history.addEventListener('mousedown', function () { pressing = true; }, false);
+  document.addEventListener('mouseup', function () { pressing = false; }, false);
   /* Back in a page that the browser kept. */
   window.addEventListener('pageshow', function (event) { if (event.persisted) { window.location.reload(); } sending = false; }, false);
 

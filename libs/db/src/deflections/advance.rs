@@ -255,7 +255,7 @@ impl TenantDb<'_> {
         match self.text_in(tx, &text, now).await {
             Ok(texted) => Ok(texted.map(|texted| texted.conversation)),
             // Nobody is texted for a tenant that is suspended, or from a number that is no longer its own.
-            Err(NotTexted::NotOurs | NotTexted::Stopped) => Ok(None),
+            Err(NotTexted::NotOurs | NotTexted::Stopped | NotTexted::Used) => Ok(None),
             Err(NotTexted::Db(error)) => Err(error),
         }
     }

@@ -68,18 +68,21 @@ pub enum Refusal {
     OfferedRecently,
     /// The tenant's callers have, in this minute.
     Limit,
+    /// The number can be read as one of the tenant's country and as one of another.
+    Ambiguous,
     /// It cannot be known or done now.
     Unavailable,
 }
 
 impl Refusal {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NoSms,
         Self::OptedOut,
         Self::NoAgents,
         Self::Closed,
         Self::OfferedRecently,
         Self::Limit,
+        Self::Ambiguous,
         Self::Unavailable,
     ];
 
@@ -92,6 +95,7 @@ impl Refusal {
             Self::Closed => "closed",
             Self::OfferedRecently => "offered_recently",
             Self::Limit => "limit",
+            Self::Ambiguous => "ambiguous",
             Self::Unavailable => "unavailable",
         }
     }
@@ -242,6 +246,7 @@ impl TenantDb<'_> {
                 drop(tx);
                 return self.keep_refusal(new, Refusal::Unavailable, at).await;
             }
+            Err(NotTexted::Used) => return Err(DbError::Corrupt("an offer uses nothing up".to_owned())),
             Err(NotTexted::Db(error)) => return Err(error),
         };
         self.end_earlier(&mut tx, texted.conversation, at).await?;

@@ -35,7 +35,7 @@ async fn text(rig: &Rig, tenant: Tenant, n: u32, about: Option<&Value>) -> Texte
     let text = new_text(&ours, &customer, &body, about);
     rig.db
         .tenant(tenant.id)
-        .text_customer(&text, now())
+        .text_customer(&text, None, now())
         .await
         .unwrap()
 }
@@ -79,11 +79,14 @@ async fn the_same_text_again_is_one_text() {
         ..new_text(&ours, &customer, &body, None)
     };
     let once = rig.db.tenant(tenant.id);
-    let (a, b) = tokio::join!(once.text_customer(&text, now()), once.text_customer(&text, now()));
+    let (a, b) = tokio::join!(
+        once.text_customer(&text, None, now()),
+        once.text_customer(&text, None, now())
+    );
     let (a, b) = (a.unwrap(), b.unwrap());
     assert_eq!(a.conversation, b.conversation);
     assert_eq!(u8::from(a.repeated) + u8::from(b.repeated), 1);
-    assert!(once.text_customer(&text, now()).await.unwrap().repeated);
+    assert!(once.text_customer(&text, None, now()).await.unwrap().repeated);
     for (table, rows) in [
         ("message", 1),
         ("outbox", 1),
@@ -107,7 +110,7 @@ async fn nobody_is_texted_who_must_not_be() {
     let (ours, theirs, customer) = (address(tenant.ours), address(other.ours), address(1));
     let body = Body::new("hello").unwrap();
     let refused = db
-        .text_customer(&new_text(&theirs, &customer, &body, None), now())
+        .text_customer(&new_text(&theirs, &customer, &body, None), None, now())
         .await;
     assert!(
         matches!(refused, Err(NotTexted::NotOurs)),
@@ -124,14 +127,23 @@ async fn nobody_is_texted_who_must_not_be() {
         at: now(),
     };
     db.change_consent(&change).await.unwrap();
-    assert_eq!(text(&rig, tenant, 1, None).await.outcome, TextOutcome::OptedOut);
+    let event = json!({});
+    let opted_out = NewText {
+        event: Some(("screenpop_sent", &event)),
+        ..new_text(&ours, &customer, &body, None)
+    };
+    let texted = db.text_customer(&opted_out, None, now()).await.unwrap();
+    assert_eq!(texted.outcome, TextOutcome::OptedOut);
     let name = Address::parse("WEBTEXT").unwrap();
     let unanswerable = db
-        .text_customer(&new_text(&ours, &name, &body, None), now())
+        .text_customer(&new_text(&ours, &name, &body, None), None, now())
         .await
         .unwrap();
     assert_eq!(unanswerable.outcome, TextOutcome::Unanswerable);
-    assert_eq!(rig.count("SELECT count(*) FROM outbox").await, 0);
+    for table in ["outbox", "message", "conversation", "tenant_event", "timer"] {
+        let rows = rig.count(&format!("SELECT count(*) FROM {table}")).await;
+        assert_eq!(rows, 0, "{table}: nothing is kept of a text that does not go out");
+    }
     let state = StateChange {
         active: false,
         reason: "unpaid",
@@ -144,13 +156,13 @@ async fn nobody_is_texted_who_must_not_be() {
         .await
         .unwrap();
     let refused = db
-        .text_customer(&new_text(&ours, &customer, &body, None), now())
+        .text_customer(&new_text(&ours, &customer, &body, None), None, now())
         .await;
     assert!(matches!(refused, Err(NotTexted::Stopped)));
     rig.run("UPDATE number SET released_at = now()").await;
     let released = rig.db.tenant(other.id);
     let refused = released
-        .text_customer(&new_text(&theirs, &customer, &body, None), now())
+        .text_customer(&new_text(&theirs, &customer, &body, None), None, now())
         .await;
     assert!(
         matches!(refused, Err(NotTexted::NotOurs)),

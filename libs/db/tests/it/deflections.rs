@@ -260,7 +260,7 @@ async fn what_one_call_has_not_is_not_left_by_another() {
             event: None,
             trace: None,
         };
-        let texted = db.text_customer(&text, now()).await.unwrap();
+        let texted = db.text_customer(&text, None, now()).await.unwrap();
         db.actor_context(texted.conversation).await.unwrap().about
     };
     text(json!({"deflection": "a", "waited_s": 301, "priority": "top", "context": {"order": "1", "vip": "yes"}})).await;

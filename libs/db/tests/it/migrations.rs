@@ -319,6 +319,7 @@ async fn use_everything(
         lookup_hash: &[n as u8; 32],
         expires_at: None,
         networks: &[],
+        uses: ccm_model::KeyUse::ALL,
     })
     .await
     .unwrap();

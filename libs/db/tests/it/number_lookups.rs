@@ -131,6 +131,7 @@ async fn a_key_is_found_while_it_is_good() {
             lookup_hash: &[n; 32],
             expires_at,
             networks: &[],
+            uses: ccm_model::KeyUse::ALL,
         };
         let db = rig.db.tenant(tenant.id);
         db.create_auth_key(new).await.unwrap().id
@@ -142,6 +143,7 @@ async fn a_key_is_found_while_it_is_good() {
             tenant: tenant.id,
             key,
             networks: Vec::new(),
+            uses: ccm_model::KeyUse::ALL.to_vec(),
         })
     };
     assert_eq!(owner(1, at).await, owned(a, of_a));

@@ -1,8 +1,11 @@
 //! Pages that agents have open.
 
 use crate::rig::{IDS, Rig, Tenant, address, now};
-use ccm_db::{Db, DbError, NewAuthKey, NewPop, Old, OpenedWith, PopChange, PopForm, PopWait};
-use ccm_model::{AuthKeyId, ScreenpopSettings};
+use ccm_db::{
+    Db, DbError, NewAuthKey, NewPop, NewText, NotTexted, Old, OpenedWith, PopChange, PopForm, PopWait,
+    SentForm, Texted, UsesUp, Written,
+};
+use ccm_model::{AuthKeyId, MessageId, Origin, ScreenpopSettings};
 use ccm_testkit::canary;
 use serde_json::json;
 use std::time::Duration;
@@ -37,15 +40,16 @@ pub async fn open_for(rig: &Rig, tenant: Tenant, customer: u32) {
         .await
         .unwrap();
     let change = PopChange {
-        form: &PopForm {
-            // As somebody typed it.
-            number: canary::number(customer).replace('+', "00"),
-            body: canary::body(customer),
-            ..form(tenant)
-        },
-        customer: Some(&address(customer)),
-        notice: None,
-        sent: None,
+        form: Some(Written {
+            form: &PopForm {
+                // As somebody typed it.
+                number: canary::number(customer).replace('+', "00"),
+                body: canary::body(customer),
+                ..form(tenant)
+            },
+            customer: Some(&address(customer)),
+        }),
+        ..PopChange::default()
     };
     rig.db.tenant(tenant.id).change_pop(id, &change).await.unwrap();
 }
@@ -95,6 +99,7 @@ async fn key(rig: &Rig, tenant: Tenant, n: u8) -> AuthKeyId {
         lookup_hash: &[n; 32],
         expires_at: Some(now() + Span::MINUTE),
         networks: &["10.0.0.0/8".to_owned()],
+        uses: ccm_model::KeyUse::ALL,
     };
     rig.db.tenant(tenant.id).create_auth_key(new).await.unwrap();
     id
@@ -184,8 +189,45 @@ async fn a_link_opens_one_page_and_ends_with_its_key() {
     assert_eq!(operator.pop_owner(&hash(1), now()).await.unwrap(), None);
 }
 
+/// Sends `body` to customer 1 from the page's form.
+async fn send(
+    rig: &Rig,
+    tenant: Tenant,
+    pop: Uuid,
+    sent_from: MessageId,
+    body: &str,
+) -> Result<Texted, NotTexted> {
+    let (ours, customer, body) = (
+        address(tenant.ours),
+        address(1),
+        ccm_model::Body::new(body).unwrap(),
+    );
+    let sent = SentForm {
+        pop,
+        form: sent_from,
+        next: IDS.next(),
+        after: &form(tenant),
+        notice: &json!({"told": "sent"}),
+    };
+    let text = NewText {
+        message: IDS.next(),
+        conversation: IDS.next(),
+        from: &ours,
+        to: &customer,
+        origin: Origin::Agent,
+        author: "Mary",
+        body: &body,
+        about: None,
+        answer_within: Span::HOUR,
+        event: None,
+        trace: None,
+    };
+    let db = rig.db.tenant(tenant.id);
+    db.text_customer(&text, Some(UsesUp::Form(&sent)), now()).await
+}
+
 #[tokio::test]
-async fn what_is_written_is_kept_and_the_next_text_is_one_text() {
+async fn a_form_is_used_up_by_the_text_that_is_sent_from_it() {
     let rig = Rig::new().await;
     let tenant = rig.tenant(1).await;
     let db = rig.db.tenant(tenant.id);
@@ -193,30 +235,67 @@ async fn what_is_written_is_kept_and_the_next_text_is_one_text() {
     let id = open(&rig.db, tenant, hash(1), OpenedWith::Key(key))
         .await
         .unwrap();
-    let first = db.pop(id).await.unwrap();
-    assert!(first.notice.is_none() && first.form == form(tenant));
-    let written = PopForm {
+    let m = db.pop(id).await.unwrap().next_message;
+    let (one, two) = tokio::join!(send(&rig, tenant, id, m, "one"), send(&rig, tenant, id, m, "two"));
+    let used = [&one, &two].map(|sent| matches!(sent, Err(NotTexted::Used)));
+    assert!(used[0] != used[1], "{one:?} {two:?}");
+    assert_eq!(rig.count("SELECT count(*) FROM message").await, 1);
+    let kept = if used[0] { "two" } else { "one" };
+    let text = db.text_of_form(id, m).await.unwrap().unwrap();
+    assert_eq!((text.body.as_str(), text.to), (kept, address(1)));
+    let after = db.pop(id).await.unwrap();
+    assert_ne!(
+        after.next_message, m,
+        "moved by the transaction that stored the text"
+    );
+    assert_eq!(after.notice, Some(json!({"told": "sent"})));
+    // A draft that was on its way meanwhile does not bring the words back.
+    let late = PopForm {
         body: canary::body(1),
-        order: "4711".to_owned(),
         ..form(tenant)
     };
-    let (told, person) = (json!({"kind": "sent"}), address(2));
-    let sent = |next| PopChange {
-        form: &written,
-        customer: Some(&person),
-        notice: Some(&told),
-        sent: Some((first.next_message, next)),
+    let draft = PopChange {
+        form: Some(Written {
+            form: &late,
+            customer: Some(&address(2)),
+        }),
+        unless_sent: Some(m),
+        ..PopChange::default()
     };
-    let (one, two) = (IDS.next(), IDS.next());
-    db.change_pop(id, &sent(one)).await.unwrap();
-    db.change_pop(id, &sent(two)).await.unwrap();
-    let now_open = db.pop(id).await.unwrap();
-    assert_eq!(
-        now_open.next_message, one,
-        "the second of two at once changes nothing"
-    );
-    assert!(now_open.form == written);
-    assert_eq!(now_open.notice, Some(told));
+    db.change_pop(id, &draft).await.unwrap();
+    assert_eq!(db.pop(id).await.unwrap().form.body, "");
+    assert!(db.text_of_form(id, IDS.next()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_text_of_the_version_before_uses_its_form_up() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let db = rig.db.tenant(tenant.id);
+    let key = key(&rig, tenant, 1).await;
+    let id = open(&rig.db, tenant, hash(1), OpenedWith::Key(key))
+        .await
+        .unwrap();
+    send(&rig, tenant, id, db.pop(id).await.unwrap().next_message, "old")
+        .await
+        .unwrap();
+    // Killed before it moved the page on, with the form's id as the text's.
+    rig.run(
+        "UPDATE screenpop_session SET next_message_id = sent_texts[1], sent_forms = '{}', sent_texts = '{}'",
+    )
+    .await;
+    let m = db.pop(id).await.unwrap().next_message;
+    let again = send(&rig, tenant, id, m, "old").await;
+    assert!(matches!(again, Err(NotTexted::Used)));
+    assert_eq!(db.text_of_form(id, m).await.unwrap().unwrap().body, "old");
+    let change = PopChange {
+        used: Some((m, IDS.next())),
+        ..PopChange::default()
+    };
+    db.change_pop(id, &change).await.unwrap();
+    let next = db.pop(id).await.unwrap().next_message;
+    send(&rig, tenant, id, next, "new").await.unwrap();
+    assert_eq!(rig.count("SELECT count(*) FROM message").await, 2);
 }
 
 #[tokio::test]

@@ -45,6 +45,7 @@ pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
         lookup_hash: &[customer as u8; 32],
         expires_at: None,
         networks: &[],
+        uses: ccm_model::KeyUse::ALL,
     })
     .await
     .unwrap();
@@ -497,6 +498,7 @@ async fn the_system_role_reads_these_columns_only() {
             "auth_key.networks",
             "auth_key.revoked_at",
             "auth_key.tenant_id",
+            "auth_key.uses",
             "chat.closed_at",
             "chat.id",
             "chat.opened_at",

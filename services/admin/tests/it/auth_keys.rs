@@ -136,6 +136,43 @@ async fn a_revoked_key_opens_nothing_and_leaves_its_name() {
 }
 
 #[tokio::test]
+async fn a_key_opens_what_it_is_for() {
+    let app = App::start().await;
+    let tenant = app.tenant("acme").await;
+    let path = format!("/v1/tenants/{}/auth-keys", tenant.id);
+    let all = json!(["screenpop", "deflection", "number-check"]);
+    let key = app.post(&path, json!({"name": "any"})).await.ok();
+    assert_eq!(key["uses"], all, "as it was before there were uses");
+    let page = json!({"name": "page", "uses": ["screenpop", "screenpop"]});
+    let page = app.post(&path, page).await.ok();
+    assert_eq!(page["uses"], json!(["screenpop"]));
+    assert_eq!(
+        opens(&app, &page, 0).await.unwrap().uses,
+        [ccm_model::KeyUse::Screenpop]
+    );
+    let rotated = app
+        .post(
+            &format!("{}/rotate", of(&tenant, &page)),
+            json!({"overlap_s": 60}),
+        )
+        .await
+        .ok();
+    assert_eq!(rotated["uses"], json!(["screenpop"]));
+    for (uses, status) in [(json!([]), 422), (json!(["everything"]), 400)] {
+        let answer = app.patch(&of(&tenant, &rotated), json!({"uses": uses})).await;
+        assert_eq!(answer.status, status, "{}", answer.json);
+    }
+    let script = json!({"uses": ["deflection"]});
+    let script = app.patch(&of(&tenant, &rotated), script).await.ok();
+    assert_eq!(script["uses"], json!(["deflection"]));
+    let any = app
+        .patch(&of(&tenant, &rotated), json!({"uses": null}))
+        .await
+        .ok();
+    assert_eq!(any["uses"], all);
+}
+
+#[tokio::test]
 async fn networks_are_cidr_blocks() {
     let app = App::start().await;
     let tenant = app.tenant("acme").await;

@@ -63,6 +63,7 @@ async fn settings_are_read_and_replaced_and_name_what_is_there() {
         (json!({"agents": "many"}), 400, "agents"),
         (json!({"offer": {"en": "{link}"}}), 422, "offer.en"),
         (json!({"limits": {"per_caller": 0}}), 422, "limits.per_caller"),
+        (json!({"region": "UK"}), 422, "region"),
         (json!({"sender": "+14155550199"}), 422, "sender"),
         (json!({"senders": {"1": "+14155550199"}}), 422, "senders.1"),
         (json!({"skillsets": {"Voice": "WC_None"}}), 422, "skillsets.Voice"),

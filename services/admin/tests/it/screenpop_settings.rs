@@ -54,6 +54,8 @@ async fn refusals_name_field_and_remedy() {
         (json!({"regoin": "IE"}), 400, "regoin"),
         (json!({"language": "it"}), 400, "language"),
         (json!({"region": "ie"}), 422, "region"),
+        (json!({"region": "UK"}), 422, "region"),
+        (json!({"region": "ZZ"}), 422, "region"),
         (
             json!({"frame_ancestors": ["crm.example"]}),
             422,

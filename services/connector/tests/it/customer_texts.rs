@@ -32,7 +32,7 @@ async fn texted(rig: &Rig, tenant: Tenant, customer: u32, body: &str, about: Val
         trace: None,
     };
     let db = rig.db.tenant(tenant.id);
-    db.text_customer(&text, OffsetDateTime::now_utc())
+    db.text_customer(&text, None, OffsetDateTime::now_utc())
         .await
         .unwrap()
         .conversation

@@ -23,7 +23,10 @@ async fn offered(rig: &Rig, tenant: Tenant, about: &Value) -> ccm_model::Convers
         trace: None,
     };
     let db = rig.db.tenant(tenant.id);
-    let texted = db.text_customer(&text, OffsetDateTime::now_utc()).await.unwrap();
+    let texted = db
+        .text_customer(&text, None, OffsetDateTime::now_utc())
+        .await
+        .unwrap();
     texted.conversation
 }
 

@@ -205,3 +205,35 @@ async fn a_key_asks_so_often_a_minute() {
     rig.ask(&tenant, json!({"caller": mobile(4)})).await.problem(429);
     rig.ask(&other, json!({"caller": mobile(4)})).await.accepted();
 }
+
+#[tokio::test]
+async fn who_asks_for_headers_alone_texts_nobody() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let path = format!("/v1/deflections?auth={}&caller=%2B353861234567", tenant.key);
+    let head = Request::head(&path).body(Body::empty()).unwrap();
+    let answer = send(rig.router(), head).await;
+    assert_eq!(answer.status, 405);
+    assert_eq!(answer.headers[header::ALLOW], "GET, POST");
+    let path = format!("/v1/deflections/{}/end?auth={}", tenant.id, tenant.key);
+    let head = Request::head(&path).body(Body::empty()).unwrap();
+    assert_eq!(send(rig.router(), head).await.status, 405);
+    assert!(rig.texts().is_empty());
+}
+
+#[tokio::test]
+async fn a_key_of_the_agents_page_does_not_deflect_and_wrong_keys_are_bounded() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    rig.sql("UPDATE auth_key SET uses = '{screenpop}'");
+    let refused = rig.ask(&tenant, json!({"caller": mobile(1)})).await;
+    refused.problem(403);
+    assert!(refused.json()["remedy"].as_str().unwrap().contains("deflection"));
+    let router = rig.router();
+    let mut last = 0;
+    for _ in 0..21 {
+        let request = Request::get("/v1/deflections?auth=0123456789abcdef&caller=1").body(Body::empty());
+        last = send(router.clone(), request.unwrap()).await.status.as_u16();
+    }
+    assert_eq!(last, 429);
+}

@@ -54,6 +54,35 @@ async fn who_cannot_be_texted_stays_in_the_queue() {
 }
 
 #[tokio::test]
+async fn a_number_that_can_be_two_reaches_no_stranger() {
+    let rig = Rig::new().await;
+    // Its number is in the US: area 479 is Arkansas, 47 is Norway.
+    let tenant = rig.tenant_with(1, json!({"region": null})).await;
+    let answer = rig.ask(&tenant, json!({"caller": "4794567890"})).await;
+    assert_eq!(answer.refused(), "ambiguous");
+    assert!(
+        answer.json()["detail"]
+            .as_str()
+            .unwrap()
+            .contains("send it with +")
+    );
+    let ours = json!({"caller": tenant.ours});
+    assert_eq!(
+        rig.ask(&tenant, ours).await.refused(),
+        "no_sms",
+        "our own number is nobody's phone"
+    );
+    assert!(rig.texts().is_empty());
+    rig.ask(&tenant, json!({"caller": "14794567890"}))
+        .await
+        .accepted();
+    rig.set(&tenant, json!({"region": "US"})).await;
+    rig.ask(&tenant, json!({"caller": "4797654321"})).await.accepted();
+    let to = rig.sql("SELECT customer_address FROM conversation ORDER BY 1");
+    assert_eq!(to, "+14794567890\n+14797654321");
+}
+
+#[tokio::test]
 async fn who_opted_out_is_not_texted() {
     let rig = Rig::new().await;
     let (tenant, other) = (rig.tenant(1).await, rig.tenant(2).await);

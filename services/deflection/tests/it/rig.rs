@@ -243,6 +243,7 @@ impl Rig {
             lookup_hash: &key.lookup_hash(&self.deps.lookup_key),
             expires_at: None,
             networks: &[],
+            uses: ccm_model::KeyUse::ALL,
         })
         .await
         .unwrap();

@@ -14,10 +14,9 @@ use axum::{
     http::HeaderMap,
     response::{IntoResponse, Redirect, Response},
 };
-use ccm_db::{DbError, PopChange, PopForm};
-use ccm_model::MessageId;
+use ccm_db::{DbError, PopChange, PopForm, Written};
+use ccm_model::{Address, MessageId};
 use ccm_web::Bytes;
-use serde_json::Value;
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -32,7 +31,7 @@ pub struct Sent {
 }
 
 impl Sent {
-    fn read(body: &[u8]) -> Result<Self, Stop> {
+    pub fn read(body: &[u8]) -> Result<Self, Stop> {
         let text = str::from_utf8(body).map_err(|_| Stop::Form)?;
         let fields = url::form_urlencoded::parse(text.as_bytes());
         Ok(Self {
@@ -47,8 +46,8 @@ impl Sent {
         self.fields.get(name).map(String::as_str)
     }
 
-    /// The text that the page would have sent next when it was shown.
-    pub fn message(&self) -> Option<MessageId> {
+    /// What stood for the page's form when it was shown.
+    pub fn form_id(&self) -> Option<MessageId> {
         self.get("m")?.parse().ok()
     }
 
@@ -73,6 +72,7 @@ impl Page {
     pub fn known(&self) -> Known<'_> {
         Known {
             agent: self.claims.agent.as_deref().unwrap_or_default(),
+            name: self.claims.name.as_deref().unwrap_or_default(),
             caller: &self.pop.form.number,
             number: self.pop.form.sender.as_str(),
             skillset: self.claims.skillset.as_deref().unwrap_or_default(),
@@ -104,44 +104,64 @@ impl Page {
         let told = match sent.get("do").unwrap_or_default() {
             "check" => self.ask().await?,
             "template" => Some(self.put_in_template(sent.get("template")).await?),
-            "replace" => {
-                self.put_in(replaced(&self.pop.form.body));
-                Some(Told::Replaced)
-            }
+            "replace" => self.replace(),
+            "undo" => self.undo(),
             "send" => return self.send(sent, &senders).await,
-            "again" => return self.send_again(sent, &senders).await,
+            "again" => Some(self.send_again(sent, &senders).await?),
             _ => None,
         };
-        self.keep(told, None).await
+        self.keep(told).await
+    }
+
+    fn replace(&mut self) -> Option<Told> {
+        let fits = replaced(&self.pop.form.body)?;
+        let before = std::mem::replace(&mut self.pop.form.body, fits.text);
+        Some(Told::Replaced {
+            before: Some(before),
+            left_out: fits.left_out,
+        })
+    }
+
+    fn undo(&mut self) -> Option<Told> {
+        let told = Told::kept(self.pop.notice.as_ref())?;
+        self.put_in(told.before()?.to_owned());
+        Some(Told::Undone)
+    }
+
+    /// What stands in the page, of this customer.
+    pub fn written<'a>(&'a self, customer: Option<&'a Address>) -> Written<'a> {
+        Written {
+            form: &self.pop.form,
+            customer,
+        }
     }
 
     /// Keeps what stands in the page and what its agent is told.
-    pub async fn keep(&self, told: Option<Told>, next: Option<(MessageId, MessageId)>) -> Result<(), Stop> {
-        let notice = told.map_or(Ok(Value::Null), serde_json::to_value);
-        let notice = notice.map_err(|error| Stop::Problem(ccm_web::Problem::internal(error)))?;
+    pub async fn keep(&self, told: Option<Told>) -> Result<(), Stop> {
+        let notice = Told::notice(told.as_ref())?;
         let customer = self.customer();
         let change = PopChange {
-            form: &self.pop.form,
-            customer: customer.as_ref(),
+            form: Some(self.written(customer.as_ref())),
             notice: Some(&notice),
-            sent: next,
+            ..PopChange::default()
         };
         Ok(self.db().change_pop(self.pop.id, &change).await?)
     }
 
     /// Keeps what is being written, unless the page is an old one: its text has been sent.
     async fn keep_draft(&mut self, sent: &Sent) -> Result<(), Stop> {
-        if sent.message() != Some(self.pop.next_message) {
+        let shown = sent.form_id();
+        if shown != Some(self.pop.next_message) {
             return Ok(());
         }
         let senders = Senders::of(&self.db()).await?;
         self.pop.form = sent.form(&self.pop.form, &senders);
         let customer = self.customer();
         let change = PopChange {
-            form: &self.pop.form,
-            customer: customer.as_ref(),
-            notice: None,
-            sent: None,
+            form: Some(self.written(customer.as_ref())),
+            // It may be sent while this is on its way.
+            unless_sent: shown,
+            ..PopChange::default()
         };
         Ok(self.db().change_pop(self.pop.id, &change).await?)
     }

@@ -1,6 +1,7 @@
 //! What the page's address says: who calls, from which number texts leave, and what else it claims. Pure.
 
 use ccm_model::{Address, screenpop_settings::Parameters};
+use ccm_numbers::{Home, Reading, bare, of_call};
 use serde::{Deserialize, Serialize};
 
 /// What an address claims beside numbers. Nobody proves any of it. Deliberately without `Debug`: it may name people.
@@ -28,6 +29,16 @@ pub enum Hint {
     Anonymous,
     Extension,
     Unreadable,
+    /// It stands in the page, and can be read in two ways.
+    WhichCountry,
+}
+
+/// Whoever calls.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Called {
+    Number(Address),
+    /// As it was written: it can be read in two ways.
+    Unclear(String),
 }
 
 /// Parameters of an address or of a signed link, in their order.
@@ -83,10 +94,10 @@ impl Given {
     }
 
     /// Whoever calls.
-    pub fn caller(&self, names: &Parameters, region: Option<&str>) -> Result<Address, Hint> {
+    pub fn caller(&self, names: &Parameters, home: Home<'_>) -> Result<Called, Hint> {
         // The first that is one; else what is wrong with the first that is there.
         let given = [names.caller.as_str(), "dest"].map(|name| self.get(name));
-        let mut read = given.into_iter().flatten().map(|raw| read_caller(raw, region));
+        let mut read = given.into_iter().flatten().map(|raw| read_caller(raw, home));
         match read.next() {
             None => Err(Hint::Missing),
             Some(Ok(caller)) => Ok(caller),
@@ -100,7 +111,7 @@ fn is_placeholder(value: &str) -> bool {
     value.starts_with('[') && value.ends_with(']') || value.to_ascii_lowercase().starts_with("%5b")
 }
 
-fn read_caller(raw: &str, region: Option<&str>) -> Result<Address, Hint> {
+fn read_caller(raw: &str, home: Home<'_>) -> Result<Called, Hint> {
     if is_placeholder(raw) {
         return Err(Hint::Placeholder);
     }
@@ -111,56 +122,16 @@ fn read_caller(raw: &str, region: Option<&str>) -> Result<Address, Hint> {
     if ANONYMOUS.contains(&bare.to_ascii_lowercase().as_str()) {
         return Err(Hint::Anonymous);
     }
-    let digits = digits(bare);
+    let digits = bare.chars().filter(char::is_ascii_digit).count();
     let has_letters = bare.chars().any(char::is_alphabetic);
-    if !has_letters && (1..=6).contains(&digits.len()) {
+    if !has_letters && (1..=6).contains(&digits) {
         return Err(Hint::Extension);
     }
-    match read_number(bare, region) {
-        Some(address @ Address::E164(_)) => Ok(address),
-        _ => Err(Hint::Unreadable),
+    match of_call(bare, home) {
+        Some(Reading::One(facts)) => Ok(Called::Number(facts.address)),
+        Some(Reading::Either { .. }) => Ok(Called::Unclear(bare.to_owned())),
+        None => Err(Hint::Unreadable),
     }
-}
-
-/// Without what a telephone system puts around a number: `tel:+1555;ext=1`, `sip:1555@pbx`, `"Ann" <sip:1555@pbx>`.
-fn bare(raw: &str) -> &str {
-    let raw = raw.trim();
-    let inner = raw
-        .rsplit_once('<')
-        .map_or(raw, |(_, inner)| inner.trim_end_matches('>'));
-    let scheme = ["tel:", "sip:", "sips:"].into_iter().find(|scheme| {
-        let begin = inner.get(..scheme.len());
-        begin.is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
-    });
-    let inner = scheme.map_or(inner, |scheme| &inner[scheme.len()..]);
-    let inner = inner.split(['@', ';']).next().unwrap_or_default();
-    inner.trim()
-}
-
-fn digits(raw: &str) -> String {
-    raw.chars().filter(char::is_ascii_digit).collect()
-}
-
-/// A number as people and telephone systems write it: with `+`, with `00`, with its country and nothing in front, or as it is
-/// dialled in `region`. Where several readings are possible, one that its country's plan has goes first.
-pub fn read_number(raw: &str, region: Option<&str>) -> Option<Address> {
-    let raw = bare(raw);
-    let has_plus = raw.starts_with(['+', '＋']);
-    let digits = digits(raw);
-    let international = match digits.strip_prefix("00") {
-        Some(rest) => format!("+{rest}"),
-        None => format!("+{digits}"),
-    };
-    let mut readings = vec![(raw, region)];
-    if !has_plus && (9..=17).contains(&digits.len()) {
-        readings.push((&international, None));
-    }
-    let readings: Vec<_> = readings
-        .into_iter()
-        .filter_map(|(written, region)| ccm_numbers::examine(written, region).ok())
-        .collect();
-    let valid = readings.iter().find(|facts| facts.valid == Some(true));
-    valid.or(readings.first()).map(|facts| facts.address.clone())
 }
 
 #[cfg(test)]
@@ -176,9 +147,23 @@ mod tests {
         )
     }
 
+    const NOWHERE: Home<'_> = Home {
+        region: None,
+        ours: None,
+    };
+
+    /// For a tenant with a number in the US.
     fn caller(raw: &str, region: Option<&str>) -> Result<String, Hint> {
-        let caller = given(&[("dest", raw)]).caller(&Parameters::default(), region);
-        caller.map(|address| address.as_str().to_owned())
+        let ours = Address::parse("+14155550100").unwrap();
+        let home = Home {
+            region,
+            ours: Some(&ours),
+        };
+        let caller = given(&[("dest", raw)]).caller(&Parameters::default(), home);
+        caller.map(|called| match called {
+            Called::Number(address) => address.as_str().to_owned(),
+            Called::Unclear(written) => format!("{written}?"),
+        })
     }
 
     #[test]
@@ -207,6 +192,8 @@ mod tests {
         assert_eq!(caller("14697206211", None).as_deref(), Ok("+14697206211"));
         assert_eq!(caller("14697206211", Some("IE")).as_deref(), Ok("+14697206211"));
         assert_eq!(caller("4697206211", Some("US")).as_deref(), Ok("+14697206211"));
+        // Arkansas or Norway.
+        assert_eq!(caller("4794567890", None).as_deref(), Ok("4794567890?"));
     }
 
     #[test]
@@ -230,7 +217,7 @@ mod tests {
         }
         let none = given(&[("dialed", "19717122614")]);
         assert_eq!(
-            none.caller(&Parameters::default(), None).unwrap_err(),
+            none.caller(&Parameters::default(), NOWHERE).unwrap_err(),
             Hint::Missing
         );
     }
@@ -252,11 +239,12 @@ mod tests {
         let claims = address.claims(&names);
         assert_eq!(claims.agent.as_deref(), Some("Mary Ní Bhriain"));
         assert_eq!((claims.contact.as_deref(), claims.skillset), (Some("4711"), None));
-        assert_eq!(address.caller(&names, None).unwrap().as_str(), "+353861234567");
+        let number = Called::Number("+353861234567".parse().unwrap());
+        assert_eq!(address.caller(&names, NOWHERE).unwrap(), number);
         // A parameter that AACC left alone does not hide the other one.
         let both = given(&[("clid", "[0]"), ("dest", "+353861234567")]);
-        assert!(both.caller(&names, None).is_ok());
+        assert!(both.caller(&names, NOWHERE).is_ok());
         let neither = given(&[("clid", "[0]"), ("dest", "7000")]);
-        assert_eq!(neither.caller(&names, None).unwrap_err(), Hint::Placeholder);
+        assert_eq!(neither.caller(&names, NOWHERE).unwrap_err(), Hint::Placeholder);
     }
 }

@@ -1,8 +1,7 @@
 //! Whether the page's number can be texted.
 
 use super::{
-    address::read_number,
-    page::Page,
+    page::{Page, Senders},
     stop::{Stop, whole_seconds},
     told::{Told, Tone},
     words::{Words, with},
@@ -10,7 +9,7 @@ use super::{
 use crate::{failure::Failure, look_up::LookedUp};
 use ccm_db::NumberLookupRow;
 use ccm_model::{Address, LineType};
-use ccm_numbers::Facts;
+use ccm_numbers::{Facts, Home, Reading, of_call};
 use time::OffsetDateTime;
 
 /// What is known about a number.
@@ -21,7 +20,17 @@ pub enum Verdict {
     CallsOnly,
     Invalid,
     Unreadable,
-    OptedOut { sender: String, since: String },
+    /// What it is at home, where that is known, and abroad.
+    WhichCountry {
+        home: Option<String>,
+        abroad: String,
+    },
+    /// One of the tenant's own.
+    Ours,
+    OptedOut {
+        sender: String,
+        since: String,
+    },
 }
 
 /// As the page shows it.
@@ -64,6 +73,15 @@ impl Verdict {
             Self::CallsOnly => (Tone::Bad, &w.calls_only, w.calls_only_why.clone()),
             Self::Invalid => (Tone::Bad, &w.invalid, w.invalid_why.clone()),
             Self::Unreadable => (Tone::Bad, &w.unreadable, w.unreadable_why.clone()),
+            Self::WhichCountry { home, abroad } => {
+                let numbers = match home {
+                    Some(home) => format!("{home}, {abroad}"),
+                    None => abroad.clone(),
+                };
+                let why = with(&w.which_country_why, &[("numbers", &numbers)]);
+                (Tone::Bad, &w.which_country, why)
+            }
+            Self::Ours => (Tone::Bad, &w.own_number, w.own_number_why.clone()),
             Self::OptedOut { sender, since } => {
                 let why = with(&w.opted_out_why, &[("sender", sender), ("since", since)]);
                 (Tone::Bad, &w.opted_out, why)
@@ -83,11 +101,18 @@ pub fn day(at: OffsetDateTime) -> String {
 }
 
 impl Page {
+    /// What stands in the page as a number.
+    pub fn number(&self) -> Option<Reading> {
+        let home = Home {
+            region: self.settings.region.as_deref(),
+            ours: Some(&self.pop.form.sender),
+        };
+        of_call(&self.pop.form.number, home)
+    }
+
     /// The number that the page texts, if it has one that can be read.
     pub fn customer(&self) -> Option<Address> {
-        let region = self.settings.region.as_deref();
-        let read = read_number(&self.pop.form.number, region);
-        read.filter(|address| matches!(address, Address::E164(_)))
+        Some(self.number()?.one()?.address)
     }
 
     /// What is known about the page's number without asking anybody; `None`: there is no number yet.
@@ -95,19 +120,27 @@ impl Page {
         if self.pop.form.number.trim().is_empty() {
             return Ok(None);
         }
-        let Some(number) = self.customer() else {
-            return Ok(Some(Verdict::Unreadable));
+        let facts = match self.number() {
+            None => return Ok(Some(Verdict::Unreadable)),
+            Some(Reading::Either { home, abroad }) => {
+                let shown = |facts: Facts| facts.international.unwrap_or_default();
+                return Ok(Some(Verdict::WhichCountry {
+                    home: home.map(shown),
+                    abroad: shown(abroad),
+                }));
+            }
+            Some(Reading::One(facts)) => facts,
         };
-        let db = self.db();
+        let (db, number) = (self.db(), facts.address.clone());
+        if Senders::of(&db).await?.find(number.as_str()).is_some() {
+            return Ok(Some(Verdict::Ours));
+        }
         if let Some(out) = db.opt_out(&self.pop.form.sender, &number).await? {
             return Ok(Some(Verdict::OptedOut {
                 sender: self.pop.form.sender.as_str().to_owned(),
                 since: day(out.since),
             }));
         }
-        let Ok(facts) = ccm_numbers::examine(number.as_str(), None) else {
-            return Ok(Some(Verdict::Unreadable));
-        };
         let since = self.deps.ids.clock().now() - self.deps.settings.look_ups_kept;
         let said = db.number_lookup(&number, since).await?;
         Ok(Some(Verdict::of(&facts, said.as_ref())))

@@ -6,6 +6,7 @@ use ccm_model::{TEMPLATE_FIELDS, template_fields};
 /// What the page knows; empty: nothing.
 pub struct Known<'a> {
     pub agent: &'a str,
+    pub name: &'a str,
     pub caller: &'a str,
     pub number: &'a str,
     pub skillset: &'a str,
@@ -17,6 +18,7 @@ impl Known<'_> {
     pub fn fill(&self, text: &str) -> String {
         let about = [
             ("agent", self.agent),
+            ("name", self.name),
             ("caller", self.caller),
             ("number", self.number),
             ("skillset", self.skillset),
@@ -46,16 +48,17 @@ mod tests {
     fn what_is_known_is_filled_and_the_rest_is_named() {
         let known = Known {
             agent: "Mary",
+            name: "Ann",
             caller: "+353861234567",
             number: "",
             skillset: "",
             order: "",
         };
-        let text = "{agent} here: order {order}, {order}, from {number} to {caller}; {smile} {";
+        let text = "{name}, {agent} here: order {order}, {order}, from {number} to {caller}; {smile} {";
         let filled = known.fill(text);
         assert_eq!(
             filled,
-            "Mary here: order {order}, {order}, from {number} to +353861234567; {smile} {"
+            "Ann, Mary here: order {order}, {order}, from {number} to +353861234567; {smile} {"
         );
         assert_eq!(unfilled(&filled), ["order", "number"]);
         assert!(unfilled("no field {smile}").is_empty());

@@ -4,7 +4,7 @@ use super::words::{Words, with};
 use ccm_model::sms_settings::Transliterate;
 use ccm_sms_text::{
     segments::{Encoding, Segments, count},
-    transliterate::{Policy, seven_bit, transliterate},
+    transliterate::{Policy, SevenBit, seven_bit, transliterate},
 };
 
 /// The longest message, in characters.
@@ -15,6 +15,8 @@ pub struct Meter {
     pub line: String,
     /// Which character makes the text longer than it need be.
     pub forced: Option<String>,
+    /// What the button says that replaces it, where that can be done without losing a letter.
+    pub replace: Option<String>,
 }
 
 impl Meter {
@@ -33,9 +35,16 @@ impl Meter {
             ),
             over => with(&words.too_long, &[("over", &over.to_string())]),
         };
+        let fits = Some(&cost)
+            .filter(|cost| cost.encoding == Encoding::Ucs2)
+            .and_then(|_| seven_bit(&leaves));
         Self {
             line,
-            forced: forced(&leaves, &cost, words),
+            forced: forced(&cost, fits.as_ref(), words),
+            replace: fits.map(|fits| match fits.left_out.as_str() {
+                "" => words.replace.clone(),
+                pictures => with(&words.replace_without, &[("pictures", pictures)]),
+            }),
         }
     }
 }
@@ -48,9 +57,9 @@ fn policy(setting: Transliterate) -> Policy {
     }
 }
 
-fn forced(leaves: &str, cost: &Segments, words: &Words) -> Option<String> {
+fn forced(cost: &Segments, fits: Option<&SevenBit>, words: &Words) -> Option<String> {
     let (_, character) = cost.forced_by.filter(|_| cost.encoding == Encoding::Ucs2)?;
-    let without = count(&seven_bit(leaves)).segments;
+    let without = fits.map_or(cost.segments, |fits| count(&fits.text).segments);
     let said = if without < cost.segments {
         &words.forced
     } else {
@@ -66,8 +75,8 @@ fn forced(leaves: &str, cost: &Segments, words: &Words) -> Option<String> {
     ))
 }
 
-/// The text without what made it longer.
-pub fn replaced(text: &str) -> String {
+/// The text without what makes it longer, where that can be had without losing a letter.
+pub fn replaced(text: &str) -> Option<SevenBit> {
     seven_bit(text)
 }
 
@@ -101,7 +110,7 @@ mod tests {
             forced.unwrap(),
             "“Ł” makes this 2 SMS instead of 1: with it one SMS holds 70 characters, without it 160."
         );
-        assert_eq!(replaced(&text), format!("Lodz {}", "x".repeat(100)));
+        assert_eq!(replaced(&text).unwrap().text, format!("Lodz {}", "x".repeat(100)));
         assert_eq!(
             meter(&text, Transliterate::Latin).1,
             None,
@@ -113,6 +122,14 @@ mod tests {
             forced.unwrap(),
             "“😀” leaves 70 characters in this SMS instead of 160."
         );
-        assert_eq!(replaced("Hi 😀"), "Hi ");
+        let button = |text: &str| Meter::of(text, Transliterate::Latin, Words::accepted("en")).replace;
+        assert_eq!(button("Hi 😀").as_deref(), Some("Replace it, leave out 😀"));
+        assert_eq!(replaced("Hi 😀").unwrap().text, "Hi ");
+        // Nothing is offered that would take letters away.
+        let letters = "你好 Ann, your order is ready. Привет";
+        assert_eq!(button(letters), None);
+        assert!(meter(letters, Transliterate::Latin).1.unwrap().contains("“你”"));
+        assert_eq!(replaced(letters), None);
+        assert_eq!(button("Hi"), None);
     }
 }

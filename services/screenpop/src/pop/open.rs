@@ -1,7 +1,7 @@
 //! The exchange of a key, or of a signed link, for a page.
 
 use super::{
-    address::{Given, read_number},
+    address::{Called, Given, Hint},
     dress::bare,
     page::Senders,
     stop::Stop,
@@ -16,41 +16,42 @@ use axum::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ccm_auth::{pop_link_key, read_pop_link, secure_random};
 use ccm_db::{DbError, NewPop, OpenedWith, PopForm};
-use ccm_model::{AuthKeyId, TenantId};
-use ccm_web::{KeyHolder, RequestId, plus};
+use ccm_model::{AuthKeyId, KeyUse, TenantId};
+use ccm_numbers::Home;
+use ccm_web::{KeyHolder, RequestId, WrongKeys, plus};
 use governor::{
     Quota, RateLimiter,
     clock::{Clock, DefaultClock},
     state::keyed::DefaultKeyedStateStore,
 };
-use std::{hash::Hash, net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-type Limiter<K> = RateLimiter<K, DefaultKeyedStateStore<K>, DefaultClock>;
+type Limiter = RateLimiter<AuthKeyId, DefaultKeyedStateStore<AuthKeyId>, DefaultClock>;
 
-/// Those that may be remembered before such as have long been silent are let go.
+/// Keys that may be remembered before such as have long been silent are let go.
 const REMEMBERED: usize = 10_000;
 
 /// How often a door opens, and how often it may be knocked at in vain. Each pod counts for itself. Cheap to clone.
 #[derive(Clone)]
 pub struct Doors {
-    wrong: Arc<Limiter<IpAddr>>,
-    pops: Arc<Limiter<AuthKeyId>>,
+    pub wrong: WrongKeys,
+    pops: Arc<Limiter>,
 }
 
 impl Default for Doors {
     fn default() -> Self {
-        let per_minute = |n: u32, at_once: u32| {
-            let some = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
-            Quota::per_minute(some(n)).allow_burst(some(at_once))
-        };
+        const A_MINUTE: NonZeroU32 = NonZeroU32::new(600).unwrap();
+        const AT_ONCE: NonZeroU32 = NonZeroU32::new(200).unwrap();
         Self {
-            wrong: Arc::new(RateLimiter::keyed(per_minute(10, 20))),
-            pops: Arc::new(RateLimiter::keyed(per_minute(600, 200))),
+            wrong: WrongKeys::default(),
+            pops: Arc::new(RateLimiter::keyed(
+                Quota::per_minute(A_MINUTE).allow_burst(AT_ONCE),
+            )),
         }
     }
 }
 
-fn take<K: Hash + Eq + Clone>(limiter: &Limiter<K>, key: &K) -> Result<(), Duration> {
+fn take(limiter: &Limiter, key: &AuthKeyId) -> Result<(), Duration> {
     if limiter.len() > REMEMBERED {
         limiter.retain_recent();
     }
@@ -100,7 +101,7 @@ async fn open(deps: &Deps, query: &str, parts: &Parts) -> Result<String, Stop> {
     let opener = match opener {
         // Nobody guesses 96 bits. A contact center shares one address: who has a good key is not held up by a page that has a wrong one.
         Err(stop @ (Stop::Key | Stop::Link(_))) => {
-            let bounded = from.map_or(Ok(()), |from| take(&deps.doors.wrong, &from));
+            let bounded = deps.doors.wrong.count(from);
             return Err(bounded.map_or_else(Stop::WrongKeys, |()| stop));
         }
         other => other?,
@@ -109,10 +110,11 @@ async fn open(deps: &Deps, query: &str, parts: &Parts) -> Result<String, Stop> {
 }
 
 async fn by_key(deps: &Deps, given: Given, parts: &Parts) -> Result<Opener, Stop> {
-    let admitted = KeyHolder::admit(given.get("auth"), parts, deps).await;
+    let admitted = KeyHolder::admit(given.get("auth"), parts, KeyUse::Screenpop, deps).await;
     let holder = admitted.map_err(|problem| match (problem.status(), problem.kind()) {
         (StatusCode::UNAUTHORIZED, _) => Stop::Key,
         (_, "wrong-network") => Stop::Network,
+        (_, "wrong-use") => Stop::Use,
         (_, "suspended") => Stop::Suspended,
         _ => Stop::Problem(problem),
     })?;
@@ -151,28 +153,32 @@ async fn make(deps: &Deps, opener: Opener) -> Result<String, Stop> {
     let region = settings.region.as_deref();
     let (given, names) = (&opener.given, &settings.parameters);
     let mut claims = given.claims(names);
-    let number = given
-        .caller(names, region)
-        .map_err(|hint| claims.hint = Some(hint));
     let senders = Senders::of(&db).await?;
     let dialed = given.dialed();
-    let dialed_is = dialed.and_then(|raw| senders.dialed(raw, read_number(raw, region).as_ref()));
+    let dialed_is = dialed.and_then(|raw| senders.dialed(raw, region));
     claims.strange_sender = dialed.is_some() && dialed_is.is_none();
     let sender = senders
         .for_skillset(claims.skillset.as_deref(), &settings.senders)
         .or(dialed_is)
         .or_else(|| senders.first(claims.skillset.as_deref()))
         .ok_or(Stop::NoSender)?;
+    let home = Home {
+        region,
+        ours: Some(&sender),
+    };
+    let (number, customer, hint) = match given.caller(names, home) {
+        Ok(Called::Number(number)) => (number.as_str().to_owned(), Some(number), None),
+        Ok(Called::Unclear(written)) => (written, None, Some(Hint::WhichCountry)),
+        Err(hint) => (String::new(), None, Some(hint)),
+    };
+    claims.hint = hint;
     let mut secret = [0; 32];
     secure_random(&mut secret);
     let token = BASE64_URL_SAFE_NO_PAD.encode(secret);
     let now = deps.ids.clock().now();
     let form = PopForm {
         sender,
-        number: number
-            .as_ref()
-            .map(|number| number.as_str().to_owned())
-            .unwrap_or_default(),
+        number,
         body: String::new(),
         order: given.order(names),
     };
@@ -184,7 +190,7 @@ async fn make(deps: &Deps, opener: Opener) -> Result<String, Stop> {
         with: opener.with,
         claims: &claims,
         form: &form,
-        customer: number.as_ref().ok(),
+        customer: customer.as_ref(),
         next_message: deps.ids.next(),
         expires_at: now + Duration::from_secs(settings.session_s.into()),
     };

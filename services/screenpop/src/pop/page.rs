@@ -9,6 +9,7 @@ use axum::{
 };
 use ccm_db::{PopRow, TenantDb};
 use ccm_model::{Address, Id, ScreenpopSettings, SkillsetId, TenantId};
+use ccm_numbers::{Home, Reading, of_call};
 use ccm_web::{RequestId, within};
 use std::collections::BTreeMap;
 
@@ -116,9 +117,10 @@ impl Senders {
     }
 
     /// The one that a page's address names: by what its digits mean, else by the digits themselves.
-    pub fn dialed(&self, raw: &str, read: Option<&Address>) -> Option<Address> {
+    pub fn dialed(&self, raw: &str, region: Option<&str>) -> Option<Address> {
         let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
-        let by_meaning = read.and_then(|read| self.find(read.as_str()));
+        let read = of_call(raw, Home { region, ours: None }).and_then(Reading::one);
+        let by_meaning = read.and_then(|read| self.find(read.address.as_str()));
         let by_digits = || {
             let wanted = digits(raw);
             let mut all = self.0.iter().map(|sender| &sender.address);

@@ -20,6 +20,8 @@ use std::time::Duration;
 pub enum Stop {
     Key,
     Network,
+    /// The key is for something else.
+    Use,
     Suspended,
     /// Too many wrong keys came from one address.
     WrongKeys(Duration),
@@ -55,7 +57,7 @@ impl Stop {
     fn status(&self) -> StatusCode {
         match self {
             Self::Key | Self::Link(_) => StatusCode::UNAUTHORIZED,
-            Self::Network | Self::Suspended => StatusCode::FORBIDDEN,
+            Self::Network | Self::Use | Self::Suspended => StatusCode::FORBIDDEN,
             Self::WrongKeys(_) | Self::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::LinkUsed | Self::Ended => StatusCode::GONE,
             Self::Form => StatusCode::BAD_REQUEST,
@@ -71,10 +73,11 @@ impl Stop {
         match self {
             Self::Key => words.error_key.clone(),
             Self::Network => words.error_network.clone(),
+            Self::Use => words.error_use.clone(),
             Self::Suspended => words.error_suspended.clone(),
             Self::WrongKeys(wait) => seconds(&words.error_too_often, *wait),
             Self::Busy(wait) => seconds(&words.error_busy, *wait),
-            Self::Link(error) => link(&error.to_string()),
+            Self::Link(error) => link(wrong_link(*error, words)),
             Self::LinkUsed => link(&words.error_link_used),
             Self::Ended => words.error_ended.clone(),
             Self::Form => words.error_form.clone(),
@@ -91,6 +94,7 @@ impl Stop {
         match self {
             Self::Key => "wrong_key",
             Self::Network => "wrong_network",
+            Self::Use => "wrong_use",
             Self::Suspended => "suspended",
             Self::WrongKeys(_) | Self::Busy(_) => "limited",
             Self::Link(_) => "wrong_link",
@@ -121,6 +125,19 @@ impl Stop {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(*wait)));
         }
         response
+    }
+}
+
+fn wrong_link(error: PopLinkError, words: &Words) -> &str {
+    match error {
+        PopLinkError::Malformed => &words.link_malformed,
+        PopLinkError::Extension => &words.link_extension,
+        PopLinkError::Algorithm => &words.link_algorithm,
+        PopLinkError::Signature => &words.link_signature,
+        PopLinkError::Expired => &words.link_expired,
+        PopLinkError::Early => &words.link_early,
+        PopLinkError::TooLong => &words.link_too_long,
+        PopLinkError::Audience => &words.link_audience,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     address::Hint,
     assets::{PLAIN, SCRIPT, STYLE},
-    check::Shown,
+    check::{Shown, Verdict},
     dress::dressed,
     history::{self, unrendered},
     meter::{LONGEST, Meter},
@@ -15,6 +15,7 @@ use super::{
 use askama::Template;
 use axum::{http::HeaderMap, response::Response};
 use ccm_db::{SkillsetRow, TemplateRow};
+use ccm_numbers::Reading;
 
 #[derive(Template)]
 #[template(path = "page.html")]
@@ -34,6 +35,7 @@ struct PageView<'a> {
     hints: Vec<&'a str>,
     verdict: String,
     told: Option<(Tone, String)>,
+    undo: bool,
     meter: String,
     history: String,
     blocked: bool,
@@ -56,7 +58,6 @@ struct VerdictView {
 #[derive(Template)]
 #[template(path = "meter.html")]
 struct MeterView {
-    w: &'static Words,
     meter: Meter,
 }
 
@@ -74,7 +75,6 @@ pub async fn verdict(page: &Page, told: Option<Told>) -> Result<String, Stop> {
 pub async fn meter(page: &Page) -> Result<String, Stop> {
     let (sms, _) = page.db().settings::<ccm_model::SmsSettings>().await?;
     let view = MeterView {
-        w: page.words,
         meter: Meter::of(
             &page.known().fill(&page.pop.form.body),
             sms.transliterate,
@@ -91,6 +91,7 @@ fn hint(hint: Hint, w: &Words) -> &str {
         Hint::Anonymous => &w.hint_anonymous,
         Hint::Extension => &w.hint_extension,
         Hint::Unreadable => &w.hint_unreadable,
+        Hint::WhichCountry => &w.hint_which_country,
     }
 }
 
@@ -109,15 +110,14 @@ impl Page {
         let senders = Senders::of(&self.db()).await?;
         let verdict_is = self.verdict().await?;
         let shown = verdict_is.as_ref().map(|verdict| verdict.shown(self.words));
-        let told: Option<Told> = self
-            .pop
-            .notice
-            .clone()
-            .and_then(|told| serde_json::from_value(told).ok());
+        let told = Told::kept(self.pop.notice.as_ref());
         let claimed = self
             .claims
             .hint
-            .filter(|_| form.number.is_empty())
+            .filter(|hint| match hint {
+                Hint::WhichCountry => matches!(self.number(), Some(Reading::Either { .. })),
+                _ => form.number.is_empty(),
+            })
             .map(|h| hint(h, self.words));
         let strange = self
             .claims
@@ -156,8 +156,9 @@ impl Page {
             longest: LONGEST,
             order: &form.order,
             hints: claimed.into_iter().chain(strange).collect(),
-            blocked: matches!(verdict_is, Some(super::check::Verdict::OptedOut { .. })),
+            blocked: matches!(verdict_is, Some(Verdict::OptedOut { .. } | Verdict::Ours)),
             verdict: VerdictView { shown, told: None }.render().map_err(unrendered)?,
+            undo: told.as_ref().is_some_and(|told| told.before().is_some()),
             told: told.map(|told| (told.tone(), told.words(self.words))),
             meter: meter(self).await?,
             history: history::fragment(self, false).await?,

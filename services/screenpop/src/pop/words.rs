@@ -27,16 +27,17 @@ macro_rules! words {
 
 words! {
     title, sending_to, number, check, sender, message, order, template, choose_template, use_template, send,
-    left, too_long, forced, forced_short, replace, history, history_of, no_history, time, direction, who,
+    left, too_long, forced, forced_short, replace, replace_without, undo, history, history_of, no_history, time, direction, who,
     text, state, inbound, outbound, customer, system, send_again, utc, queued, sending, sent, delivered,
-    failed, expired, received, failed_opted_out, available, landline, landline_why, calls_only,
-    calls_only_why, invalid, invalid_why, unreadable, unreadable_why, opted_out, opted_out_why, check_failed,
+    failed, expired, unknown, received, failed_opted_out, sent_again, text_failed, available, landline, landline_why, calls_only,
+    calls_only_why, invalid, invalid_why, unreadable, unreadable_why, which_country, which_country_why, own_number, own_number_why, opted_out, opted_out_why, check_failed,
     check_too_often, hint_missing, hint_placeholder, hint_anonymous, hint_extension, hint_unreadable,
-    hint_sender, told_sent, told_already, told_stale, told_empty, told_too_long, told_bad_text,
+    hint_which_country, hint_sender, told_sent, told_already, told_stale, told_other, told_empty, told_too_long, told_bad_text,
     told_no_number, told_fields, told_too_fast, told_tenant_too_fast, told_no_sender, told_stopped,
-    told_cannot, told_template, told_template_gone, told_replaced, no_sender, updates_off, error_title,
-    error_key, error_network, error_suspended, error_too_often, error_busy, error_link, error_link_used,
-    error_ended, error_later, error_broken, error_form, field_agent, field_caller, field_number,
+    told_cannot, told_template, told_template_gone, told_replaced, told_left_out, told_undone, told_not_again, no_sender, updates_off, error_title,
+    error_key, error_network, error_use, error_suspended, error_too_often, error_busy, error_link, error_link_used, link_malformed, link_extension,
+    link_algorithm, link_signature, link_expired, link_early, link_too_long, link_audience,
+    error_ended, error_later, error_broken, error_form, field_agent, field_name, field_caller, field_number,
     field_skillset, field_order,
 }
 

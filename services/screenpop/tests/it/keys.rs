@@ -92,6 +92,7 @@ async fn a_key_is_good_in_its_networks() {
         name: key.name.clone(),
         expires_at: None,
         networks: vec!["192.0.2.0/24".to_owned(), "2001:db8::/32".to_owned()],
+        uses: ccm_model::KeyUse::ALL.to_vec(),
     };
     db.change_auth_key(key.id, |_| Ok::<_, DbError>(bound))
         .await

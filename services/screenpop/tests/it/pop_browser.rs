@@ -171,18 +171,27 @@ async fn a_call(stage: &Stage, pictured: &str, scripts: bool) -> Result<()> {
     stage
         .rig
         .sql("UPDATE message SET state = 'failed', error_code = '30003'");
+    browser.type_into("#body", "half a te").await?;
     if scripts {
         browser.see("#history .state", "not delivered").await?;
+        browser.see("#failed", "was not delivered").await?;
         stage.picture(&format!("{pictured}-failed-text")).await?;
         let wrongs = browser.wrongs().await?;
         ensure!(wrongs.is_empty(), "{wrongs}");
         browser.press("#history .state button").await?;
+        browser.see("#told", "is on its way").await?;
+        let kept = browser.value("#body").await?;
+        ensure!(kept == "half a te", "what is being written stays: {kept:?}");
     } else {
         // The frame loads itself anew.
         browser.enter_frame("iframe.history").await?;
         browser.see("#history .state", "not delivered").await?;
         browser.press("#history .state button").await?;
+        browser.see("#told", "is on its way").await?;
+        browser.see("#history", "sent again").await?;
         browser.leave_frame().await?;
+        let kept = browser.value("#body").await?;
+        ensure!(kept == "half a te", "what is being written stays: {kept:?}");
     }
     // The page before said so too: what is stored tells.
     for _ in 0..100 {
@@ -192,7 +201,6 @@ async fn a_call(stage: &Stage, pictured: &str, scripts: bool) -> Result<()> {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     ensure!(stage.history(MOBILE).await?.len() == 2);
-    browser.see("#told", "is on its way").await?;
     stage.picture(&format!("{pictured}-history")).await?;
     Ok(())
 }

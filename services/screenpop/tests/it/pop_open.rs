@@ -8,7 +8,7 @@ use axum::{
 };
 use ccm_auth::AuthKey;
 use ccm_db::{AuthKeyChange, DbError, NewSkillset, StateChange};
-use ccm_model::{ProviderKind, ScreenpopSettings};
+use ccm_model::{KeyUse, ProviderKind, ScreenpopSettings};
 use serde_json::{Value, json};
 use std::{net::SocketAddr, time::Duration};
 
@@ -207,6 +207,7 @@ async fn a_page_ends_with_its_time_its_key_and_its_network() {
         name: key.name.clone(),
         expires_at: None,
         networks: vec!["203.0.113.0/24".to_owned()],
+        uses: KeyUse::ALL.to_vec(),
     };
     db.change_auth_key(key.id, |_| Ok::<_, DbError>(bound))
         .await
@@ -323,4 +324,83 @@ async fn the_page_speaks_the_tenants_language() {
         assert!(page.text.contains(&format!("<html lang=\"{language}\">")));
         assert!(page.text.contains(says), "{language}");
     }
+}
+
+#[tokio::test]
+async fn who_asks_for_headers_alone_opens_nothing() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1, ProviderKind::Http).await;
+    let paths = [
+        format!("/?auth={}", tenant.key),
+        format!("/scrpop/minpop.html?auth={}", tenant.key),
+        format!(
+            "/v1/number-check?number=%2B353861234567&lookup=true&auth={}",
+            tenant.key
+        ),
+    ];
+    for path in paths {
+        let head = Request::head(&path).body(Body::empty()).unwrap();
+        let answer = rig.html(head).await;
+        assert_eq!(answer.status, 405);
+        assert_eq!(answer.headers[header::ALLOW], "GET");
+    }
+    assert_eq!(rig.sql("SELECT count(*) FROM screenpop_session").trim(), "0");
+    let path = rig.pop(&tenant, "").await;
+    let head = Request::head(&path).body(Body::empty()).unwrap();
+    assert_eq!(rig.html(head).await.status, 200, "what only reads is harmless");
+}
+
+#[tokio::test]
+async fn a_key_opens_what_it_is_for() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1, ProviderKind::Http).await;
+    let db = rig.deps.db.tenant(tenant.id);
+    let key = db.auth_keys().await.unwrap().remove(0);
+    for (uses, page, check) in [
+        (KeyUse::Screenpop, 303, 403),
+        (KeyUse::NumberCheck, 403, 200),
+        (KeyUse::Deflection, 403, 403),
+    ] {
+        let change = AuthKeyChange {
+            name: key.name.clone(),
+            expires_at: None,
+            networks: Vec::new(),
+            uses: vec![uses],
+        };
+        db.change_auth_key(key.id, |_| Ok::<_, DbError>(change))
+            .await
+            .unwrap();
+        let opened = rig.browse(&format!("/?auth={}", tenant.key)).await;
+        assert_eq!(opened.status, page, "{uses}");
+        assert!(page == 303 || opened.text.contains("is not for this page"));
+        let checked = rig.check(&tenant, MOBILE, "").await;
+        assert_eq!(checked.status, check, "{uses}");
+        if check == 403 {
+            checked.problem(403);
+            let remedy = checked.json["remedy"].as_str().unwrap();
+            assert!(
+                remedy.contains("number-check") && remedy.contains("uses"),
+                "{remedy}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn wrong_keys_are_bounded_at_the_check_of_numbers_too() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1, ProviderKind::Http).await;
+    let asks = async |key: &str| {
+        let mut request = from("198.51.100.1", "/v1/number-check?number=%2B353861234567");
+        let key = format!("Bearer {key}").parse().unwrap();
+        request.headers_mut().insert(header::AUTHORIZATION, key);
+        rig.send(request).await.status.as_u16()
+    };
+    let mut answers = Vec::new();
+    for _ in 0..21 {
+        answers.push(asks("0123456789abcdef").await);
+    }
+    assert_eq!(answers[..20], [401; 20]);
+    assert_eq!(answers[20], 429);
+    assert_eq!(asks(&tenant.key).await, 200, "a good key is not held up");
 }

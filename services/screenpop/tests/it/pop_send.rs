@@ -5,8 +5,11 @@ use crate::{
     rig::{BEGIN, Html, MOBILE, Rig, Tenant, ours},
 };
 use ccm_bus::{Topic, Wake};
-use ccm_db::{ConsentChange, ConsentSource, EventFilter, HistoryRow, StateChange, Template, TemplateScope};
-use ccm_model::{Direction, MessageState, Origin, ProviderKind};
+use ccm_db::{
+    Begin, ConsentChange, ConsentSource, ErasureState, EventFilter, HistoryRow, NewErasure, StateChange,
+    Template, TemplateScope,
+};
+use ccm_model::{Direction, Id, MessageState, Origin, ProviderKind};
 use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
@@ -68,7 +71,8 @@ async fn a_text_is_sent_stored_told_and_in_the_events() {
     let about = db.actor_context(conversation.id).await.unwrap().about;
     assert_eq!(
         about,
-        json!({"name": "Ann", "skillset": "WC_Default_Skillset", "context": "agent Mary, contact 4711, order 17"})
+        json!({"name": "Ann", "skillset": "WC_Default_Skillset",
+               "context": {"agent": "Mary", "contact": "4711", "order": "17"}})
     );
     let events = db.events(&EventFilter::default(), None, 10).await.unwrap();
     let event = events
@@ -103,7 +107,7 @@ async fn a_double_click_a_reload_and_the_way_back_send_once() {
     assert!(again.told().contains("sent before"), "{}", again.told());
     // Gone back to, and another text written there: that one is not lost, and not sent by mistake.
     let other = submit(&rig, &path, &old, "send", &[("body", "something else")]).await;
-    assert!(other.told().contains("not the newest"), "{}", other.told());
+    assert!(other.told().contains("Another text was sent"), "{}", other.told());
     assert_eq!(other.body(), "something else");
     assert_eq!(history(&rig, &tenant).await.len(), 1);
     submit(&rig, &path, &other, "send", &[("body", other.body())]).await;
@@ -117,6 +121,151 @@ async fn a_double_click_a_reload_and_the_way_back_send_once() {
         2,
         "a form that is not the page's"
     );
+}
+
+#[tokio::test]
+async fn of_two_texts_from_one_form_one_is_sent_and_the_other_is_told_so() {
+    let rig = Rig::new().await;
+    let (tenant, path, page) = opened(&rig, &format!("dest={MOBILE}")).await;
+    let m = page.value("m").to_owned();
+    let form = |body: &'static str, number: &'static str| {
+        let (rig, path, m) = (&rig, &path, &m);
+        async move {
+            let fields = [
+                ("m", m.as_str()),
+                ("number", number),
+                ("body", body),
+                ("do", "send"),
+            ];
+            rig.submit(path, &fields).await
+        }
+    };
+    tokio::join!(form("one", MOBILE), form("two", MOBILE));
+    let sent = history(&rig, &tenant).await;
+    assert_eq!(sent.len(), 1);
+    let page = rig.browse(&path).await;
+    // Whichever was last said what it came to; the words that were not sent are there.
+    let lost = if sent[0].body.as_str() == "one" {
+        "two"
+    } else {
+        "one"
+    };
+    if page.told().contains("Another text was sent") {
+        assert_eq!(page.body(), lost);
+    }
+    // The same words to somebody else are another text.
+    form(if lost == "one" { "two" } else { "one" }, "+353867654321").await;
+    let page = rig.browse(&path).await;
+    assert!(page.told().contains("Another text was sent"), "{}", page.told());
+    assert_eq!(page.value("number"), "+353867654321");
+    let other = rig.deps.db.tenant(tenant.id);
+    let other = other.history(&"+353867654321".parse().unwrap(), 5).await.unwrap();
+    assert!(other.is_empty());
+    let page = submit(&rig, &path, &page, "send", &[("body", page.body())]).await;
+    assert_eq!(page.told(), "The text to +353867654321 is on its way.");
+}
+
+#[tokio::test]
+async fn a_text_is_of_the_moment_at_which_it_is_sent() {
+    let rig = Rig::new().await;
+    let (tenant, path, page) = opened(&rig, &format!("dest={MOBILE}")).await;
+    rig.pass(Duration::from_secs(7 * 3600));
+    submit(&rig, &path, &page, "send", &[("body", "late")]).await;
+    let sent = history(&rig, &tenant).await.remove(0);
+    let (seconds, _) = sent.id.uuid().get_timestamp().unwrap().to_unix();
+    let at = (BEGIN + Duration::from_secs(7 * 3600)).unix_timestamp();
+    assert_eq!(i64::try_from(seconds).unwrap(), at);
+}
+
+#[tokio::test]
+async fn a_number_without_its_country_is_confirmed_first() {
+    let rig = Rig::new().await;
+    // Ours is in the US: area 479 is Arkansas, 47 is Norway.
+    let (tenant, path, page) = opened(&rig, "dest=4794567890").await;
+    assert_eq!(page.value("number"), "4794567890");
+    assert_eq!(page.verdict(), "WHICH COUNTRY?");
+    for said in ["can be read in two ways", "+1 479-456-7890", "+47 94"] {
+        assert!(page.text.contains(said), "{said}: {}", page.text);
+    }
+    let page = submit(&rig, &path, &page, "send", &[("body", "hello")]).await;
+    assert!(page.told().contains("with + and the country"), "{}", page.told());
+    assert_eq!(page.body(), "hello");
+    let texts = "SELECT count(*) FROM message";
+    assert_eq!(rig.sql(texts).trim(), "0");
+    let fields = [("body", "hello"), ("number", "+14794567890")];
+    let page = submit(&rig, &path, &page, "send", &fields).await;
+    assert!(page.told().contains("on its way"), "{}", page.told());
+    assert!(!page.text.contains("can be read in two ways"));
+    settings(&rig, &tenant, json!({"region": "US"})).await;
+    let path = rig.pop(&tenant, "dest=4794567890").await;
+    assert_eq!(rig.browse(&path).await.value("number"), "+14794567890");
+}
+
+#[tokio::test]
+async fn the_tenants_own_number_is_no_customer() {
+    let rig = Rig::new().await;
+    let (_, path, page) = opened(&rig, &format!("dest={}", ours(1))).await;
+    assert_eq!(page.verdict(), "YOUR OWN NUMBER");
+    assert!(page.text.contains("class=\"main\" disabled"));
+    let page = submit(&rig, &path, &page, "send", &[("body", "hello")]).await;
+    assert!(page.told().contains("own numbers"), "{}", page.told());
+    assert_eq!(rig.sql("SELECT count(*) FROM message").trim(), "0");
+}
+
+async fn erase(rig: &Rig, tenant: &Tenant) {
+    let db = rig.deps.db.tenant(tenant.id);
+    let erasure = NewErasure {
+        id: rig.deps.ids.next(),
+        customer: &MOBILE.parse().unwrap(),
+        reason: "asked for",
+        by: "mary",
+        at: BEGIN,
+        dry_run: false,
+    };
+    let Begin::Begun(begun) = db.begin_erasure(erasure).await.unwrap() else {
+        panic!("something is in the way");
+    };
+    let day = time::Duration::DAY.try_into().unwrap();
+    rig.deps.db.operator().claim_erasure(day).await.unwrap();
+    while db.erase_some(begun.id, BEGIN).await.unwrap() != Some(ErasureState::Erased) {}
+}
+
+#[tokio::test]
+async fn who_opted_out_and_was_erased_is_still_opted_out() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1, ProviderKind::Http).await;
+    let db = rig.deps.db.tenant(tenant.id);
+    let (ours, customer) = (ours(1).parse().unwrap(), MOBILE.parse().unwrap());
+    let change = ConsentChange {
+        event: rig.deps.ids.next(),
+        our_address: &ours,
+        customer_address: &customer,
+        opted_out: true,
+        source: ConsentSource::Api,
+        message: None,
+        evidence: None,
+        at: BEGIN,
+    };
+    db.change_consent(&change).await.unwrap();
+    erase(&rig, &tenant).await;
+    assert_eq!(
+        rig.sql("SELECT count(*) FROM opt_out").trim(),
+        "0",
+        "the number is gone"
+    );
+    let path = rig.pop(&tenant, &format!("dest={MOBILE}")).await;
+    let page = rig.browse(&path).await;
+    assert_eq!(page.verdict(), "OPTED OUT");
+    let page = submit(&rig, &path, &page, "send", &[("body", "hello")]).await;
+    assert!(page.told().contains("refused texts"), "{}", page.told());
+    for table in [
+        "message",
+        "conversation",
+        "tenant_event WHERE kind = 'screenpop_sent'",
+    ] {
+        let rows = rig.sql(&format!("SELECT count(*) FROM {table}"));
+        assert_eq!(rows.trim(), "0", "{table}: nothing is stored of who was erased");
+    }
 }
 
 #[tokio::test]
@@ -250,7 +399,7 @@ async fn templates_of_the_call_are_offered_and_filled() {
     let rig = Rig::new().await;
     let (tenant, path, _) = opened(
         &rig,
-        &format!("dest={MOBILE}&agent=Mary&skillset=WC_Default_Skillset"),
+        &format!("dest={MOBILE}&agent=Mary&name=Ann&skillset=WC_Default_Skillset"),
     )
     .await;
     let skillset = rig.deps.db.tenant(tenant.id).skillsets().await.unwrap()[0].id;
@@ -258,7 +407,7 @@ async fn templates_of_the_call_are_offered_and_filled() {
         &rig,
         &tenant,
         "Hello",
-        "{agent} here about {order}: {caller}",
+        "{name}, {agent} here about {order}: {caller}",
         TemplateScope::Tenant,
     )
     .await;
@@ -291,7 +440,7 @@ async fn templates_of_the_call_are_offered_and_filled() {
         &[("template", &hello.to_string())],
     )
     .await;
-    assert_eq!(page.body(), format!("Mary here about {{order}}: {MOBILE}"));
+    assert_eq!(page.body(), format!("Ann, Mary here about {{order}}: {MOBILE}"));
     let page = submit(&rig, &path, &page, "send", &[("body", page.body())]).await;
     assert!(
         page.told().contains("Fill in first: order number"),
@@ -302,7 +451,7 @@ async fn templates_of_the_call_are_offered_and_filled() {
     submit(&rig, &path, &page, "send", &fields).await;
     assert_eq!(
         history(&rig, &tenant).await[0].body.as_str(),
-        format!("Mary here about 17: {MOBILE}")
+        format!("Ann, Mary here about 17: {MOBILE}")
     );
     let gone = Uuid::nil().to_string();
     let page = rig.browse(&path).await;
@@ -335,6 +484,18 @@ async fn what_makes_a_text_longer_is_named_and_replaced() {
     let page = submit(&rig, &path, &page, "replace", &[("body", &text)]).await;
     assert_eq!(page.body(), format!("Lodz {}", "x".repeat(100)));
     assert!(page.text.contains("55 characters left in SMS 1"), "{}", page.text);
+    assert!(page.text.contains("value=\"undo\""));
+    let page = submit(&rig, &path, &page, "undo", &[("body", page.body())]).await;
+    assert_eq!(page.body(), text, "as it was before");
+    assert!(!page.text.contains("value=\"undo\""));
+    let page = submit(&rig, &path, &page, "replace", &[("body", "Hi 😀")]).await;
+    assert_eq!(page.body(), "Hi ");
+    assert!(page.told().contains("Left out: 😀"), "{}", page.told());
+    // Letters are never taken away, whatever is asked for.
+    let letters = "你好 Ann, is ready. Привет";
+    let page = submit(&rig, &path, &page, "replace", &[("body", letters)]).await;
+    assert_eq!(page.body(), letters);
+    assert!(!page.text.contains("value=\"replace\""), "{}", page.text);
 }
 
 #[tokio::test]

@@ -226,6 +226,7 @@ impl Rig {
             lookup_hash: &key.lookup_hash(&self.deps.lookup_key),
             expires_at,
             networks: &[],
+            uses: ccm_model::KeyUse::ALL,
         };
         self.deps.db.tenant(tenant).create_auth_key(new).await.unwrap();
     }

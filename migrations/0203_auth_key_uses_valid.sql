@@ -1,0 +1,1 @@
+ALTER TABLE auth_key VALIDATE CONSTRAINT auth_key_uses;
