@@ -69,7 +69,7 @@ struct Row {
 impl Row {
     fn of(row: HistoryRow, w: &'static Words) -> Self {
         let inbound = row.direction == Direction::Mo;
-        let out = Out::of(row.state, row.error_code.as_deref());
+        let out = Progress::of(row.state, row.error_code.as_deref());
         let who = match (inbound, row.origin) {
             (true, _) => w.customer.clone(),
             (false, Origin::System) => w.system.clone(),
@@ -93,7 +93,7 @@ impl Row {
 
 /// How far a text of ours is, as its agent sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Out {
+enum Progress {
     Queued,
     Sending,
     Sent,
@@ -104,7 +104,7 @@ enum Out {
     Unknown,
 }
 
-impl Out {
+impl Progress {
     fn of(state: MessageState, code: Option<&str>) -> Self {
         match state {
             MessageState::Accepted | MessageState::Queued => Self::Queued,
@@ -252,11 +252,11 @@ mod tests {
             (MessageState::Expired, "not delivered in time", true, true),
             (MessageState::Unknown, "not known whether it arrived", false, true),
         ] {
-            let out = Out::of(state, None);
+            let out = Progress::of(state, None);
             let is = (out.words(w), out.has_failed(), out.can_be_repeated());
             assert_eq!(is, (said, failed, again), "{state:?}");
         }
-        let out = Out::of(MessageState::Failed, Some("ccm:opted_out"));
+        let out = Progress::of(MessageState::Failed, Some("ccm:opted_out"));
         assert!(out.has_failed() && !out.can_be_repeated());
     }
 }

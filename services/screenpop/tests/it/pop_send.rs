@@ -216,6 +216,7 @@ async fn erase(rig: &Rig, tenant: &Tenant) {
     let db = rig.deps.db.tenant(tenant.id);
     let erasure = NewErasure {
         id: rig.deps.ids.next(),
+        close: false,
         customer: &MOBILE.parse().unwrap(),
         reason: "asked for",
         by: "mary",
