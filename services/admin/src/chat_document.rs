@@ -203,7 +203,10 @@ pub struct CustomerView {
         {"title": "firstText", "value": "{first_text}"},
         {"title": "context", "value": "{context}"},
         {"title": "lastAgent", "value": "{last_agent}"},
-        {"title": "lastChatEnded", "value": "{last_ended}"}
+        {"title": "lastChatEnded", "value": "{last_ended}"},
+        {"title": "waited", "value": "{waited}"},
+        {"title": "contact", "value": "{contact}"},
+        {"title": "priority", "value": "{priority}"}
     ]), max_items = 30, required = false)]
     fields: Vec<FieldTemplate>,
 }

@@ -162,7 +162,7 @@ const CASES: &[Case] = &[
     case(
         "what a call was told before",
         deflections::OF_CONTACT,
-        "$tenant, 'call-1', now() - interval '1 hour'",
+        "$tenant, 'call-1', now() - interval '1 hour', '+12120000001'",
         &["Index Scan using deflection_"],
     ),
     case(

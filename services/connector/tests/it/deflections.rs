@@ -66,7 +66,7 @@ async fn what_a_script_knew_comes_with_the_chat_though_the_caller_asks_for_help_
     let chat = open_chat(&sim).await;
     assert_eq!(chat.customer_name, "Mary");
     let fields = [
-        ("waited", "125 s, 3 min"),
+        ("waited", "125 s, 2 min"),
         ("call", "call-1"),
         ("priority", "high"),
         ("order", "A1"),

@@ -235,7 +235,7 @@ async fn what_the_script_knew_is_what_the_chat_is_opened_with() {
         json!({
             "deflection": id, "skillset": "WC_Sales", "language": "de", "waited_s": 361, "contact_id": "call-1", "name": "Mary",
             "priority": "high", "context": {"order": "A1"},
-            "said": "The customer called Voice_Sales, waited for 7 min and was offered this chat. order: A1",
+            "said": "The customer called Voice_Sales, waited for 6 min and was offered this chat. order: A1",
         })
     );
 }
