@@ -8,7 +8,7 @@ async fn the_script_plays_a_clean_conversation_and_leaves_no_process() -> Result
     demo.line_with("everything runs").await?;
     let started = demo.descendants();
     let roles = started.iter().filter(|(_, name)| name == "ccm").count();
-    assert_eq!(roles, 6, "every role is a process: {started:?}");
+    assert_eq!(roles, 7, "every role is a process: {started:?}");
     let status = demo.end().await?;
     assert!(status.success(), "{status}\n{}", demo.printed);
     for part in [
