@@ -136,7 +136,7 @@ async fn a_caller_who_texts_back_has_an_agent_who_knows_what_the_script_knew() {
         .iter()
         .find(|line| line.text.ends_with("yes please"))
         .unwrap();
-    assert!(first.text.contains("waited for 6 min"), "{}", first.text);
+    assert!(first.text.contains("waited for 5 min"), "{}", first.text);
     comes_to(&world, &id, "chat").await;
     tenant
         .aacc
