@@ -65,7 +65,7 @@ async fn the_answer_to_a_voice_agents_text_becomes_a_chat_with_context() {
     let chat = talk.chat().await;
     let context = (
         "context".to_owned(),
-        "agent Mary, contact 4711, order 17".to_owned(),
+        "agent: Mary; contact: 4711; order: 17".to_owned(),
     );
     assert!(chat.custom_fields.contains(&context), "{:?}", chat.custom_fields);
     let guid = talk.accept().await;
