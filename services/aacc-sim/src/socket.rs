@@ -228,7 +228,7 @@ impl Open {
             self.ws
                 .send(Message::Ping(Bytes::new()))
                 .await
-                .map_err(|_| End::Gone)?;
+                .map_err(lost)?;
         }
         while let Some((_, text, shape)) = self.later.pop_front_if(|(at, ..)| *at <= now) {
             self.shared.with(|book| book.ack_written(self.no));
@@ -246,7 +246,7 @@ impl Open {
         } else {
             self.send_fragments(Bytes::from(text), most).await
         };
-        sent.map_err(|_| End::Gone)
+        sent.map_err(lost)
     }
 
     async fn send_fragments(&mut self, mut rest: Bytes, most: usize) -> Result<(), Error> {
@@ -323,6 +323,11 @@ fn is_loss(error: &Error) -> bool {
         error,
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
     )
+}
+
+/// A write that fails can be the first to find that the customer's side is away.
+fn lost(_: Error) -> End {
+    End::Left { said_so: false }
 }
 
 async fn wake(at: Option<Instant>) {
