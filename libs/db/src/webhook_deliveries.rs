@@ -141,7 +141,7 @@ pub(crate) const CLAIM: &str = concat!(
          WHERE webhook_id = callable.id AND next_at <= $1
          ORDER BY next_at, id LIMIT greatest($4 - coalesce(busy.many, 0), 0) FOR UPDATE SKIP LOCKED) AS d
        ORDER BY d.next_at, d.id LIMIT $3)
-     UPDATE webhook_delivery d SET next_at = $2, claim = $7 FROM due WHERE d.id = due.id
+     UPDATE webhook_delivery d SET next_at = $2, claim = $7 WHERE d.id = ANY (ARRAY(SELECT id FROM due))
      RETURNING d.id, d.tenant_id, d.webhook_id"
 );
 

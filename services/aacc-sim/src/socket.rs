@@ -225,10 +225,7 @@ impl Open {
                 self.malformed("no_pong", "a WebSocket ping was not answered");
             }
             self.ping_later();
-            self.ws
-                .send(Message::Ping(Bytes::new()))
-                .await
-                .map_err(lost)?;
+            self.ws.send(Message::Ping(Bytes::new())).await.map_err(lost)?;
         }
         while let Some((_, text, shape)) = self.later.pop_front_if(|(at, ..)| *at <= now) {
             self.shared.with(|book| book.ack_written(self.no));

@@ -37,14 +37,17 @@ async fn claim(rig: &Rig, at: OffsetDateTime) -> Option<DeletionRow> {
     rig.db.operator().claim_deletion(CLOSING, HOLD, at).await.unwrap()
 }
 
-async fn release_holds(rig: &Rig) {
-    rig.run("UPDATE legal_hold SET released_at = now(), released_by = 'mary' WHERE released_at IS NULL")
-        .await;
+async fn release_holds(rig: &Rig, tenant: TenantId) {
+    rig.run(&format!(
+        "UPDATE legal_hold SET released_at = now(), released_by = 'mary'
+         WHERE released_at IS NULL AND tenant_id = '{tenant}'"
+    ))
+    .await;
 }
 
 /// On to where rows may go.
 async fn to_purging(rig: &Rig, tenant: TenantId) -> DeletionRow {
-    release_holds(rig).await;
+    release_holds(rig, tenant).await;
     asked(rig, tenant, 0).await;
     let operator = rig.db.operator();
     let closing = claim(rig, now()).await.unwrap();
@@ -304,7 +307,7 @@ async fn a_deletion_that_is_taken_back_leaves_the_tenant_as_it_was() {
         assert_eq!(format!("{after:?}"), format!("{before:?}"));
         assert!(operator.restore_tenant(tenant.id, "joe", now()).await.is_err());
         // What a step that began before finds now.
-        release_holds(&rig).await;
+        release_holds(&rig, tenant.id).await;
         operator.deletion_closed(&row, 0, now()).await.unwrap();
         assert!(!operator.purge_begins(&row, &[], now()).await.unwrap());
         assert_eq!(rig.db.tenant(tenant.id).tenant().await.unwrap().state, "active");
