@@ -1,5 +1,5 @@
 //! Starts one private Postgres and one private Redis, exports their addresses as `CCM_TEST_PG` and `CCM_TEST_REDIS`,
-//! runs a command, and ends both: `ccm-test-services cargo nextest run`.
+//! runs a command, and ends both: `ccm-test-services cargo nextest run`. Their data is below `CCM_TEST_FOLDER`, if that is set.
 
 use anyhow::{Context, Result};
 use ccm_testkit::{PgOptions, PgServer, RedisServer, TempFolder};
@@ -15,7 +15,10 @@ async fn main() -> Result<ExitCode> {
     let program = arguments
         .next()
         .context("usage: ccm-test-services COMMAND [ARGUMENT]…")?;
-    let folder = TempFolder::new()?;
+    let folder = match std::env::var_os("CCM_TEST_FOLDER") {
+        Some(below) => TempFolder::below(below.into())?,
+        None => TempFolder::new()?,
+    };
     let pg = PgServer::start_private(folder.path().join("pg"), PgOptions::fast())?;
     let redis = RedisServer::start_private(folder.path().join("redis"))?;
     eprintln!(

@@ -20,7 +20,11 @@ pub struct TempFolder(TempDir);
 impl TempFolder {
     /// Makes a new, empty folder. Servers that run as another user can reach what they own in it.
     pub fn new() -> Result<Self> {
-        let mut root = std::env::temp_dir();
+        Self::below(std::env::temp_dir())
+    }
+
+    /// As [`Self::new`], below another folder.
+    pub fn below(mut root: PathBuf) -> Result<Self> {
         if User::instead_of_root()?.is_some_and(|user| !user.can_enter(&root)) {
             root = "/tmp".into();
         }

@@ -74,7 +74,7 @@ impl Lateness {
 
     /// Twice: once to come by a moment, once to use it.
     fn most(&self) -> Duration {
-        Duration::from_millis(50) + 2 * *self.most.lock().unwrap()
+        Duration::from_millis(150) + 2 * *self.most.lock().unwrap()
     }
 }
 
