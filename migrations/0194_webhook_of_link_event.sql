@@ -1,6 +1,6 @@
 SET LOCAL lock_timeout = '2s';
 -- `link_down` is `link.down`.
-CREATE FUNCTION webhook_of_link_event() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION webhook_of_link_event() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
   none text;
 BEGIN

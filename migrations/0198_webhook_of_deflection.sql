@@ -1,5 +1,5 @@
 SET LOCAL lock_timeout = '2s';
-CREATE FUNCTION webhook_of_deflection() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION webhook_of_deflection() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
   none text;
 BEGIN
