@@ -19,6 +19,7 @@ mod keeping;
 mod leases;
 mod link_certificates;
 mod links;
+mod looks;
 mod migrations;
 mod number_lookups;
 mod outage;

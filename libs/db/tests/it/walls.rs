@@ -58,6 +58,7 @@ pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
         .await
         .unwrap();
     crate::webhooks::fill(&rig.db, tenant).await;
+    crate::looks::fill(&rig.db, tenant).await;
     crate::number_lookups::fill(rig, tenant, customer).await;
     crate::doctor_reports::fill(&rig.db, tenant).await;
     crate::deflections::fill(rig, tenant, customer).await;
@@ -562,6 +563,11 @@ async fn the_system_role_reads_these_columns_only() {
             "screenpop_session.token_hash",
             "screenpop_signing_key.id",
             "screenpop_signing_key.tenant_id",
+            "text_look.actor",
+            "text_look.at",
+            "text_look.id",
+            "text_look.tenant_id",
+            "text_look.what",
             "timer.due_at",
             "timer.id",
             "timer.kind",

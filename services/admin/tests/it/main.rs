@@ -23,6 +23,7 @@ mod issuer;
 mod link_watch;
 mod links;
 mod lists;
+mod looks;
 mod number_moves;
 mod numbers;
 mod onboarding;
