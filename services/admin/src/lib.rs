@@ -41,6 +41,7 @@ mod number_moves;
 mod numbers;
 mod oidc;
 mod once;
+mod overview;
 mod owner;
 mod pace;
 mod patch;

@@ -44,10 +44,22 @@ async fn a_look_is_told_once_in_ten_minutes() {
     // Not from the last look on, but from the last that was told.
     assert!(look(messages, &mary, whole).await);
 
-    assert!(look(Look::Messages(IDS.next()), &mary, whole).await, "another conversation");
-    assert!(look(Look::Transcript(conversation), &mary, whole).await, "a document");
+    assert!(
+        look(Look::Messages(IDS.next()), &mary, whole).await,
+        "another conversation"
+    );
+    assert!(
+        look(Look::Transcript(conversation), &mary, whole).await,
+        "a document"
+    );
     assert!(look(messages, &actor("john"), whole).await, "another one");
-    assert!(rig.db.tenant(other.id).looked(messages, &mary, begin).await.unwrap());
+    assert!(
+        rig.db
+            .tenant(other.id)
+            .looked(messages, &mary, begin)
+            .await
+            .unwrap()
+    );
     // A user has names and addresses that change; a key that is called like somebody is not they.
     let user = Actor {
         via: "oidc",
@@ -64,9 +76,15 @@ async fn a_look_is_told_once_in_ten_minutes() {
     let entries = told(&rig, tenant.id).await;
     assert_eq!(entries.len(), 6);
     for entry in [&entries[0], &entries[1]] {
-        assert_eq!((&entry["action"], &entry["kind"]), (&json!("read"), &json!("texts")));
+        assert_eq!(
+            (&entry["action"], &entry["kind"]),
+            (&json!("read"), &json!("texts"))
+        );
         assert_eq!(entry["id"], json!(conversation));
-        assert_eq!((&entry["actor"]["sub"], &entry["name"]), (&json!("mary"), &Value::Null));
+        assert_eq!(
+            (&entry["actor"]["sub"], &entry["name"]),
+            (&json!("mary"), &Value::Null)
+        );
         assert_eq!(entry["before"], Value::Null);
         assert_eq!(
             entry["after"],
@@ -87,7 +105,11 @@ async fn looks_at_once_are_told_once() {
     let (tenant, at) = (rig.tenant(1).await, now());
     let looks = (0..8).map(|_| {
         let db = rig.db.clone();
-        tokio::spawn(async move { db.tenant(tenant.id).looked(Look::Search, &actor("mary"), at).await })
+        tokio::spawn(async move {
+            db.tenant(tenant.id)
+                .looked(Look::Search, &actor("mary"), at)
+                .await
+        })
     });
     let mut first = 0;
     for look in looks.collect::<Vec<_>>() {

@@ -40,19 +40,46 @@ async fn every_way_to_read_texts_is_told_once_and_never_what_was_looked_for() {
     let admin = app.token(Role::TenantAdmin, Some(tenant.id));
     let conversation = conversation.to_string();
     for (method, path, what, id) in [
-        (Method::GET, format!("{conversations}/messages"), "messages", &conversation),
-        (Method::GET, format!("{conversations}/transcript"), "transcript", &conversation),
+        (
+            Method::GET,
+            format!("{conversations}/messages"),
+            "messages",
+            &conversation,
+        ),
+        (
+            Method::GET,
+            format!("{conversations}/transcript"),
+            "transcript",
+            &conversation,
+        ),
         (Method::GET, "/messages/search?q=BODY".to_owned(), "search", &own),
-        (Method::GET, format!("/messages/search?customer=%2B{}", &CUSTOMER[1..]), "search", &own),
+        (
+            Method::GET,
+            format!("/messages/search?customer=%2B{}", &CUSTOMER[1..]),
+            "search",
+            &own,
+        ),
         (Method::GET, "/dead-letters".to_owned(), "dead_letters", &own),
-        (Method::GET, format!("/dead-letters/{letter}"), "dead_letter", &letter),
+        (
+            Method::GET,
+            format!("/dead-letters/{letter}"),
+            "dead_letter",
+            &letter,
+        ),
         (Method::GET, deliveries.clone(), "webhook_deliveries", &webhook),
-        (Method::POST, format!("{deliveries}/{delivery}/replay"), "webhook_deliveries", &webhook),
+        (
+            Method::POST,
+            format!("{deliveries}/{delivery}/replay"),
+            "webhook_deliveries",
+            &webhook,
+        ),
     ] {
         // The same person by the same token, whatever its role is.
         let token = if method == Method::GET { &viewer } else { &admin };
         for _ in 0..2 {
-            app.send(method.clone(), &of(&tenant, &path), Some(token), None).await.ok();
+            app.send(method.clone(), &of(&tenant, &path), Some(token), None)
+                .await
+                .ok();
         }
         let entries = told(&app, &tenant).await;
         let of_it: Vec<_> = entries
@@ -87,7 +114,9 @@ async fn every_way_to_read_texts_is_told_once_and_never_what_was_looked_for() {
         format!("/dead-letters/{letter}"),
         deliveries,
     ] {
-        let answer = app.send(Method::GET, &of(&tenant, &path), Some(&support), None).await;
+        let answer = app
+            .send(Method::GET, &of(&tenant, &path), Some(&support), None)
+            .await;
         answer.ok();
     }
     let nowhere = format!("/conversations/{}/messages", tenant.id);
@@ -133,14 +162,22 @@ async fn what_cannot_be_told_is_not_shown() {
         .unwrap();
     for (method, path) in [
         (Method::GET, format!("/conversations/{conversation}/messages")),
-        (Method::GET, format!("/conversations/{conversation}/transcript?format=pdf")),
+        (
+            Method::GET,
+            format!("/conversations/{conversation}/transcript?format=pdf"),
+        ),
         (Method::GET, "/messages/search?q=BODY".to_owned()),
         (Method::GET, "/dead-letters".to_owned()),
         (Method::GET, format!("/dead-letters/{letter}")),
         (Method::GET, format!("/webhooks/{webhook}/deliveries")),
-        (Method::POST, format!("/webhooks/{webhook}/deliveries/{delivery}/replay")),
+        (
+            Method::POST,
+            format!("/webhooks/{webhook}/deliveries/{delivery}/replay"),
+        ),
     ] {
-        let answer = app.send(method, &of(&tenant, &path), Some(&app.engineer()), None).await;
+        let answer = app
+            .send(method, &of(&tenant, &path), Some(&app.engineer()), None)
+            .await;
         answer.problem(503);
         assert!(!answer.text.contains("BODY-CANARY"), "{path}");
     }

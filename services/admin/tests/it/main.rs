@@ -27,6 +27,7 @@ mod looks;
 mod number_moves;
 mod numbers;
 mod onboarding;
+mod overview;
 mod removals;
 mod roles;
 mod routing;
