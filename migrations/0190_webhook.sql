@@ -77,9 +77,20 @@ CREATE POLICY forget ON webhook_delivery FOR DELETE TO ccm_system USING (at < no
 GRANT SELECT (id, tenant_id, webhook_id, at, next_at), UPDATE (next_at, claim), INSERT, DELETE ON webhook_delivery TO ccm_system;
 SELECT purge_table('webhook_delivery');
 
+-- Whether any tenant of the transaction, which the policy knows, has a webhook. That none has is noted for the rest of it: `app.webhooks`.
 -- By index also where few webhooks make the planner read all of them: each text of each tenant comes by here.
--- An event, for those of the tenant's webhooks that want it. The triggers that call it look first whether any tenant of the transaction
--- has a webhook, which the policy says, and note for the rest of the transaction that none has: `app.webhooks`.
+CREATE FUNCTION webhook_listens() RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off AS $$
+BEGIN
+  IF current_setting('app.webhooks', true) = 'none' THEN
+    RETURN false;
+  ELSIF EXISTS (SELECT FROM webhook) THEN
+    RETURN true;
+  END IF;
+  PERFORM set_config('app.webhooks', 'none', true);
+  RETURN false;
+END $$;
+
+-- An event, for those of the tenant's webhooks that want it.
 CREATE FUNCTION webhook_event(
   kind text, tenant uuid, conversation uuid, customer text, subject uuid, what jsonb
 ) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off AS $$

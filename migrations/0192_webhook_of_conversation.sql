@@ -1,13 +1,7 @@
 SET LOCAL lock_timeout = '2s';
-CREATE FUNCTION webhook_of_conversation() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
-DECLARE
-  none text;
+CREATE FUNCTION webhook_of_conversation() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF current_setting('app.webhooks', true) = 'none' THEN
-    RETURN NULL;
-  ELSIF NOT EXISTS (SELECT FROM webhook) THEN
-    none := set_config('app.webhooks', 'none', true);
-  ELSE
+  IF webhook_listens() THEN
     PERFORM webhook_event(CASE NEW.state WHEN 'open' THEN 'conversation.opened' ELSE 'conversation.closed' END,
                           NEW.tenant_id, NEW.id, NULL, NULL, jsonb_build_object('state', NEW.state));
   END IF;

@@ -1,14 +1,8 @@
 SET LOCAL lock_timeout = '2s';
 -- `link_down` is `link.down`.
-CREATE FUNCTION webhook_of_link_event() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
-DECLARE
-  none text;
+CREATE FUNCTION webhook_of_link_event() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF current_setting('app.webhooks', true) = 'none' THEN
-    RETURN NULL;
-  ELSIF NOT EXISTS (SELECT FROM webhook) THEN
-    none := set_config('app.webhooks', 'none', true);
-  ELSE
+  IF webhook_listens() THEN
     PERFORM webhook_event('link.' || regexp_replace(NEW.kind, '^link_', ''), NEW.tenant_id, NULL, NULL, NULL,
       jsonb_build_object('id', NEW.id, 'kind', NEW.kind, 'link_id', NEW.link_id, 'account_id', NULL, 'muted', NEW.muted,
                          'detail', NEW.detail));

@@ -1,13 +1,7 @@
 SET LOCAL lock_timeout = '2s';
-CREATE FUNCTION webhook_of_consent_event() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
-DECLARE
-  none text;
+CREATE FUNCTION webhook_of_consent_event() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF current_setting('app.webhooks', true) = 'none' THEN
-    RETURN NULL;
-  ELSIF NOT EXISTS (SELECT FROM webhook) THEN
-    none := set_config('app.webhooks', 'none', true);
-  ELSE
+  IF webhook_listens() THEN
     PERFORM webhook_event('consent.' || NEW.kind, NEW.tenant_id, NULL, NEW.customer_address, NEW.id, '{}');
   END IF;
   RETURN NULL;

@@ -1,13 +1,7 @@
 SET LOCAL lock_timeout = '2s';
-CREATE FUNCTION webhook_of_deflection() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
-DECLARE
-  none text;
+CREATE FUNCTION webhook_of_deflection() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF current_setting('app.webhooks', true) = 'none' THEN
-    RETURN NULL;
-  ELSIF NOT EXISTS (SELECT FROM webhook) THEN
-    none := set_config('app.webhooks', 'none', true);
-  ELSE
+  IF webhook_listens() THEN
     PERFORM webhook_event('deflection.' || NEW.state, NEW.tenant_id, NEW.conversation_id, NEW.customer_address, NEW.id,
                           jsonb_build_object('state', NEW.state));
   END IF;

@@ -128,6 +128,11 @@ impl Default for OfferLimits {
 const MOST_NAMES: usize = 1000;
 const MOST_PRIORITIES: usize = 20;
 
+/// `{waited_minutes}`: as people say the time that has passed.
+pub fn waited_minutes(seconds: u64) -> String {
+    (seconds.saturating_add(30) / 60).to_string()
+}
+
 impl DeflectionSettings {
     /// What somebody gets who has waited so long.
     pub fn priority(&self, waited_s: u32) -> Option<&Priority> {

@@ -1,6 +1,7 @@
 //! What a font makes of text: which letters it has, how wide they are, where a line breaks, and in which order its runs of either
 //! direction stand (Unicode's bidirectional algorithm, UAX #9, by `unicode-bidi`; shapes by `rustybuzz`).
 
+use crate::lines::{CodePoint, turns_around};
 use krilla::text::{GlyphId, KrillaGlyph};
 use rustybuzz::{Direction, Face, UnicodeBuffer};
 use std::{fmt::Write, ops::Range};
@@ -61,15 +62,13 @@ impl<'a> Letters<'a> {
                 // Marks and isolates of direction are heeded.
                 '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{2066}'..='\u{2069}' => out.push(letter),
                 _ if letter.is_control() => {}
-                _ if !matches!(letter, '\u{202a}'..='\u{202e}')
-                    && self.face.glyph_index(letter).is_some() =>
-                {
+                _ if !turns_around(letter) && self.face.glyph_index(letter).is_some() => {
                     out.push(letter);
                 }
                 _ => {
                     self.not_shown = true;
                     // In an isolate: its digits do not turn with the letters around it.
-                    let _ = write!(out, "\u{2066}‹U+{:04X}›\u{2069}", u32::from(letter));
+                    let _ = write!(out, "\u{2066}{}\u{2069}", CodePoint(letter));
                 }
             }
         }

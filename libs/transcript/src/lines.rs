@@ -1,6 +1,6 @@
-//! Where a text's lines end.
+//! Where a text's lines end, and what of them is not shown as it is.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 /// The lines of a text, whichever of Unicode's line ends (UAX #14: LF, CR, CR LF, VT, FF, NEL, LS, PS) its writer chose.
 pub fn lines(text: &str) -> impl Iterator<Item = &str> {
@@ -25,14 +25,25 @@ pub fn visible(line: &str) -> String {
     for letter in line.chars() {
         match letter {
             '\t' => out.push(letter),
-            '\u{202a}'..='\u{202e}' => {
-                let _ = write!(out, "‹U+{:04X}›", u32::from(letter));
-            }
-            _ if letter.is_control() || ends_line(letter) => {
-                let _ = write!(out, "‹U+{:04X}›", u32::from(letter));
+            _ if letter.is_control() || ends_line(letter) || turns_around(letter) => {
+                let _ = write!(out, "{}", CodePoint(letter));
             }
             _ => out.push(letter),
         }
     }
     out
+}
+
+/// Embeddings and overrides of direction: what follows stands in another order than it was written in.
+pub fn turns_around(letter: char) -> bool {
+    matches!(letter, '\u{202a}'..='\u{202e}')
+}
+
+/// A character that is not shown, as it is looked up: `‹U+1F600›`.
+pub struct CodePoint(pub char);
+
+impl fmt::Display for CodePoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "‹U+{:04X}›", u32::from(self.0))
+    }
 }

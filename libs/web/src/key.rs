@@ -1,15 +1,10 @@
-use crate::{Problem, TrustedProxies};
+use crate::{Problem, Rate, TrustedProxies};
 use axum::http::{StatusCode, request::Parts};
 use ccm_auth::{AuthKey, LookupKey};
 use ccm_db::Db;
 use ccm_model::{AuthKeyId, IdSource, KeyUse, TenantId};
-use governor::{
-    Quota, RateLimiter,
-    clock::{Clock, DefaultClock},
-    state::keyed::DefaultKeyedStateStore,
-};
 use ipnet::IpNet;
-use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
 /// What a role checks screen-pop keys with.
 pub trait KeyCheck: Send + Sync {
@@ -66,30 +61,21 @@ impl KeyHolder {
 
 /// How often wrong keys may come from one network address. Each pod counts for itself. Cheap to clone.
 #[derive(Clone)]
-pub struct WrongKeys(Arc<RateLimiter<IpAddr, DefaultKeyedStateStore<IpAddr>, DefaultClock>>);
-
-/// Addresses that may be remembered before such as have long been silent are let go.
-const REMEMBERED: usize = 10_000;
+pub struct WrongKeys(Rate<IpAddr>);
 
 impl Default for WrongKeys {
     /// Twenty at once, then ten a minute.
     fn default() -> Self {
         const A_MINUTE: NonZeroU32 = NonZeroU32::new(10).unwrap();
         const AT_ONCE: NonZeroU32 = NonZeroU32::new(20).unwrap();
-        let quota = Quota::per_minute(A_MINUTE).allow_burst(AT_ONCE);
-        Self(Arc::new(RateLimiter::keyed(quota)))
+        Self(Rate::new(A_MINUTE, AT_ONCE))
     }
 }
 
 impl WrongKeys {
     /// Counts a wrong key. `Err`: there were too many, and for how long no more is looked at.
     pub fn count(&self, from: Option<IpAddr>) -> Result<(), Duration> {
-        let Some(from) = from else { return Ok(()) };
-        if self.0.len() > REMEMBERED {
-            self.0.retain_recent();
-        }
-        let taken = self.0.check_key(&from);
-        taken.map_err(|until| until.wait_time_from(DefaultClock::default().now()))
+        from.map_or(Ok(()), |from| self.0.take(&from).map(drop))
     }
 
     /// What a request gets that was not let in: who has a good key is not held up by somebody who has a wrong one.

@@ -12,6 +12,7 @@ mod identify;
 mod key;
 mod page;
 mod problem;
+mod rate;
 mod wrap;
 
 pub use authorise::{Authenticated, Permit, Platform, TenantScope, may};
@@ -21,4 +22,5 @@ pub use identify::{Caller, Gatekeeper, TrustedProxies, bearer, identify};
 pub use key::{KeyCheck, KeyHolder, WrongKeys, within};
 pub use page::{Cursor, Page, PageQuery};
 pub use problem::{PROBLEM_JSON, Problem};
+pub use rate::Rate;
 pub use wrap::{RequestId, WebConfig, no_head, not_stored, wrap};

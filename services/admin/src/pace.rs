@@ -6,19 +6,8 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use ccm_web::{Caller, Problem};
-use governor::{
-    Quota, RateLimiter,
-    clock::{Clock, DefaultClock},
-    middleware::StateInformationMiddleware,
-    state::keyed::DefaultKeyedStateStore,
-};
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
-
-type Limiter = RateLimiter<String, DefaultKeyedStateStore<String>, DefaultClock, StateInformationMiddleware>;
-
-/// Callers that may be remembered before those that have long been silent are let go.
-const CALLERS: usize = 10_000;
+use ccm_web::{Caller, Problem, Rate};
+use std::num::NonZeroU32;
 
 /// Drafts 3 to 7 of the IETF's RateLimit header fields: what most clients know.
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
@@ -38,26 +27,14 @@ pub struct RequestRate {
 #[derive(Clone)]
 pub(crate) struct Pace {
     rate: RequestRate,
-    limiter: Arc<Limiter>,
+    callers: Rate<String>,
 }
 
 impl Pace {
     pub fn new(rate: RequestRate) -> Self {
-        let quota = Quota::per_minute(rate.per_minute).allow_burst(rate.at_once);
         Self {
             rate,
-            limiter: Arc::new(RateLimiter::keyed(quota).with_middleware()),
-        }
-    }
-
-    /// How many more the caller may send at once, or after what time another one.
-    fn count(&self, caller: String) -> Result<u32, Duration> {
-        if self.limiter.len() > CALLERS {
-            self.limiter.retain_recent();
-        }
-        match self.limiter.check_key(&caller) {
-            Ok(state) => Ok(state.remaining_burst_capacity()),
-            Err(not_until) => Err(not_until.wait_time_from(DefaultClock::default().now())),
+            callers: Rate::new(rate.per_minute, rate.at_once),
         }
     }
 
@@ -80,7 +57,7 @@ pub(crate) async fn pace(State(pace): State<Pace>, request: Request, next: Next)
         Some(Caller { from: Some(from), .. }) => format!("address {from}"),
         _ => "unknown".to_owned(),
     };
-    match pace.count(caller) {
+    match pace.callers.take(&caller) {
         Ok(remaining) => {
             let mut response = next.run(request).await;
             pace.announce(response.headers_mut(), remaining);

@@ -2,7 +2,7 @@
 
 use ccm_db::{ActorContext, PreviousChat};
 use ccm_ewc_proto::frame::{CustomField, Intrinsics};
-use ccm_model::{Address, fill, sms_settings::AgentNotes};
+use ccm_model::{Address, deflection_settings::waited_minutes, fill, sms_settings::AgentNotes};
 use phonenumber::Mode;
 use serde_json::Value;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
@@ -140,7 +140,7 @@ impl Known<'_> {
             "waited" => about(self.context, "waited_s"),
             "waited_minutes" => self.context.about["waited_s"]
                 .as_u64()
-                .map(|seconds| ((seconds + 30) / 60).to_string())
+                .map(waited_minutes)
                 .unwrap_or_default(),
             "first_text" => self.first_text.map(beginning).unwrap_or_default(),
             "last_agent" => self.recent().and_then(|p| p.agent.clone()).unwrap_or_default(),

@@ -6,8 +6,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header},
 };
 use ccm_model::{AuthKeyId, KeyUse};
-use ccm_web::{Bytes, KeyHolder, Problem, bearer};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use ccm_web::{Bytes, KeyHolder, Problem, Rate, bearer};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, num::NonZeroU32};
 
@@ -31,15 +30,15 @@ pub enum Format {
 pub struct Given(BTreeMap<String, Value>);
 
 /// How often one key may ask one pod.
-pub struct Pace(DefaultKeyedRateLimiter<AuthKeyId>);
+pub struct Pace(Rate<AuthKeyId>);
 
 impl Pace {
     pub fn new(per_minute: NonZeroU32) -> Self {
-        Self(RateLimiter::keyed(Quota::per_minute(per_minute)))
+        Self(Rate::new(per_minute, per_minute))
     }
 
     fn count(&self, key: AuthKeyId) -> Result<(), Problem> {
-        self.0.check_key(&key).map_err(|_| {
+        self.0.take(&key).map(drop).map_err(|_| {
             Problem::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "too-many-requests",

@@ -13,7 +13,8 @@ use ccm_db::{
     LinkRow, NewDeflection, NewOffer, NumberRow, OfferBounds, Offered, Refusal, SkillsetRow, TenantDb,
 };
 use ccm_model::{
-    Address, Body, ChatSettings, DeflectionSettings, DeflectionState, deflection_settings::AgentCheck,
+    Address, Body, ChatSettings, DeflectionSettings, DeflectionState,
+    deflection_settings::{AgentCheck, waited_minutes},
 };
 use ccm_numbers::{Home, Reading, of_call};
 use ccm_web::Problem;
@@ -365,7 +366,7 @@ fn note(known: &Known, call: &Call, new: &NewDeflection) -> Option<String> {
             "skillset" => new.voice_skillset.clone(),
             "waited_minutes" => call
                 .waited_s
-                .map_or_else(|| "?".to_owned(), words::waited_minutes),
+                .map_or_else(|| "?".to_owned(), |seconds| waited_minutes(seconds.into())),
             "contact" => new.contact.clone().unwrap_or_default(),
             "priority" => new.priority.clone().unwrap_or_default(),
             "context" => words::context_line(&call.context),

@@ -9,11 +9,6 @@ pub fn chosen<'a>(words: &'a Words, language: &str, tenants: &str) -> Option<&'a
     known.or_else(|| words.0.values().next().map(String::as_str))
 }
 
-/// Minutes as people say them of the time that has passed.
-pub fn waited_minutes(seconds: u32) -> String {
-    ((seconds + 30) / 60).to_string()
-}
-
 /// Whole minutes, no fewer than there are.
 pub fn minutes(seconds: u32) -> String {
     seconds.div_ceil(60).to_string()

@@ -1,7 +1,11 @@
 //! From one state to the next. Each step can be made again by somebody else when whoever made it was killed.
 
 use super::{DeletionRow, DeletionState, KEPT, TableRows, columns, deletion};
-use crate::{DbError, Operator, TenantDb, storable::storable};
+use crate::{
+    DbError, Operator, TenantDb,
+    keeping::{keep_holds_away, standing_hold},
+    storable::storable,
+};
 use aws_lc_rs::digest;
 use ccm_model::{Id, TenantId};
 use serde::Serialize;
@@ -144,17 +148,8 @@ impl Operator<'_> {
         let counts = serde_json::to_value(counts).map_err(|e| DbError::Corrupt(e.to_string()))?;
         let mut tx = self.begin().await?;
         // No hold is placed between the look and the change.
-        sqlx::query("SELECT pg_advisory_xact_lock_shared(hashtextextended('ccm hold ' || $1::text, 0))")
-            .bind(of.tenant.uuid())
-            .execute(&mut *tx)
-            .await?;
-        let hold: Option<Uuid> = sqlx::query_scalar(
-            "SELECT id FROM legal_hold WHERE tenant_id = $1 AND released_at IS NULL ORDER BY id LIMIT 1",
-        )
-        .bind(of.tenant.uuid())
-        .fetch_optional(&mut *tx)
-        .await?;
-        if let Some(hold) = hold {
+        keep_holds_away(&mut tx, of.tenant).await?;
+        if let Some(hold) = standing_hold(&mut *tx, of.tenant).await? {
             return Err(DbError::Held(hold));
         }
         let moved = sqlx::query(

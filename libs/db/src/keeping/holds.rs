@@ -2,7 +2,7 @@
 
 use crate::{DbError, Operator, TenantDb, listing::row_of, storable::storable};
 use ccm_model::{Address, ConversationId, Id, TenantId};
-use sqlx::{Postgres, Row, Transaction, postgres::PgRow};
+use sqlx::{PgExecutor, Postgres, Row, Transaction, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -206,12 +206,19 @@ impl TenantDb<'_> {
 impl Operator<'_> {
     /// A hold that stands over anything of the tenant.
     pub async fn standing_hold(&self, tenant: TenantId) -> Result<Option<Uuid>, DbError> {
-        let hold = sqlx::query_scalar(
-            "SELECT id FROM legal_hold WHERE tenant_id = $1 AND released_at IS NULL ORDER BY id LIMIT 1",
-        )
-        .bind(tenant.uuid())
-        .fetch_optional(self.pool())
-        .await?;
-        Ok(hold)
+        standing_hold(self.pool(), tenant).await
     }
+}
+
+pub(crate) async fn standing_hold(
+    on: impl PgExecutor<'_>,
+    tenant: TenantId,
+) -> Result<Option<Uuid>, DbError> {
+    let hold = sqlx::query_scalar(
+        "SELECT id FROM legal_hold WHERE tenant_id = $1 AND released_at IS NULL ORDER BY id LIMIT 1",
+    )
+    .bind(tenant.uuid())
+    .fetch_optional(on)
+    .await?;
+    Ok(hold)
 }

@@ -17,11 +17,12 @@ mod retention;
 pub(crate) use closing::ERASURE;
 pub use erasure::{Begin, ErasureRow, ErasureState, NewErasure};
 pub use export::{ExportedRow, NewExport};
+pub(crate) use holds::standing_hold;
 pub use holds::{HoldRow, HoldScope, NewHold};
 pub use retention::{Kept, RetentionPlan, RetentionProgress};
 
 use crate::{DbError, TenantDb};
-use ccm_model::Id;
+use ccm_model::{Id, TenantId};
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
 use uuid::Uuid;
 
@@ -50,14 +51,21 @@ async fn tables_with(
     Ok(tables)
 }
 
+/// Until the transaction is over, no legal hold of the tenant's is placed: what was looked at stays as it was. Several may do so at once.
+pub(crate) async fn keep_holds_away(
+    tx: &mut Transaction<'_, Postgres>,
+    tenant: TenantId,
+) -> Result<(), DbError> {
+    sqlx::query("SELECT pg_advisory_xact_lock_shared(hashtextextended('ccm hold ' || $1::text, 0))")
+        .bind(tenant.uuid())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
 impl TenantDb<'_> {
-    /// Until the transaction is over, no legal hold is placed: what was looked at stays as it was. Several may do so at once.
     async fn keep_holds_away(&self, tx: &mut Transaction<'_, Postgres>) -> Result<(), DbError> {
-        sqlx::query("SELECT pg_advisory_xact_lock_shared(hashtextextended('ccm hold ' || $1::text, 0))")
-            .bind(self.tenant.uuid())
-            .execute(&mut **tx)
-            .await?;
-        Ok(())
+        keep_holds_away(tx, self.tenant).await
     }
 
     /// Takes conversations away with everything that names them. Returns how many rows went, and how many of them were texts.

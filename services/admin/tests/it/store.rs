@@ -388,6 +388,10 @@ async fn a_person_is_forgotten_with_proof() {
             json!({"number": CUSTOMER, "reason": "forget +353 86 123 4567"}),
             "reason",
         ),
+        (
+            json!({"number": CUSTOMER, "reason": "asked by 086 1234567"}),
+            "reason",
+        ),
         (json!({"number": CUSTOMER, "reason": "two\nlines"}), "reason"),
     ] {
         assert_eq!(app.post(&erasures, bad).await.problem(422), field);

@@ -14,7 +14,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::{io::AsyncWriteExt, net::TcpListener, time::sleep};
+use tokio::{io::AsyncWriteExt, net::TcpListener, sync::watch, time::sleep};
 
 /// A request as it came.
 #[derive(Clone)]
@@ -50,6 +50,8 @@ pub struct Receiver {
     heard: Arc<Mutex<Vec<Heard>>>,
     /// What `/scripted` answers with: the last one for ever.
     script: Arc<Mutex<Vec<u16>>>,
+    /// Whether `/gate` answers.
+    gate: Arc<watch::Sender<bool>>,
 }
 
 impl Receiver {
@@ -59,6 +61,7 @@ impl Receiver {
             at: listener.local_addr().unwrap(),
             heard: Arc::default(),
             script: Arc::default(),
+            gate: Arc::new(watch::Sender::new(false)),
         };
         let router = Router::new()
             .route("/{how}", post(hear))
@@ -73,6 +76,11 @@ impl Receiver {
 
     pub fn script(&self, answers: &[u16]) {
         *self.script.lock().unwrap() = answers.iter().rev().copied().collect();
+    }
+
+    /// From now on `/gate` answers, also those who wait before it.
+    pub fn open_gate(&self) {
+        self.gate.send_replace(true);
     }
 
     /// All that came on a path.
@@ -115,6 +123,10 @@ async fn hear(State(receiver): State<Receiver>, uri: Uri, headers: HeaderMap, bo
             .into_response(),
         "/redirects" => Redirect::temporary("http://169.254.169.254/latest/meta-data/").into_response(),
         "/hangs" => std::future::pending().await,
+        "/gate" => {
+            let _ = receiver.gate.subscribe().wait_for(|open| *open).await;
+            words(StatusCode::OK, "come in")
+        }
         "/slow" => {
             sleep(Duration::from_millis(400)).await;
             words(StatusCode::OK, "at last")

@@ -36,7 +36,7 @@ async fn two_workers_tell_each_thing_once() {
 #[tokio::test]
 async fn what_a_worker_had_in_hand_when_it_died_is_told_by_another() {
     let (rig, receiver) = (Rig::new().await, Receiver::start().await);
-    let webhook = rig.webhook(&receiver.url("slow"), &["message.received"]).await;
+    let webhook = rig.webhook(&receiver.url("gate"), &["message.received"]).await;
     for customer in 0..6 {
         rig.text(customer).await;
     }
@@ -52,20 +52,21 @@ async fn what_a_worker_had_in_hand_when_it_died_is_told_by_another() {
         .unwrap();
     let events = rig.events(brief.clone());
     runtime.spawn(events.run(Rig::life()));
-    receiver.wait("slow", 1).await;
+    receiver.wait("gate", 1).await;
     runtime.shutdown_background();
     assert!(
         rig.deliveries(webhook)
             .await
             .iter()
-            .any(|row| row.state == DeliveryState::Pending)
+            .all(|row| row.state == DeliveryState::Pending)
     );
+    receiver.open_gate();
     let _other = rig.work_with(brief);
     for _ in 0..400 {
         let rows = rig.deliveries(webhook).await;
         if rows.iter().all(|row| row.state == DeliveryState::Delivered) {
             let ids: BTreeSet<String> = receiver
-                .heard("slow")
+                .heard("gate")
                 .iter()
                 .map(|one| one.id().to_owned())
                 .collect();

@@ -18,24 +18,14 @@ use ccm_auth::{pop_link_key, read_pop_link, secure_random};
 use ccm_db::{DbError, NewPop, OpenedWith, PopForm};
 use ccm_model::{AuthKeyId, KeyUse, TenantId};
 use ccm_numbers::Home;
-use ccm_web::{KeyHolder, RequestId, WrongKeys, plus};
-use governor::{
-    Quota, RateLimiter,
-    clock::{Clock, DefaultClock},
-    state::keyed::DefaultKeyedStateStore,
-};
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
-
-type Limiter = RateLimiter<AuthKeyId, DefaultKeyedStateStore<AuthKeyId>, DefaultClock>;
-
-/// Keys that may be remembered before such as have long been silent are let go.
-const REMEMBERED: usize = 10_000;
+use ccm_web::{KeyHolder, Rate, RequestId, WrongKeys, plus};
+use std::{num::NonZeroU32, time::Duration};
 
 /// How often a door opens, and how often it may be knocked at in vain. Each pod counts for itself. Cheap to clone.
 #[derive(Clone)]
 pub struct Doors {
     pub wrong: WrongKeys,
-    pops: Arc<Limiter>,
+    pops: Rate<AuthKeyId>,
 }
 
 impl Default for Doors {
@@ -44,19 +34,9 @@ impl Default for Doors {
         const AT_ONCE: NonZeroU32 = NonZeroU32::new(200).unwrap();
         Self {
             wrong: WrongKeys::default(),
-            pops: Arc::new(RateLimiter::keyed(
-                Quota::per_minute(A_MINUTE).allow_burst(AT_ONCE),
-            )),
+            pops: Rate::new(A_MINUTE, AT_ONCE),
         }
     }
-}
-
-fn take(limiter: &Limiter, key: &AuthKeyId) -> Result<(), Duration> {
-    if limiter.len() > REMEMBERED {
-        limiter.retain_recent();
-    }
-    let taken = limiter.check_key(key);
-    taken.map_err(|until| until.wait_time_from(DefaultClock::default().now()))
 }
 
 /// Who opens a page, and with what.
@@ -118,7 +98,7 @@ async fn by_key(deps: &Deps, given: Given, parts: &Parts) -> Result<Opener, Stop
         (_, "suspended") => Stop::Suspended,
         _ => Stop::Problem(problem),
     })?;
-    take(&deps.doors.pops, &holder.key).map_err(Stop::Busy)?;
+    deps.doors.pops.take(&holder.key).map_err(Stop::Busy)?;
     Ok(Opener {
         tenant: holder.tenant,
         with: OpenedWith::Key(holder.key),
