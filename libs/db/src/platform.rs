@@ -213,7 +213,7 @@ impl Operator<'_> {
             leases.owned = row.try_get("owned")?;
             leases.overdue = row.try_get("overdue")?;
             leases.nobodys = row.try_get("nobodys")?;
-            let state = row.try_get("state")?;
+            let state: &str = row.try_get("state")?;
             leases.first.push(LeaseRow {
                 tenant: TenantId(row.try_get("id")?),
                 slug: row.try_get("slug")?,

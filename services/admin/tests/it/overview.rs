@@ -7,7 +7,7 @@ use crate::{
 use axum::http::Method;
 use ccm_auth::Role;
 use ccm_db::{AccountEventRow, Fence, LinkStateRow};
-use ccm_model::{Id, PodId};
+use ccm_model::PodId;
 use serde_json::{Value, json};
 use std::time::Duration;
 
