@@ -102,13 +102,14 @@ SELECT id, slug, coalesce(epoch, 0) AS epoch, taken_at, owner, until, state, cou
        count(*) FILTER (WHERE state = 'overdue') OVER () AS overdue, count(*) FILTER (WHERE state = 'nobodys') OVER () AS nobodys
 FROM mine ORDER BY state = 'owned', until NULLS FIRST, id LIMIT $2";
 
-/// Texts by the time in their ids; of all else what is due. Each in the order of an index, and no more of it than are counted.
+/// Texts by the time in their ids, those to phones of tenants that are carried; of all else what is due. Each in the order of an index, and no more of it than are counted.
 pub(crate) const QUEUES: &str = "
 SELECT 'texts_for_agents' AS name, count(*) AS waiting, NULL::timestamptz AS due, min(message_id::text)::uuid AS first
 FROM (SELECT message_id FROM inbox ORDER BY message_id LIMIT $2) AS waiting
 UNION ALL
 SELECT 'texts_for_providers', count(*), NULL, min(message_id::text)::uuid
-FROM (SELECT message_id FROM outbox ORDER BY message_id LIMIT $2) AS waiting
+FROM (SELECT message_id, tenant_id FROM outbox ORDER BY message_id LIMIT $2) AS waiting
+JOIN tenant t ON t.id = waiting.tenant_id AND t.state = 'active'
 UNION ALL
 SELECT 'lines_to_providers', count(*), min(due_at), NULL
 FROM (SELECT due_at FROM outbox_line WHERE due_at <= $1::timestamptz ORDER BY due_at LIMIT $2) AS due
@@ -131,19 +132,23 @@ UNION ALL
 SELECT 'number_moves', count(*), min(at), NULL
 FROM (SELECT at FROM number_move WHERE state = 'pending' AND at <= $1::timestamptz ORDER BY at LIMIT $2) AS due";
 
-pub(crate) const UNSENT: &str =
-    "SELECT message_id, tenant_id, created_at FROM outbox ORDER BY message_id LIMIT 1";
+/// Of a tenant that is carried. What a suspended one keeps is passed over, as much of it as is counted of a queue.
+pub(crate) const UNSENT: &str = "
+SELECT message_id, tenant_id, created_at
+FROM (SELECT message_id, tenant_id, created_at FROM outbox ORDER BY message_id LIMIT $1) AS waiting
+JOIN tenant t ON t.id = waiting.tenant_id AND t.state = 'active' ORDER BY message_id LIMIT 1";
 
-/// Whose, and since when: the longest first.
+/// Of tenants that are carried: whose, and since when, the longest first.
 pub(crate) const FAILING: &str = "
-SELECT tenant_id, min(since) AS since FROM (
+SELECT failing.tenant_id, min(failing.since) AS since FROM (
   SELECT tenant_id, since FROM link_state WHERE state IN ('down', 'half_open', 'unusable')
   UNION ALL
   SELECT a.tenant_id, e.at FROM provider_account a CROSS JOIN LATERAL (
     SELECT e.kind, e.at FROM account_event e
     WHERE e.tenant_id = a.tenant_id AND e.account_id = a.id AND e.kind IN ('failing', 'recovered') ORDER BY e.id DESC LIMIT 1) AS e
   WHERE e.kind = 'failing') AS failing
-GROUP BY tenant_id ORDER BY since, tenant_id LIMIT $1";
+JOIN tenant t ON t.id = failing.tenant_id AND t.state = 'active' AND t.closing_since IS NULL
+GROUP BY failing.tenant_id ORDER BY since, tenant_id LIMIT $1";
 
 impl Operator<'_> {
     /// Says that a process is there; announces it the first time. Those that were silent for an hour are forgotten on the way.
@@ -250,7 +255,10 @@ impl Operator<'_> {
 
     /// The text that has waited longest for a provider.
     pub async fn oldest_unsent(&self) -> Result<Option<UnsentRow>, DbError> {
-        let row = sqlx::query(UNSENT).fetch_optional(self.pool()).await?;
+        let row = sqlx::query(UNSENT)
+            .bind(MOST_WAITING)
+            .fetch_optional(self.pool())
+            .await?;
         row.map(|row| {
             Ok(UnsentRow {
                 message: MessageId::from_uuid(row.try_get("message_id")?),

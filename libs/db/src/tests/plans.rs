@@ -255,7 +255,7 @@ const CASES: &[Case] = &[
             "deflection_due",
         ],
     )),
-    system(case("oldest_unsent", platform::UNSENT, "", &["outbox_pkey"])),
+    system(case("oldest_unsent", platform::UNSENT, "10000", &["outbox_pkey"])),
     system(case(
         "claim_lines",
         outbox::CLAIM_LINES,
@@ -327,11 +327,7 @@ async fn plan(login: &mut PgConnection, case: &Case, values: &Values, mode: &str
     login.execute(AssertSqlSafe(set)).await.unwrap();
     let prepare = format!("PREPARE hot AS {}", case.sql);
     login.execute(AssertSqlSafe(prepare)).await.unwrap();
-    let parameters = match parameters.as_str() {
-        "" => parameters,
-        some => format!("({some})"),
-    };
-    let explain = format!("EXPLAIN EXECUTE hot{parameters}");
+    let explain = format!("EXPLAIN EXECUTE hot({parameters})");
     let rows = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut *login).await;
     let lines: Vec<String> = rows.unwrap().iter().map(|r| r.get(0)).collect();
     login.execute("ROLLBACK; DEALLOCATE hot").await.unwrap();

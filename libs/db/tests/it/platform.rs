@@ -141,6 +141,17 @@ async fn queues_say_how_much_waits_and_since_when() {
     assert!(waiting == 1 && since_now(oldest), "{waiting} {oldest:?}");
     let unsent = operator.oldest_unsent().await.unwrap().unwrap();
     assert_eq!((unsent.message, unsent.tenant), (said, tenant.id));
+    // What is not to be carried waits for nobody.
+    let state = async |to: &str| rig.run(&format!("UPDATE tenant SET state = '{to}'")).await;
+    state("suspended").await;
+    assert_eq!(
+        (
+            operator.oldest_unsent().await.unwrap(),
+            queue("texts_for_providers").await.0
+        ),
+        (None, 0)
+    );
+    state("active").await;
     // Somebody has it in hand.
     assert_eq!(rig.claim(std::time::Duration::from_secs(60), 5).await.len(), 1);
     assert_eq!(queue("lines_to_providers").await.0, 0);
@@ -174,6 +185,13 @@ async fn tenants_fail_whose_links_or_accounts_fail_now() {
     turned("failing", 120).await;
     assert_eq!(failing().await, [b.id, a.id], "the longest first");
     assert_eq!(rig.db.operator().failing_tenants(1).await.unwrap(), [b.id]);
+    rig.run(&format!(
+        "UPDATE tenant SET state = 'suspended' WHERE id = '{}'",
+        b.id
+    ))
+    .await;
+    assert_eq!(failing().await, [a.id], "nobody wants it to work");
+    rig.run("UPDATE tenant SET state = 'active'").await;
     turned("recovered", 1).await;
     assert_eq!(failing().await, [a.id]);
     rig.run("UPDATE link_state SET state = 'held'").await;

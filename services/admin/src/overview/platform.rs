@@ -206,7 +206,7 @@ const QUEUES: [Known; 10] = [
     },
     Known {
         name: "texts_for_providers",
-        what: "texts to phones that no provider has taken",
+        what: "texts to phones that no provider has taken, of tenants that are carried",
         patience: Some(Duration::minutes(10)),
         remedy: "see `failures` for accounts that fail, and whether the numbers' rates are enough: GET /v1/tenants/{tenant}/overview",
     },
