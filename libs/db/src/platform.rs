@@ -134,7 +134,7 @@ FROM (SELECT at FROM number_move WHERE state = 'pending' AND at <= $1::timestamp
 
 /// Of a tenant that is carried. What a suspended one keeps is passed over, as much of it as is counted of a queue.
 pub(crate) const UNSENT: &str = "
-SELECT message_id, tenant_id, created_at
+SELECT waiting.message_id, waiting.tenant_id, waiting.created_at
 FROM (SELECT message_id, tenant_id, created_at FROM outbox ORDER BY message_id LIMIT $1) AS waiting
 JOIN tenant t ON t.id = waiting.tenant_id AND t.state = 'active' ORDER BY message_id LIMIT 1";
 
