@@ -32,6 +32,7 @@ mod routing;
 mod schemathesis;
 mod screenpop_settings;
 mod serving;
+mod sessions;
 mod settings_shape;
 mod sms_settings;
 mod store;
