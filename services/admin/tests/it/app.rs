@@ -1,4 +1,3 @@
-use crate::issuer::Issuer;
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -13,7 +12,10 @@ use ccm_connector::Guard;
 use ccm_db::{Accepted, Db, DbConfig, DbError, IncomingText, KeyRing, Route};
 use ccm_egress::{Allowed, Egress};
 use ccm_model::{AccountId, Clock, ConversationId, IdSource, NumberId, TenantId};
-use ccm_testkit::TestDb;
+use ccm_testkit::{
+    TestDb,
+    issuer::{AUDIENCE, Issuer},
+};
 use secrecy::{SecretBox, SecretString};
 use serde_json::{Value, json};
 use std::{num::NonZeroU32, sync::Mutex, time::Duration};
@@ -85,10 +87,20 @@ pub struct Tenant {
     pub number: String,
 }
 
+/// What the API takes of people's issuer.
+pub fn settings(issuer: &Issuer) -> OidcSettings {
+    OidcSettings {
+        issuers: vec!["https://login.example.com".to_owned(), issuer.name.clone()],
+        audience: AUDIENCE.to_owned(),
+        cas: Some(issuer.ca_pem().to_owned()),
+        leeway: Duration::from_secs(5),
+    }
+}
+
 impl App {
     pub async fn start() -> Self {
         let issuer = Issuer::start().await;
-        let settings = issuer.settings();
+        let settings = settings(&issuer);
         Self::with_issuer(issuer, settings).await
     }
 

@@ -19,7 +19,6 @@ mod deletions;
 mod doctor;
 mod document;
 mod events;
-mod issuer;
 mod link_watch;
 mod links;
 mod lists;

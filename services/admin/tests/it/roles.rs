@@ -279,7 +279,7 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
         "moves" => json!({"dry_run": true}),
         "{number}" => json!({"per_second": 2}),
         "replay" => json!({"code": "nothing"}),
-        "discard" => Value::Null,
+        "discard" | "sessions" => Value::Null,
         "opt-outs" => {
             json!({"our_address": "+14155550123", "customer_address": "+353867654321", "evidence": name})
         }
