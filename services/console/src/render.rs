@@ -20,6 +20,9 @@ fn environment() -> Environment<'static> {
     // What the API left out is empty.
     templates.set_undefined_behavior(UndefinedBehavior::Chainable);
     templates.add_function("asset", |name: String| assets::address(&name));
+    templates.add_filter("pretty", |json: Value| {
+        serde_json::to_string_pretty(&json).unwrap_or_default()
+    });
     templates.add_filter("when", |at: Value| moment(&at).map_or(String::new(), minute));
     templates.add_filter("ago", |at: Value, now: Value| match (moment(&at), moment(&now)) {
         (Some(at), Some(now)) => ago((now - at).whole_seconds()),
