@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 /// `POST /console/act`. Of the form's own fields, `_do` is the request (`POST /v1/tenants`), `_from` the page that it stands on, which
 /// shows what went wrong; `_next` the page that follows, where `{id}` is that of what was made; without it `_from` shows what was
-/// made. `_done` is the word by which the next page says that it was done, `_tag` the `If-Match`, `_once` the `Idempotency-Key`, and
+/// made, with what was filled in if `_keep` says so. `_done` is the word by which the next page says that it was done, `_tag` the `If-Match`, `_once` the `Idempotency-Key`, and
 /// with `_bare` no body is sent.
 pub async fn act(
     State(console): State<Console>,
@@ -39,18 +39,19 @@ pub async fn act(
         Err(unreadable) => {
             let problem = json!({
                 "status": 400, "title": "A field cannot be read", "field": unreadable.field,
-                "detail": format!("{} {}", unreadable.field, unreadable.reason),
+                "detail": format!("{} {}", unreadable.field, unreadable.reason).trim_start(),
                 "remedy": "correct it and send the form again",
             });
             return again(said(problem, &fields)).await;
         }
     };
+    let path = form::address(path, &fields);
     let once = [Method::POST, Method::PATCH].contains(&method);
     let ask = Ask {
         body: body.as_ref().filter(|_| method != Method::DELETE),
         tag: own("_tag"),
         once: own("_once").filter(|_| once),
-        path,
+        path: &path,
         method,
     };
     let answer = console.api().ask(&visitor.who, ask).await;
@@ -60,7 +61,15 @@ pub async fn act(
     let Some(next) = own("_next").filter(|next| is_ours(next)) else {
         let said = Said {
             made: Some(answer.json),
-            ..Said::default()
+            given: match own("_keep") {
+                Some(_) => fields.clone(),
+                None => fields
+                    .iter()
+                    .filter(|(name, _)| name.starts_with('_'))
+                    .cloned()
+                    .collect(),
+            },
+            problem: None,
         };
         return again(said).await;
     };

@@ -63,7 +63,7 @@ impl<'a> Ask<'a> {
 pub struct Answer {
     pub status: StatusCode,
     pub tag: Option<String>,
-    /// `null`: nothing.
+    /// `null`: nothing. What did not go well is a problem in any case.
     pub json: Value,
 }
 
@@ -72,14 +72,31 @@ impl Answer {
         self.status.is_success()
     }
 
+    /// Reads the whole answer.
+    pub async fn read(response: Response<Body>) -> Self {
+        let (parts, body) = response.into_parts();
+        let read = body
+            .collect()
+            .await
+            .map_or_else(|_| Bytes::new(), |read| read.to_bytes());
+        let json = serde_json::from_slice(&read).unwrap_or_default();
+        Self {
+            status: parts.status,
+            tag: text(&parts.headers, header::ETAG),
+            json: match (parts.status.is_success(), json) {
+                (false, Value::Null) => {
+                    json!({"status": parts.status.as_u16(), "title": "It could not be read"})
+                }
+                (_, json) => json,
+            },
+        }
+    }
+
     /// For templates: what was read, or `{"problem": …}`.
     pub fn for_page(self) -> Value {
-        match (self.is_ok(), self.json) {
-            (true, json) => json,
-            (false, Value::Null) => {
-                json!({"problem": {"status": self.status.as_u16(), "title": "It could not be read"}})
-            }
-            (false, problem) => json!({ "problem": problem }),
+        match self.is_ok() {
+            true => self.json,
+            false => json!({ "problem": self.json }),
         }
     }
 }
@@ -96,17 +113,7 @@ impl<'a> Api<'a> {
 
     /// Asks, and reads the whole answer.
     pub async fn ask(&self, who: &Who, ask: Ask<'_>) -> Answer {
-        let response = self.stream(who, ask, "application/json").await;
-        let (parts, body) = response.into_parts();
-        let read = body
-            .collect()
-            .await
-            .map_or_else(|_| Bytes::new(), |read| read.to_bytes());
-        Answer {
-            status: parts.status,
-            tag: text(&parts.headers, header::ETAG),
-            json: serde_json::from_slice(&read).unwrap_or_default(),
-        }
+        Answer::read(self.stream(who, ask, "application/json").await).await
     }
 
     /// Asks for an answer that comes bit by bit.

@@ -2,7 +2,7 @@
 
 use crate::{
     Console,
-    api::Ask,
+    api::{Answer, Ask},
     form::{self, Fields},
     render,
     show::{Failed, Said, draw},
@@ -16,7 +16,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::{Stream, StreamExt, stream};
-use http_body_util::BodyExt;
 use minijinja::{context, value::Serde};
 use serde_json::{Value, json};
 use std::convert::Infallible;
@@ -82,15 +81,8 @@ impl Examination {
         let ask = Ask::post(&self.path, Some(asked));
         let answer = api.stream(&self.visitor.who, ask, "application/x-ndjson").await;
         if !answer.status().is_success() {
-            let read = answer
-                .into_body()
-                .collect()
-                .await
-                .map_or_else(|_| Bytes::new(), |read| read.to_bytes());
-            let problem: Value = serde_json::from_slice(&read)
-                .unwrap_or_else(|_| json!({"status": 502, "title": "No answer"}));
             let said = Said {
-                problem: Some(problem),
+                problem: Some(Answer::read(answer).await.json),
                 given,
                 made: None,
             };

@@ -1,8 +1,9 @@
 //! Forms as the API's JSON.
 //!
 //! A field's name says where its value goes and what it is: `settings.account_sid`, `connects_per_second:number`,
-//! `include_bodies:bool`, `networks:lines`, `scopes:many`, `settings:json`. What is left empty is left out, but with `:null` (as in
-//! `second_account_id:null`) it is `null`, and with `:text` (as in `name:text`) the empty text. Names that begin with `_` are the console's own.
+//! `include_bodies:bool`, `networks:lines`, `scopes:many`, `settings:json`, `expires_at:utc` (a day or a minute as browsers' fields have them).
+//! `:json` alone is the whole body. What is left empty is left out, but with `:null` (as in `second_account_id:null`) it is `null`, and with
+//! `:text` (as in `name:text`) the empty text. `evidence:query` stands in the address's query. Names that begin with `_` are the console's own.
 
 use serde_json::{Map, Value, json};
 
@@ -13,7 +14,7 @@ pub type Fields = Vec<(String, String)>;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unreadable {
     pub field: String,
-    pub reason: &'static str,
+    pub reason: String,
 }
 
 /// The console's own field of this name.
@@ -29,13 +30,14 @@ pub fn json(fields: &Fields) -> Result<Value, Unreadable> {
     let mut body = Value::Object(Map::new());
     for (name, value) in fields.iter().filter(|(name, _)| !name.starts_with('_')) {
         let (path, kind) = name.split_once(':').unwrap_or((name, ""));
-        let wrong = |reason| Unreadable {
+        let wrong = |reason: &str| Unreadable {
             field: path.to_owned(),
-            reason,
+            reason: reason.to_owned(),
         };
         // Browsers end a text field's lines with CR LF.
         let value = value.replace("\r\n", "\n");
         let read = match kind {
+            "query" => None,
             "text" => Some(json!(value)),
             "many" => {
                 let place = at(&mut body, path);
@@ -55,7 +57,11 @@ pub fn json(fields: &Fields) -> Result<Value, Unreadable> {
             "null" if value.trim().is_empty() => Some(Value::Null),
             _ if value.trim().is_empty() => None,
             "number" => Some(number(value.trim()).ok_or_else(|| wrong("is not a number"))?),
-            "json" => Some(serde_json::from_str(&value).map_err(|_| wrong("is not JSON"))?),
+            "json" => {
+                let read = serde_json::from_str(&value);
+                Some(read.map_err(|error| wrong(&format!("is not JSON: {error}")))?)
+            }
+            "utc" => Some(json!(utc(value.trim()))),
             _ => Some(json!(value)),
         };
         if let Some(read) = read {
@@ -63,6 +69,40 @@ pub fn json(fields: &Fields) -> Result<Value, Unreadable> {
         }
     }
     Ok(body)
+}
+
+/// A path with what the form puts into its query.
+pub fn address(path: &str, fields: &Fields) -> String {
+    let given = fields.iter().filter(|(_, value)| !value.is_empty());
+    with_query(
+        path,
+        given.filter_map(|(name, value)| Some((name.strip_suffix(":query")?, value))),
+    )
+}
+
+/// An address with more in its query.
+pub fn with_query(
+    address: &str,
+    more: impl IntoIterator<Item = (impl AsRef<str>, impl AsRef<str>)>,
+) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(more);
+    let query = query.finish();
+    let mark = if address.contains('?') { '&' } else { '?' };
+    match query.is_empty() {
+        true => address.to_owned(),
+        false => format!("{address}{mark}{query}"),
+    }
+}
+
+/// A day or a minute of UTC, as browsers' fields have them, as RFC 3339 has it. What is neither is left to the API to refuse.
+pub fn utc(text: &str) -> String {
+    match text.len() {
+        10 => format!("{text}T00:00:00Z"),
+        16 => format!("{text}:00Z"),
+        19 => format!("{text}Z"),
+        _ => text.to_owned(),
+    }
 }
 
 fn number(text: &str) -> Option<Value> {
@@ -76,9 +116,10 @@ fn number(text: &str) -> Option<Value> {
     }
 }
 
-/// The place in an object that a path with dots names; it is made.
+/// The place in an object that a path with dots names; it is made. The empty path is the object itself.
 fn at<'a>(body: &'a mut Value, path: &str) -> &'a mut Value {
-    path.split('.').fold(body, |place, name| {
+    let names = path.split('.').filter(|name| !name.is_empty());
+    names.fold(body, |place, name| {
         if !place.is_object() {
             *place = Value::Object(Map::new());
         }
@@ -124,18 +165,61 @@ mod tests {
         });
         assert_eq!(read(&fields), Ok(expected));
         assert_eq!(read(&[]), Ok(json!({})));
+        let document = [
+            (":json", "{\"rules\": []}\r\n"),
+            ("note", "more"),
+            ("ticket:query", "4711"),
+        ];
+        assert_eq!(read(&document), Ok(json!({"rules": [], "note": "more"})));
+    }
+
+    #[test]
+    fn days_and_minutes_are_of_utc() {
+        for (given, said) in [
+            ("2026-11-30", "2026-11-30T00:00:00Z"),
+            ("2026-11-30T09:14", "2026-11-30T09:14:00Z"),
+            ("2026-11-30T09:14:05", "2026-11-30T09:14:05Z"),
+            ("2026-11-30T09:14:05+01:00", "2026-11-30T09:14:05+01:00"),
+            ("soon", "soon"),
+        ] {
+            assert_eq!(
+                read(&[("at:utc", given), ("until:utc", "")]),
+                Ok(json!({ "at": said }))
+            );
+        }
+    }
+
+    #[test]
+    fn what_belongs_into_the_query_is_written_there() {
+        let fields = |pairs: &[(&str, &str)]| -> Fields {
+            pairs
+                .iter()
+                .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+                .collect()
+        };
+        let given = fields(&[
+            ("evidence:query", "asked & told"),
+            ("why:query", ""),
+            ("other", "x"),
+        ]);
+        assert_eq!(address("/v1/x", &given), "/v1/x?evidence=asked+%26+told");
+        assert_eq!(address("/v1/x?a=1", &given), "/v1/x?a=1&evidence=asked+%26+told");
+        assert_eq!(address("/v1/x", &fields(&[("other", "x")])), "/v1/x");
     }
 
     #[test]
     fn what_a_value_is_not_is_said_with_its_field() {
-        let wrong = |field: &str, reason| {
+        let wrong = |field: &str, reason: &str| {
             Err(Unreadable {
                 field: field.to_owned(),
-                reason,
+                reason: reason.to_owned(),
             })
         };
         assert_eq!(read(&[("a.b:number", "many")]), wrong("a.b", "is not a number"));
         assert_eq!(read(&[("a:number", "1e999")]), wrong("a", "is not a number"));
-        assert_eq!(read(&[("a:json", "{")]), wrong("a", "is not JSON"));
+        assert_eq!(
+            read(&[("a:json", "{")]),
+            wrong("a", "is not JSON: EOF while parsing an object at line 1 column 1")
+        );
     }
 }

@@ -5,9 +5,11 @@
 //! audit tells is said in one place. A page is a template and a line in [`pages`]; a form names the request of the API that it makes.
 
 mod act;
+mod address;
 mod api;
 mod assets;
 mod doctor;
+mod download;
 mod form;
 mod oidc;
 mod origin;
@@ -87,6 +89,7 @@ impl Console {
                 "/console/tenants/{tenant}/links/{link}/doctor",
                 post(doctor::examine),
             )
+            .route("/console/download/{*path}", get(download::download))
             .route("/console/static/{file}", get(assets::serve))
             .route("/console", get(show::home))
             .route("/console/{*page}", get(show::show))

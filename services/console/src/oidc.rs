@@ -116,11 +116,15 @@ impl Issuers {
         Ok(Self(Some(Arc::new(Known { settings, http }))))
     }
 
+    /// As their tokens' `iss` has them.
+    pub fn all(&self) -> &[String] {
+        self.0.as_ref().map_or(&[][..], |known| &known.settings.issuers)
+    }
+
     /// Their hosts, for people, in the order of [`Issuers::start`].
     pub fn names(&self) -> Vec<String> {
-        let issuers = self.0.as_ref().map_or(&[][..], |known| &known.settings.issuers);
         let host = |issuer: &String| Url::parse(issuer).ok()?.host_str().map(ToOwned::to_owned);
-        issuers
+        self.all()
             .iter()
             .map(|issuer| host(issuer).unwrap_or_else(|| issuer.clone()))
             .collect()

@@ -6,8 +6,8 @@ pub struct Page {
     pub path: &'static str,
     pub template: &'static str,
     /// What it shows, by the name that the template knows it by. `{part}` is of the path or of the page's own query, and
-    /// `{?name,other}` passes these parts of the query on. The page is not there without the first; of the others it says so where
-    /// they would be.
+    /// `{?name,day:utc}` passes these parts of the query on, a day as the moment when it begins. `[name]` before it: it is asked for only
+    /// if the query has this. The page is not there without the first; of the others it says so where they would be.
     pub needs: &'static [(&'static str, &'static str)],
 }
 
@@ -25,6 +25,11 @@ const fn page(
 
 const TENANT: (&str, &str) = ("tenant", "/v1/tenants/{tenant}");
 
+const LINKS: (&str, &str) = ("links", "/v1/tenants/{tenant}/links?limit=200");
+const NUMBERS: (&str, &str) = ("numbers", "/v1/tenants/{tenant}/numbers?limit=200");
+const SKILLSETS: (&str, &str) = ("skillsets", "/v1/tenants/{tenant}/skillsets?limit=200");
+const ACCOUNTS: (&str, &str) = ("accounts", "/v1/tenants/{tenant}/accounts?limit=200");
+
 pub const PAGES: &[Page] = &[
     page(
         "tenants",
@@ -37,8 +42,8 @@ pub const PAGES: &[Page] = &[
         "tenant.html",
         &[
             TENANT,
-            ("links", "/v1/tenants/{tenant}/links?limit=200"),
-            ("numbers", "/v1/tenants/{tenant}/numbers?limit=200"),
+            LINKS,
+            NUMBERS,
             ("letters", "/v1/tenants/{tenant}/dead-letters?limit=5"),
             ("events", "/v1/tenants/{tenant}/events?limit=10"),
         ],
@@ -48,19 +53,15 @@ pub const PAGES: &[Page] = &[
         "setup.html",
         &[
             TENANT,
-            ("links", "/v1/tenants/{tenant}/links?limit=200"),
-            ("skillsets", "/v1/tenants/{tenant}/skillsets?limit=200"),
-            ("accounts", "/v1/tenants/{tenant}/accounts?limit=200"),
-            ("numbers", "/v1/tenants/{tenant}/numbers?limit=200"),
+            LINKS,
+            SKILLSETS,
+            ACCOUNTS,
+            NUMBERS,
             ("reports", "/v1/tenants/{tenant}/doctor-reports?limit=10"),
             ("conversations", "/v1/tenants/{tenant}/conversations?limit=5"),
         ],
     ),
-    page(
-        "tenants/{tenant}/links",
-        "links.html",
-        &[TENANT, ("links", "/v1/tenants/{tenant}/links?limit=200")],
-    ),
+    page("tenants/{tenant}/links", "links.html", &[TENANT, LINKS]),
     page(
         "tenants/{tenant}/links/{link}",
         "link.html",
@@ -69,9 +70,164 @@ pub const PAGES: &[Page] = &[
             ("link", "/v1/tenants/{tenant}/links/{link}"),
             ("state", "/v1/tenants/{tenant}/links/{link}/state"),
             ("events", "/v1/tenants/{tenant}/links/{link}/events?limit=20"),
-            ("skillsets", "/v1/tenants/{tenant}/skillsets?limit=200"),
+            SKILLSETS,
             ("reports", "/v1/tenants/{tenant}/doctor-reports?limit=10"),
+            ("windows", "/v1/tenants/{tenant}/links/{link}/maintenance-windows"),
         ],
+    ),
+    page(
+        "tenants/{tenant}/links/{link}/certificates",
+        "certificates.html",
+        &[
+            TENANT,
+            ("link", "/v1/tenants/{tenant}/links/{link}"),
+            ("certificates", "/v1/tenants/{tenant}/links/{link}/certificates"),
+        ],
+    ),
+    page(
+        "tenants/{tenant}/routing",
+        "routing.html",
+        &[
+            TENANT,
+            ("routing", "/v1/tenants/{tenant}/routing"),
+            NUMBERS,
+            SKILLSETS,
+        ],
+    ),
+    page(
+        "tenants/{tenant}/access",
+        "access.html",
+        &[
+            TENANT,
+            ("auth_keys", "/v1/tenants/{tenant}/auth-keys?limit=200"),
+            ("api_keys", "/v1/tenants/{tenant}/api-keys?limit=200"),
+            ("users", "/v1/tenants/{tenant}/users?limit=200"),
+        ],
+    ),
+    page(
+        "access",
+        "platform_access.html",
+        &[
+            ("users", "/v1/users{?cursor}"),
+            ("api_keys", "/v1/api-keys?limit=200"),
+        ],
+    ),
+    page(
+        "tenants/{tenant}/audit",
+        "audit.html",
+        &[
+            TENANT,
+            (
+                "entries",
+                "/v1/tenants/{tenant}/audit{?cursor,kind,object,actor,from:utc,until:utc}",
+            ),
+            ("verdict", "[verify]/v1/tenants/{tenant}/audit/verify"),
+        ],
+    ),
+    page(
+        "audit",
+        "audit.html",
+        &[
+            (
+                "entries",
+                "/v1/audit{?cursor,kind,object,actor,from:utc,until:utc}",
+            ),
+            ("verdict", "[verify]/v1/audit/verify"),
+        ],
+    ),
+    page(
+        "tenants/{tenant}/usage",
+        "usage.html",
+        &[
+            TENANT,
+            ("usage", "/v1/tenants/{tenant}/usage{?from,to}"),
+            ("caps", "/v1/tenants/{tenant}/caps"),
+        ],
+    ),
+    page(
+        "usage",
+        "platform_usage.html",
+        &[("usage", "/v1/usage{?cursor,day}")],
+    ),
+    page(
+        "tenants/{tenant}/webhooks",
+        "webhooks.html",
+        &[TENANT, ("webhooks", "/v1/tenants/{tenant}/webhooks?limit=200")],
+    ),
+    page(
+        "tenants/{tenant}/webhooks/{webhook}",
+        "webhook.html",
+        &[
+            TENANT,
+            ("webhook", "/v1/tenants/{tenant}/webhooks/{webhook}"),
+            (
+                "deliveries",
+                "/v1/tenants/{tenant}/webhooks/{webhook}/deliveries{?cursor,state,type}",
+            ),
+        ],
+    ),
+    page(
+        "tenants/{tenant}/events",
+        "events.html",
+        &[
+            TENANT,
+            (
+                "events",
+                "/v1/tenants/{tenant}/events{?cursor,kind,link,account,since:utc,until:utc}",
+            ),
+            LINKS,
+            ACCOUNTS,
+        ],
+    ),
+    page(
+        "tenants/{tenant}/search",
+        "search.html",
+        &[
+            TENANT,
+            (
+                "found",
+                "[q,customer]/v1/tenants/{tenant}/messages/search{?cursor,q,customer,number,direction,state,origin,author,skillset,from:utc,to:utc}",
+            ),
+            NUMBERS,
+        ],
+    ),
+    page(
+        "tenants/{tenant}/opt-outs",
+        "opt_outs.html",
+        &[
+            TENANT,
+            ("opt_outs", "/v1/tenants/{tenant}/opt-outs{?cursor}"),
+            NUMBERS,
+            (
+                "ledger",
+                "[customer]/v1/tenants/{tenant}/consent-events{?customer}",
+            ),
+        ],
+    ),
+    page("tenants/{tenant}/settings", "settings.html", &[TENANT]),
+    page(
+        "tenants/{tenant}/settings/{document}",
+        "document.html",
+        &[TENANT, ("document", "/v1/tenants/{tenant}/{document}-settings")],
+    ),
+    page(
+        "tenants/{tenant}/templates",
+        "templates.html",
+        &[
+            TENANT,
+            ("templates", "/v1/tenants/{tenant}/templates{?cursor,name,scope}"),
+            SKILLSETS,
+        ],
+    ),
+    page(
+        "tenants/{tenant}/state",
+        "state.html",
+        &[TENANT, ("deletion", "/v1/tenants/{tenant}/deletion")],
+    ),
+    page(
+        "deletions",
+        "deletions.html",
+        &[("deletions", "/v1/deletions{?cursor}")],
     ),
     page(
         "tenants/{tenant}/doctor-reports/{report}",
@@ -81,13 +237,7 @@ pub const PAGES: &[Page] = &[
     page(
         "tenants/{tenant}/numbers",
         "numbers.html",
-        &[
-            TENANT,
-            ("numbers", "/v1/tenants/{tenant}/numbers?limit=200"),
-            ("skillsets", "/v1/tenants/{tenant}/skillsets?limit=200"),
-            ("accounts", "/v1/tenants/{tenant}/accounts?limit=200"),
-            ("links", "/v1/tenants/{tenant}/links?limit=200"),
-        ],
+        &[TENANT, NUMBERS, SKILLSETS, ACCOUNTS, LINKS],
     ),
     page(
         "tenants/{tenant}/conversations",
@@ -132,160 +282,7 @@ pub const PAGES: &[Page] = &[
         &[
             TENANT,
             ("letter", "/v1/tenants/{tenant}/dead-letters/{letter}"),
-            ("numbers", "/v1/tenants/{tenant}/numbers?limit=200"),
+            NUMBERS,
         ],
     ),
 ];
-
-/// Parts of an address by their names.
-pub type Parts = Vec<(String, String)>;
-
-/// The page at a path below `/console/`, and the path's parts.
-pub fn find(path: &str) -> Option<(&'static Page, Parts)> {
-    // A part that is written out counts for more than one that may be anything.
-    let mut found = PAGES
-        .iter()
-        .filter_map(|page| Some((page, parts(page.path, path)?)));
-    let first = found.next()?;
-    Some(found.fold(
-        first,
-        |best, other| if other.1.len() < best.1.len() { other } else { best },
-    ))
-}
-
-fn parts(pattern: &str, path: &str) -> Option<Parts> {
-    let mut found = Parts::new();
-    let (mut wanted, mut there) = (pattern.split('/'), path.split('/'));
-    loop {
-        match (wanted.next(), there.next()) {
-            (None, None) => return Some(found),
-            (Some(name), Some(value)) => match name.strip_prefix('{').and_then(|name| name.strip_suffix('}'))
-            {
-                Some(name) if is_plain(value) => found.push((name.to_owned(), value.to_owned())),
-                None if name == value => {}
-                _ => return None,
-            },
-            _ => return None,
-        }
-    }
-}
-
-/// Ids and names as the API makes them: what else stands in an address leads nowhere.
-fn is_plain(part: &str) -> bool {
-    !part.is_empty()
-        && part
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-        && !part.starts_with('.')
-}
-
-/// What a page asks for: a pattern of [`Page::needs`] with the path's parts and the query's. `None`: a part is missing.
-pub fn fill(pattern: &str, parts: &[(String, String)], query: &[(String, String)]) -> Option<String> {
-    let (fixed, passed) = match pattern.split_once("{?") {
-        Some((fixed, names)) => (fixed, names.trim_end_matches('}')),
-        None => (pattern, ""),
-    };
-    let mut address = String::new();
-    let mut rest = fixed;
-    while let Some((before, after)) = rest.split_once('{') {
-        let (name, after) = after.split_once('}')?;
-        let all = parts.iter().chain(query);
-        let (_, value) = all.into_iter().find(|(found, _)| found == name)?;
-        address.push_str(before);
-        address.extend(percent_encoding::utf8_percent_encode(
-            value,
-            percent_encoding::NON_ALPHANUMERIC,
-        ));
-        rest = after;
-    }
-    address.push_str(rest);
-    let names: Vec<_> = passed.split(',').collect();
-    let kept = query
-        .iter()
-        .filter(|(name, value)| names.contains(&name.as_str()) && !value.is_empty());
-    let mut passed = url::form_urlencoded::Serializer::new(String::new());
-    passed.extend_pairs(kept);
-    let passed = passed.finish();
-    if !passed.is_empty() {
-        address.push(if address.contains('?') { '&' } else { '?' });
-        address.push_str(&passed);
-    }
-    Some(address)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::assets::Templates;
-    use std::collections::BTreeSet;
-
-    fn pairs(pairs: &[(&str, &str)]) -> Parts {
-        pairs
-            .iter()
-            .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
-            .collect()
-    }
-
-    #[test]
-    fn pages_are_found_by_their_paths() {
-        assert_eq!(find("tenants/new").unwrap().0.template, "tenant_new.html");
-        let (page, parts) = find("tenants/019331f0-7a00/links/7").unwrap();
-        assert_eq!(page.template, "link.html");
-        assert_eq!(parts, pairs(&[("tenant", "019331f0-7a00"), ("link", "7")]));
-        for nowhere in [
-            "",
-            "tenants/",
-            "tenants/..",
-            "tenants/a/b",
-            "tenants/a%2Fb",
-            "tenants/a/links/7/",
-            "tenants/a?b",
-        ] {
-            assert!(find(nowhere).is_none(), "{nowhere}");
-        }
-    }
-
-    #[test]
-    fn what_a_page_asks_for_has_its_parts_and_what_is_passed_on() {
-        let (parts, query) = (
-            pairs(&[("tenant", "t1")]),
-            pairs(&[("name", "a&b"), ("cursor", ""), ("else", "x")]),
-        );
-        let filled = |pattern| fill(pattern, &parts, &query);
-        assert_eq!(
-            filled("/v1/{tenant}/links?limit=2").unwrap(),
-            "/v1/t1/links?limit=2"
-        );
-        assert_eq!(filled("/v1/{tenant}{?cursor,name}").unwrap(), "/v1/t1?name=a%26b");
-        assert_eq!(
-            filled("/v1/x?limit=2{?name}").unwrap(),
-            "/v1/x?limit=2&name=a%26b"
-        );
-        assert_eq!(filled("/v1/x/{else}").unwrap(), "/v1/x/x");
-        assert_eq!(filled("/v1/{link}"), None);
-    }
-
-    #[test]
-    fn every_page_has_its_template_and_its_parts() {
-        let mut seen = BTreeSet::new();
-        for page in PAGES {
-            assert!(seen.insert(page.path), "{} is there twice", page.path);
-            assert!(
-                Templates::get(page.template).is_some(),
-                "there is no {}",
-                page.template
-            );
-            for (_, pattern) in page.needs {
-                for name in pattern
-                    .split('{')
-                    .skip(1)
-                    .filter_map(|part| part.split_once('}'))
-                    .map(|(name, _)| name)
-                {
-                    let of_path = page.path.contains(&format!("{{{name}}}"));
-                    assert!(of_path || name.starts_with('?'), "{}: {pattern}", page.path);
-                }
-            }
-        }
-    }
-}

@@ -20,7 +20,16 @@ fn environment() -> Environment<'static> {
     // What the API left out is empty.
     templates.set_undefined_behavior(UndefinedBehavior::Chainable);
     templates.add_function("asset", |name: String| assets::address(&name));
+    templates.add_filter("pretty", |json: Value| {
+        serde_json::to_string_pretty(&json).unwrap_or_default()
+    });
     templates.add_filter("when", |at: Value| moment(&at).map_or(String::new(), minute));
+    templates.add_filter("before", |at: Value, seconds: i64| {
+        let earlier = moment(&at).map(|at| at - time::Duration::seconds(seconds));
+        earlier.and_then(|at| at.format(&Rfc3339).ok())
+    });
+    templates.add_filter("top", top);
+    templates.add_filter("short", short);
     templates.add_filter("ago", |at: Value, now: Value| match (moment(&at), moment(&now)) {
         (Some(at), Some(now)) => ago((now - at).whole_seconds()),
         _ => String::new(),
@@ -81,6 +90,26 @@ pub async fn dress(request: Request, next: Next) -> Response {
     response
 }
 
+/// Where an axis ends that is to hold `most`: 1, 2 or 5 with zeros.
+fn top(most: f64) -> f64 {
+    if most <= 0.0 {
+        return 1.0;
+    }
+    let power = 10f64.powf(most.log10().floor());
+    let steps = [1.0, 2.0, 5.0, 10.0];
+    let end = steps.iter().map(|step| step * power).find(|end| *end >= most);
+    end.unwrap_or(1.0)
+}
+
+/// A figure as people read it: whole from 100 on, else with two places at most.
+fn short(figure: f64) -> String {
+    if figure.abs() >= 100.0 {
+        return format!("{figure:.0}");
+    }
+    let written = format!("{figure:.2}");
+    written.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 fn moment(at: &Value) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(at.as_str()?, &Rfc3339).ok()
 }
@@ -127,6 +156,34 @@ mod tests {
         let shown = context! { at => "2026-03-01T12:00:05.5+01:00", none => () };
         let drawn = environment().render_str("{{ at|when }} {{ none|when }}|{{ gone.away|when }}", shown);
         assert_eq!(drawn.unwrap(), "2026-03-01 11:00:05 |");
+    }
+
+    #[test]
+    fn axes_end_at_round_figures_and_figures_are_short() {
+        for (most, end) in [
+            (0.0, "1"),
+            (0.3, "0.5"),
+            (1.0, "1"),
+            (7.0, "10"),
+            (12.0, "20"),
+            (201.0, "500"),
+        ] {
+            assert_eq!(short(top(most)), end);
+        }
+        for (figure, said) in [
+            (0.0, "0"),
+            (0.066, "0.07"),
+            (2.5, "2.5"),
+            (99.999, "100"),
+            (1234.5, "1234"),
+        ] {
+            assert_eq!(short(figure), said);
+        }
+        let drawn = environment().render_str(
+            "{{ at|before(60) }} {{ 'a&b'|urlencode }}",
+            context! { at => "2026-03-01T00:00:30Z" },
+        );
+        assert_eq!(drawn.unwrap(), "2026-02-28T23:59:30Z a%26b");
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! A page, from its address to its HTML.
 
 use crate::{
-    Console,
+    Console, address,
     api::{Answer, Ask},
     form::Fields,
-    pages, render,
+    render,
     visitor::Visitor,
 };
 use axum::{
@@ -92,13 +92,17 @@ pub async fn draw(
     query: &str,
     said: Said,
 ) -> Result<Response, Failed> {
-    let (page, parts) = pages::find(path).ok_or(Failed::Nowhere)?;
+    let (page, parts) = address::find(path).ok_or(Failed::Nowhere)?;
     let query: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes())
         .into_owned()
         .collect();
     let api = console.api();
-    let needs = page.needs.iter().map(async |(name, pattern)| {
-        let address = pages::fill(pattern, &parts, &query)?;
+    let wanted = page
+        .needs
+        .iter()
+        .filter_map(|(name, pattern)| Some((name, address::wanted(pattern, &query)?)));
+    let needs = wanted.map(async |(name, pattern)| {
+        let address = address::fill(pattern, &parts, &query)?;
         Some((*name, api.ask(&visitor.who, Ask::get(&address)).await))
     });
     let mut shown = Map::new();
@@ -116,11 +120,15 @@ pub async fn draw(
             .and_then(|status| StatusCode::from_u16(status as u16).ok()),
         None => Some(StatusCode::OK),
     };
-    let given: Map<String, Value> = said
-        .given
-        .iter()
-        .map(|(name, value)| (name.clone(), json!(value)))
-        .collect();
+    let mut given = Map::new();
+    for (name, value) in said.given {
+        let many = name.ends_with(":many");
+        let place = given.entry(name).or_insert_with(|| json!([]));
+        match (many, place.as_array_mut()) {
+            (true, Some(list)) => list.push(json!(value)),
+            _ => *place = json!(value),
+        }
+    }
     let query: Map<String, Value> = query
         .into_iter()
         .map(|(name, value)| (name, json!(value)))
@@ -137,6 +145,7 @@ pub async fn draw(
         problem => said.problem.map(Serde),
         given => Serde(given),
         made => said.made.map(Serde),
+        issuers => console.0.issuers.all().to_vec(),
         trace_url => console.0.trace_url.clone(),
     };
     let shown = context! { ..minijinja::Value::from(Serde(shown)), ..frame };

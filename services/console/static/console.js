@@ -66,8 +66,11 @@
     var form = event.target;
     if (form.dataset.sent) { event.preventDefault(); return; }
     form.dataset.sent = 'yes';
-    // Somebody who comes back by the Back button may send it again.
     setTimeout(function () { delete form.dataset.sent; }, 5000);
+  });
+  // Somebody who comes back by the Back button may send it again.
+  addEventListener('pageshow', function () {
+    document.querySelectorAll('form[data-sent]').forEach(function (form) { delete form.dataset.sent; });
   });
 
   document.querySelectorAll('code.copy').forEach(function (code) {

@@ -1,6 +1,8 @@
 //! The console in a browser: from signing in to a working text with both simulators, a link that breaks, a dead letter that is mended.
 //! On every page axe-core looks for what is in the way of a keyboard or a screen reader.
 
+mod pages;
+
 use anyhow::{Context, Result, ensure};
 use ccm_aacc_sim::{self as aacc, Agent, Break, ChatState, NewConnections, Target};
 use ccm_carrier_sim as carrier;
@@ -58,6 +60,14 @@ impl Scene {
         let conversation = self.a_text_and_its_answer(&tenant).await?;
         self.the_link_breaks(&tenant, &conversation).await?;
         self.a_dead_letter_is_mended(&tenant).await?;
+        self.rules_and_their_dry_run(&tenant).await?;
+        self.certificates_and_maintenance(&tenant).await?;
+        self.keys_are_shown_once(&tenant).await?;
+        self.a_webhook_is_tried(&tenant).await?;
+        self.texts_are_found(&tenant).await?;
+        self.settings_and_templates(&tenant).await?;
+        self.what_was_done_stands_in_the_audit(&tenant).await?;
+        self.a_tenant_rests_and_goes_on(&tenant).await?;
         self.every_page(&tenant, &conversation).await?;
         self.sign_out().await
     }
@@ -253,51 +263,6 @@ impl Scene {
         browser.see(".head", "replayed").await?;
         let there = |chat: &aacc::ChatView| chat.state == ChatState::Waiting;
         self.aacc.wait_for_chat(there, LIMIT).await?;
-        Ok(())
-    }
-
-    /// Light and dark, wide and narrow.
-    async fn every_page(&self, tenant: &str, conversation: &str) -> Result<()> {
-        let link = format!("{tenant}/links");
-        self.open(&link).await?;
-        let first = self
-            .browser
-            .attribute("tbody a", "href")
-            .await?
-            .context("no link")?;
-        for (name, path) in [
-            ("tenants", "/console/tenants".to_owned()),
-            ("tenant", tenant.to_owned()),
-            ("links", link),
-            ("link", first),
-            ("numbers", format!("{tenant}/numbers")),
-            ("conversations", format!("{tenant}/conversations")),
-            ("conversation", conversation.to_owned()),
-            ("setup-done", format!("{tenant}/setup")),
-        ] {
-            self.open(&path).await?;
-            for dark in [false, true] {
-                self.browser.prefer_dark(dark).await?;
-                let shade = if dark { "dark" } else { "light" };
-                for (width, height, shape) in [(1280, 900, "wide"), (500, 1400, "narrow")] {
-                    self.browser.size(width, height).await?;
-                    self.sound(&format!("{name}, {shade}, {shape}")).await?;
-                    let overflow =
-                        "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
-                    let overflow = self.browser.run(overflow).await?;
-                    ensure!(
-                        overflow.as_i64() <= Some(0),
-                        "{name}, {shape}: {overflow} pixels stand out"
-                    );
-                    if (dark, shape) != (true, "narrow") {
-                        self.picture(&format!("{name}-{shade}-{shape}"), width, height)
-                            .await?;
-                    }
-                }
-            }
-            self.browser.prefer_dark(false).await?;
-            self.browser.size(1280, 900).await?;
-        }
         Ok(())
     }
 
