@@ -1,5 +1,6 @@
 use crate::{Permission, Role};
-use ccm_model::{ApiKeyId, TenantId, UserId};
+use ccm_model::{ApiKeyId, SessionId, TenantId, UserId};
+use time::OffsetDateTime;
 
 /// Who asks, however they are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,10 @@ pub struct Bearer {
     pub scopes: Option<Vec<Permission>>,
     /// How they are known.
     pub via: Via,
+    /// From when on their token or key is refused; `None`: it does not say.
+    pub until: Option<OffsetDateTime>,
+    /// In which they have signed in, by whatever [`Bearer::via`] says; `None`: they have shown that itself.
+    pub session: Option<SessionId>,
 }
 
 /// How somebody is known.
@@ -157,6 +162,8 @@ mod tests {
             tenant,
             scopes: None,
             via: Via::Token,
+            until: None,
+            session: None,
         }
     }
 

@@ -6,6 +6,7 @@ use jsonwebtoken::{
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc, time::Duration};
+use time::OffsetDateTime;
 
 /// Far more than a token of ours has; longer ones are refused unread.
 pub(crate) const MAX_TOKEN_BYTES: usize = 4096;
@@ -93,6 +94,11 @@ pub enum TokenError {
     /// An API key that does not exist, has expired or was revoked.
     #[error("the API key is not in use: it does not exist, has expired or was revoked; ask for a new one")]
     ApiKey,
+    /// A session that is over.
+    #[error(
+        "the session is over: it was signed out, not used for too long, or has come to its end; sign in again"
+    )]
+    Session,
     /// A good token of somebody who is nobody here.
     #[error("the token is good, but its bearer is no user of this platform; ask to be added")]
     NoUser,
@@ -165,6 +171,8 @@ impl TokenVerifier {
             tenant: claims.tenant,
             scopes: None,
             via: Via::Token,
+            until: OffsetDateTime::from_unix_timestamp(claims.exp).ok(),
+            session: None,
         })
     }
 }

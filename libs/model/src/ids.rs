@@ -71,6 +71,8 @@ ids! {
     AuthKeyId,
     /// A key for programs that use the admin API.
     ApiKeyId,
+    /// Somebody's stay at the console, from signing in to signing out.
+    SessionId,
     /// Somebody whom an OIDC issuer knows, and what they are here.
     UserId,
     /// What a tenant's own programs know our calls by.

@@ -26,7 +26,7 @@ pub use clock::{Clock, IdSource};
 pub use deflection_settings::DeflectionSettings;
 pub use ids::{
     AccountId, ApiKeyId, AuthKeyId, ChatId, ConversationId, DeflectionId, Id, LinkId, MessageId, NumberId,
-    PodId, SigningKeyId, SkillsetId, TenantId, UserId, WebhookId, WebhookSecretId,
+    PodId, SessionId, SigningKeyId, SkillsetId, TenantId, UserId, WebhookId, WebhookSecretId,
 };
 pub use retention_settings::RetentionSettings;
 pub use screenpop_settings::ScreenpopSettings;

@@ -7,9 +7,9 @@ mod sections;
 
 pub use error::ConfigError;
 pub use sections::{
-    AdminConfig, ConnectorConfig, DatabaseConfig, DeflectionConfig, DispatchConfig, EgressConfig,
-    EventsConfig, IngestConfig, JwtKeyMaterial, JwtKeysConfig, KeysConfig, LogFormat, OidcConfig,
-    RedisConfig, ScreenpopConfig, ShutdownConfig, TelemetryConfig,
+    AdminConfig, ConnectorConfig, ConsoleConfig, DatabaseConfig, DeflectionConfig, DispatchConfig,
+    EgressConfig, EventsConfig, IngestConfig, JwtKeyMaterial, JwtKeysConfig, KeysConfig, LogFormat,
+    OidcConfig, RedisConfig, ScreenpopConfig, ShutdownConfig, TelemetryConfig,
 };
 
 use config::{FileFormat, Map, Source, Value, ValueKind};
@@ -44,6 +44,7 @@ pub struct Config {
     pub connector: ConnectorConfig,
     pub egress: EgressConfig,
     pub admin: AdminConfig,
+    pub console: ConsoleConfig,
     pub screenpop: ScreenpopConfig,
     pub deflection: DeflectionConfig,
     pub events: EventsConfig,
@@ -94,6 +95,8 @@ impl Config {
                 u128::from(self.admin.requests_per_minute),
             ),
             ("admin.requests_at_once", u128::from(self.admin.requests_at_once)),
+            ("admin.session_ms", self.admin.session.as_millis()),
+            ("admin.session_idle_ms", self.admin.session_idle.as_millis()),
             ("screenpop.max_body_bytes", self.screenpop.max_body_bytes as u128),
             (
                 "screenpop.lookup_timeout_ms",

@@ -1,4 +1,5 @@
-//! Starts one private Postgres and one private Redis, exports their addresses as `CCM_TEST_PG` and `CCM_TEST_REDIS`,
+//! Starts one private Postgres and one private Redis, exports their addresses as `CCM_TEST_PG` and `CCM_TEST_REDIS`
+//! (and in `CCM_TEST_PG_TEMPLATE` what tests begin servers of their own with),
 //! runs a command, and ends both: `ccm-test-services cargo nextest run`. Their data is below `CCM_TEST_FOLDER`, if that is set.
 
 use anyhow::{Context, Result};
@@ -20,6 +21,7 @@ async fn main() -> Result<ExitCode> {
         None => TempFolder::new()?,
     };
     let pg = PgServer::start_private(folder.path().join("pg"), PgOptions::fast())?;
+    let template = PgServer::template(folder.path().join("template"))?;
     let redis = RedisServer::start_private(folder.path().join("redis"))?;
     eprintln!(
         "private Postgres on port {} and Redis on port {}, data in {}",
@@ -31,6 +33,7 @@ async fn main() -> Result<ExitCode> {
         .args(arguments)
         .env("CCM_TEST_PG", pg.superuser_url())
         .env("CCM_TEST_REDIS", redis.url())
+        .env(ccm_testkit::pg::TEMPLATE, &template)
         .spawn()
         .with_context(|| format!("starting {}", program.display()))?;
     let mut term = signal::unix::signal(signal::unix::SignalKind::terminate())?;

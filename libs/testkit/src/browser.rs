@@ -4,11 +4,16 @@ use crate::ports::free_port;
 use anyhow::{Context, Result, bail};
 use fantoccini::{
     Client, ClientBuilder, Locator,
-    wd::{Capabilities, TimeoutConfiguration, WindowHandle},
+    wd::{Capabilities, TimeoutConfiguration, WebDriverCompatibleCommand, WindowHandle},
 };
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
-use std::{fs, path::Path, process::Stdio, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 use tokio::{
     process::{Child, Command},
     time::{Instant, sleep},
@@ -17,6 +22,31 @@ use tokio::{
 /// Each wait; the machine may be busy, and what is waited for goes through the whole product.
 const LIMIT: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// A command of the DevTools protocol, as chromedriver passes it on.
+#[derive(Debug)]
+struct DevTools(serde_json::Value);
+
+impl WebDriverCompatibleCommand for DevTools {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!(
+            "session/{}/goog/cdp/execute",
+            session.unwrap_or_default()
+        ))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(self.0.to_string()))
+    }
+}
+
+/// Where tools for tests are, beside what is built.
+fn tools() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(target) => PathBuf::from(target).join("tools"),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools"),
+    }
+}
 
 pub struct Browser {
     client: Client,
@@ -221,9 +251,44 @@ impl Browser {
         Ok(self.client.execute(script, Vec::new()).await?)
     }
 
+    /// What axe-core (`deploy/dev/axe-core` fetches it) finds in the page that is serious or critical: rule, how many, and where first.
+    pub async fn barriers(&self) -> Result<Vec<String>> {
+        let file = tools().join("axe-core/axe.min.js");
+        let axe = fs::read_to_string(&file)
+            .with_context(|| format!("reading {}; deploy/dev/axe-core fetches it", file.display()))?;
+        let run = "var done = arguments[arguments.length - 1];
+            axe.run(document, { resultTypes: ['violations'] }).then(function (found) {
+                done(found.violations.filter(function (one) { return one.impact === 'serious' || one.impact === 'critical'; })
+                    .map(function (one) {
+                        var first = one.nodes[0];
+                        return one.id + ' (' + one.impact + ', ' + one.nodes.length + '): ' + one.help + ': ' + first.html + ' ' + first.failureSummary; }));
+            }, function (error) { done(['axe failed: ' + error]); });";
+        self.client.execute(&axe, Vec::new()).await?;
+        let found = self.client.execute_async(run, Vec::new()).await?;
+        let found = found.as_array().context("no list")?;
+        Ok(found
+            .iter()
+            .map(|one| one.as_str().unwrap_or_default().to_owned())
+            .collect())
+    }
+
+    /// Has pages drawn as for somebody who prefers a dark screen, or a light one.
+    pub async fn prefer_dark(&self, dark: bool) -> Result<()> {
+        let value = if dark { "dark" } else { "light" };
+        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": value }] });
+        let wanted = DevTools(json!({ "cmd": "Emulation.setEmulatedMedia", "params": features }));
+        self.client.issue_cmd(wanted).await?;
+        Ok(())
+    }
+
+    /// Makes the window so wide and high.
+    pub async fn size(&self, width: u32, height: u32) -> Result<()> {
+        Ok(self.client.set_window_size(width, height).await?)
+    }
+
     /// Makes the window so wide and high, and takes a picture.
     pub async fn picture(&self, width: u32, height: u32, file: &Path) -> Result<()> {
-        self.client.set_window_size(width, height).await?;
+        self.size(width, height).await?;
         sleep(Duration::from_millis(500)).await;
         fs::write(file, self.client.screenshot().await?)
             .with_context(|| format!("writing {}", file.display()))

@@ -12,6 +12,8 @@ pub mod certs;
 pub mod db;
 pub mod folder;
 mod http;
+#[cfg(feature = "issuer")]
+pub mod issuer;
 pub mod pg;
 pub mod ports;
 mod process;

@@ -2,8 +2,8 @@ use crate::{
     Deletions, Deps, Keeping, accounts, api_keys, asked, audit, audit_verdict, auth_keys, caps, certificates,
     client_key, consent, conversations, dead_letters, deflections, deletions, doctor, events, identity::Gate,
     link_watch, links, maintenance, number_check, number_moves, numbers, once, overview, pace, routing,
-    settings, signing_keys, skillsets, store, templates, tenants, text_check, usage, usage_work, users,
-    webhook_deliveries, webhook_secrets, webhooks,
+    sessions, settings, signing_keys, skillsets, store, templates, tenants, text_check, usage, usage_work,
+    users, webhook_deliveries, webhook_secrets, webhooks,
 };
 use axum::{
     Router,
@@ -57,6 +57,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
         (name = "numbers", description = "What customers text, and which skillset answers."),
         (name = "auth-keys", description = "Keys for the screen-pop page."),
         (name = "api-keys", description = "Keys for programs that use this API."),
+        (name = "sessions", description = "Who asks, and signing in at the console and out."),
         (name = "users", description = "People who sign in with a token of an OIDC issuer, and what they are here."),
         (name = "audit", description = "Who changed what, from what to what, when and from where."),
         (name = "templates", description = "Texts that agents send again and again."),
@@ -90,6 +91,9 @@ impl Modify for BearerJwt {
 
 fn routes() -> OpenApiRouter<Deps> {
     OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(sessions::get_me))
+        .routes(routes!(sessions::create_session))
+        .routes(routes!(sessions::delete_session))
         .routes(routes!(tenants::create_tenant, tenants::list_tenants))
         .routes(routes!(tenants::get_tenant, tenants::patch_tenant))
         .routes(routes!(tenants::put_tenant_state))
@@ -326,8 +330,8 @@ fn page() -> utoipa_swagger_ui::Config<'static> {
     utoipa_swagger_ui::Config::new(["/openapi.json"]).validator_url("none")
 }
 
-/// Serves the API, carries tenants' deletions out, counts usage and tells how far the audit has come, until the process drains. The health pages are the process' own (`ccm_runtime::ops`).
-pub async fn run(listener: TcpListener, deps: Deps, life: Lifecycle) -> io::Result<()> {
+/// Serves `site`, in which the API's [`router`] is, carries tenants' deletions out, counts usage and tells how far the audit has come, until the process drains. The health pages are the process' own (`ccm_runtime::ops`).
+pub async fn run(listener: TcpListener, site: Router, deps: Deps, life: Lifecycle) -> io::Result<()> {
     let (forgetting, moving) = (
         once::forget(deps.clone()),
         number_moves::keep_moving(deps.clone()),
@@ -349,7 +353,7 @@ pub async fn run(listener: TcpListener, deps: Deps, life: Lifecycle) -> io::Resu
     let usage = usage_work::run(deps.db.clone(), deps.ids.clone(), life.clone());
     let heads = audit_verdict::tell_heads(deps.clone(), life.clone());
     let served = async {
-        let served = ccm_runtime::serve(listener, router(deps), life.clone());
+        let served = ccm_runtime::serve(listener, site, life.clone());
         tokio::join!(
             served,
             deletions.run(life.clone()),

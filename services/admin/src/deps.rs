@@ -1,4 +1,7 @@
-use crate::{doctor::DoctorDeps, identity::Gate, oidc::Oidc, pace::RequestRate, store::StoreSlots};
+use crate::{
+    doctor::DoctorDeps, identity::Gate, oidc::Oidc, pace::RequestRate, sessions::SessionTimes,
+    store::StoreSlots,
+};
 use ccm_auth::{LookupKey, TokenVerifier};
 use ccm_bus::{Bus, Wake};
 use ccm_db::{Db, DbError, LeaseTimes, TenantDb};
@@ -21,7 +24,9 @@ pub struct Deps {
     pub proxies: TrustedProxies,
     /// How much one caller may ask.
     pub rate: RequestRate,
-    /// Screen-pop keys and API keys are stored as hashes under it.
+    /// How long people stay signed in.
+    pub sessions: SessionTimes,
+    /// Screen-pop keys, API keys and sessions' keys are stored as hashes under it.
     pub lookup_key: LookupKey,
     /// How providers reach ingest, such as `https://sms.example.com`, without a slash at the end.
     pub webhook_base: String,
@@ -58,6 +63,7 @@ impl Deps {
             tokens: self.tokens.clone(),
             oidc: self.oidc.clone(),
             lookup_key: self.lookup_key.clone(),
+            session_idle: self.sessions.idle,
             clock: self.ids.clock().clone(),
         }
     }

@@ -1,11 +1,13 @@
-//! Who asks: by a token of ours, by a token of an OIDC issuer, or by an API key.
+//! Who asks: by a token of ours, by a token of an OIDC issuer, by an API key, or by the session that one of these has begun.
 //!
-//! Keys and users are looked up for each request: whoever is revoked or disabled is out with the next one, on every pod, whether
+//! Keys, users and sessions are looked up for each request: whoever is revoked or disabled is out with the next one, on every pod, whether
 //! or not Redis is there.
 
 use crate::oidc::Oidc;
-use ccm_auth::{ApiKey, Bearer, Identity, LookupKey, Permission, Role, TokenError, TokenVerifier, Via};
-use ccm_db::{ApiKeyRow, Db, DbError, UserRow};
+use ccm_auth::{
+    ApiKey, Bearer, Identity, LookupKey, Permission, Role, SessionKey, TokenError, TokenVerifier, Via,
+};
+use ccm_db::{ApiKeyRow, Db, DbError, SessionRow, SignedIn, UserRow};
 use ccm_model::{Clock, TenantId};
 use ccm_web::{Gatekeeper, Problem};
 
@@ -16,6 +18,8 @@ pub struct Gate {
     pub tokens: TokenVerifier,
     pub oidc: Oidc,
     pub lookup_key: LookupKey,
+    /// How long a session lasts that is not used.
+    pub session_idle: std::time::Duration,
     pub clock: Clock,
 }
 
@@ -23,6 +27,8 @@ impl Gatekeeper for Gate {
     async fn admit(&self, token: &str) -> Result<Bearer, Problem> {
         let bearer = if ApiKey::looks_like(token) {
             self.key(token).await
+        } else if SessionKey::looks_like(token) {
+            self.session(token).await
         } else if let Some(issuer) = self.oidc.issuer_of(token) {
             self.person(issuer.identify(token, self.clock.now()).await?).await
         } else {
@@ -59,6 +65,23 @@ impl Gate {
         Ok(Ok(bearer_of_key(row)?))
     }
 
+    async fn session(&self, text: &str) -> Admitted {
+        let refused = Ok(Err(TokenError::Session));
+        let Some(key) = SessionKey::parse(text) else {
+            return refused;
+        };
+        let now = self.clock.now();
+        let hash = key.lookup_hash(&self.lookup_key);
+        let idle_since = now - self.session_idle;
+        let Some(row) = self.db.operator().find_session(&hash, now, idle_since).await? else {
+            return refused;
+        };
+        if now - row.last_used_at >= time::Duration::MINUTE {
+            self.db.access(row.owner).session_used(row.id, now).await?;
+        }
+        Ok(Ok(bearer_of_session(row)?))
+    }
+
     async fn person(&self, identity: Identity) -> Admitted {
         let Identity {
             issuer,
@@ -87,20 +110,37 @@ impl Gate {
 }
 
 fn bearer_of_key(row: ApiKeyRow) -> Result<Bearer, DbError> {
-    let scopes = row.scopes.map(|names| {
-        // A scope that a newer version has made means nothing here.
-        names
-            .iter()
-            .filter_map(|name| name.parse().ok())
-            .collect::<Vec<Permission>>()
-    });
     let (role, tenant) = standing(&row.role, row.owner)?;
     Ok(Bearer {
         sub: row.name,
         role,
         tenant,
-        scopes,
+        scopes: row.scopes.map(|names| scopes(&names)),
         via: Via::ApiKey(row.id),
+        until: row.expires_at,
+        session: None,
+    })
+}
+
+/// A scope that a newer version has made means nothing here.
+fn scopes(names: &[String]) -> Vec<Permission> {
+    names.iter().filter_map(|name| name.parse().ok()).collect()
+}
+
+fn bearer_of_session(row: SessionRow) -> Result<Bearer, DbError> {
+    let (role, tenant) = standing(&row.role, row.owner)?;
+    Ok(Bearer {
+        sub: row.subject,
+        role,
+        tenant,
+        scopes: row.scopes.map(|names| scopes(&names)),
+        via: match row.by {
+            SignedIn::User(user) => Via::Oidc(user),
+            SignedIn::ApiKey(key) => Via::ApiKey(key),
+            SignedIn::Token => Via::Token,
+        },
+        until: Some(row.expires_at),
+        session: Some(row.id),
     })
 }
 
@@ -112,6 +152,8 @@ fn bearer_of_user(row: UserRow) -> Result<Bearer, DbError> {
         tenant,
         scopes: None,
         via: Via::Oidc(row.id),
+        until: None,
+        session: None,
     })
 }
 

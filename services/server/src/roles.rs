@@ -2,10 +2,11 @@
 
 use crate::{cli::Command, health, presence, token};
 use anyhow::{Context, Result};
-use ccm_admin::{DoctorDeps, Oidc, OidcSettings, RequestRate, StoreSlots, TrustedProxies};
+use ccm_admin::{DoctorDeps, Oidc, OidcSettings, RequestRate, SessionTimes, StoreSlots, TrustedProxies};
 use ccm_auth::{LookupKey, TokenVerifier};
 use ccm_bus::Bus;
 use ccm_connector::{Connector, Guard, LinkConfig, SessionConfig};
+use ccm_console::{Console, Issuers, IssuersSettings};
 use ccm_db::{Db, DbConfig, KeyRing, LeaseTimes};
 use ccm_dispatch::{Dispatch, GIVE_UP_AFTER};
 use ccm_egress::{Allowed, Egress};
@@ -229,6 +230,10 @@ impl Process<'_> {
                 per_minute: NonZeroU32::new(config.requests_per_minute).unwrap_or(NonZeroU32::MIN),
                 at_once: NonZeroU32::new(config.requests_at_once).unwrap_or(NonZeroU32::MIN),
             },
+            sessions: SessionTimes {
+                at_most: config.session,
+                idle: config.session_idle,
+            },
             lookup_key: LookupKey::derive(master),
             webhook_base: self.config.ingest.public_base_url()?.to_owned(),
             store: StoreSlots::default(),
@@ -243,9 +248,27 @@ impl Process<'_> {
             webhook_test_wait: WEBHOOK_TEST,
             max_body_bytes: config.max_body_bytes,
         };
+        let site = self.console(ccm_admin::router(deps.clone()))?.site();
         self.life
-            .spawn("admin", ccm_admin::run(listener, deps, self.life.clone()));
+            .spawn("admin", ccm_admin::run(listener, site, deps, self.life.clone()));
         self.pages("admin.ops_listen", config.ops_listen).await
+    }
+
+    fn console(&self, api: axum::Router) -> Result<Console> {
+        let (config, oidc) = (&self.config.console, &self.config.oidc);
+        let issuers = IssuersSettings {
+            issuers: oidc.issuers.clone(),
+            client_id: oidc.audience.clone(),
+            client_secret: config.client_secret()?,
+            cas: oidc.cas()?,
+        };
+        Ok(Console::new(ccm_console::Parts {
+            api,
+            ids: self.ids.clone(),
+            url: config.url()?,
+            issuers: Issuers::new(issuers)?,
+            trace_url: config.trace_url.clone(),
+        }))
     }
 
     fn oidc(&self) -> Result<Oidc> {

@@ -246,7 +246,7 @@ const CASES: &[Case] = &[
     system(case(
         "queues",
         platform::QUEUES,
-        "now(), 10000",
+        "now(), 500",
         &[
             "inbox_pkey",
             "outbox_pkey",
@@ -255,7 +255,7 @@ const CASES: &[Case] = &[
             "deflection_due",
         ],
     )),
-    system(case("oldest_unsent", platform::UNSENT, "10000", &["outbox_pkey"])),
+    system(case("oldest_unsent", platform::UNSENT, "500", &["outbox_pkey"])),
     system(case(
         "claim_lines",
         outbox::CLAIM_LINES,

@@ -2,7 +2,8 @@
 
 use crate::rig::{IDS, Rig, Tenant, now};
 use ccm_db::{
-    AccessDb, AuditFilter, AuditRow, Begun, DbError, Names, NewApiKey, NewUser, OnceRequest, UserChange,
+    AccessDb, AuditFilter, AuditRow, Begun, DbError, Names, NewApiKey, NewSession, NewUser, OnceRequest,
+    SignedIn, UserChange,
 };
 use ccm_model::{Actor, ApiKeyId, Id, TenantId};
 use serde_json::{Value, json};
@@ -59,6 +60,22 @@ pub async fn fill(rig: &Rig, tenant: Tenant, n: u32) {
         .await
         .unwrap();
     db.begin_once(ONCE, now(), Duration::MINUTE).await.unwrap();
+    db.create_session(session(&[n as u8; 32], SignedIn::Token))
+        .await
+        .unwrap();
+}
+
+fn session(hash: &[u8; 32], by: SignedIn) -> NewSession<'_> {
+    NewSession {
+        id: IDS.next(),
+        lookup_hash: hash,
+        by,
+        subject: "mary",
+        role: "tenant-viewer",
+        scopes: None,
+        now: now(),
+        expires_at: now() + Duration::HOUR,
+    }
 }
 
 pub async fn chain(db: AccessDb<'_>) -> Vec<AuditRow> {
@@ -239,6 +256,93 @@ async fn keys_are_found_until_they_are_over_and_overlap_when_they_are_rotated() 
         .unwrap();
     assert_eq!(platform.owner, TenantId::PLATFORM);
     assert!(db.api_key(platform.id).await.is_err());
+}
+
+#[tokio::test]
+async fn a_session_lasts_as_long_as_it_is_used_and_as_what_began_it() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let (db, operator, at) = (rig.db.access(tenant.id), rig.db.operator(), now());
+    let found = async |hash: u8, after: Duration| {
+        let (then, idle) = (at + after, Duration::minutes(30));
+        operator
+            .find_session(&[hash; 32], then, then - idle)
+            .await
+            .unwrap()
+    };
+    let soon = Duration::minutes(5);
+    db.create_session(session(&[1; 32], SignedIn::Token))
+        .await
+        .unwrap();
+    let row = found(1, soon).await.unwrap();
+    assert_eq!(
+        (row.owner, row.by, row.role.as_str()),
+        (tenant.id, SignedIn::Token, "tenant-viewer")
+    );
+    assert!(found(2, soon).await.is_none());
+    assert!(found(1, Duration::minutes(31)).await.is_none(), "idle");
+    db.session_used(row.id, at + Duration::minutes(29)).await.unwrap();
+    assert!(found(1, Duration::minutes(58)).await.is_some());
+    db.session_used(row.id, at + Duration::minutes(59)).await.unwrap();
+    assert!(found(1, Duration::minutes(61)).await.is_none(), "over");
+    db.end_session(row.id, at).await.unwrap();
+    assert!(found(1, soon).await.is_none(), "signed out");
+    let told = last(&rig, tenant.id).await;
+    assert_eq!(
+        (&told["kind"], &told["action"]),
+        (&json!("session"), &json!("changed"))
+    );
+
+    let program = db.create_api_key(key(&[1; 32])).await.unwrap();
+    db.create_session(session(&[2; 32], SignedIn::ApiKey(program.id)))
+        .await
+        .unwrap();
+    assert_eq!(found(2, soon).await.unwrap().subject, "CRM");
+    db.revoke_api_key(program.id, at).await.unwrap();
+    assert!(found(2, soon).await.is_none(), "its key is revoked");
+
+    let mary = db
+        .create_user(user("mary@example.com", Some("4711")))
+        .await
+        .unwrap();
+    db.create_session(session(&[3; 32], SignedIn::User(mary.id)))
+        .await
+        .unwrap();
+    assert_eq!(
+        found(3, soon).await.unwrap().role,
+        "tenant-admin",
+        "the user's, not the session's"
+    );
+    let out = |disabled| UserChange {
+        name: "Mary".to_owned(),
+        role: "tenant-viewer".to_owned(),
+        disabled,
+    };
+    let change = async |disabled| {
+        db.change_user(mary.id, at, |_| Ok::<_, DbError>(out(disabled)))
+            .await
+            .unwrap();
+    };
+    change(true).await;
+    assert!(found(3, soon).await.is_none(), "the user is disabled");
+    change(false).await;
+    assert_eq!(found(3, soon).await.unwrap().role, "tenant-viewer");
+
+    let other = rig.tenant(2).await;
+    let stranger = found(3, soon).await.unwrap().id;
+    rig.db.access(other.id).end_session(stranger, at).await.unwrap();
+    assert!(found(3, soon).await.is_some(), "another tenant ends nothing here");
+    let late = NewSession {
+        now: at + Duration::days(3),
+        expires_at: at + Duration::days(4),
+        ..session(&[4; 32], SignedIn::Token)
+    };
+    db.create_session(late).await.unwrap();
+    assert_eq!(
+        rig.count("SELECT count(*) FROM session").await,
+        1,
+        "what has long been over is cleared away"
+    );
 }
 
 #[tokio::test]

@@ -135,6 +135,7 @@ async fn every_column_of_an_audited_table_is_watched_or_named() {
             "retention_settings.updated_at",
             "routing_settings.updated_at",
             "screenpop_settings.updated_at",
+            "session.last_used_at",
             "sms_cap.day",
             "sms_cap.day_segments",
             "sms_cap.day_told",

@@ -471,6 +471,7 @@ const NAMED: &[(&str, &str)] = &[
     ("screenpop_pace", "a moment"),
     ("screenpop_settings", "the tenant's decisions"),
     ("screenpop_signing_key", "of agents' pages"),
+    ("session", "of the tenant's people"),
     ("skillset", "of AACC"),
     ("sms_cap", "counts"),
     ("sms_settings", "the tenant's words"),

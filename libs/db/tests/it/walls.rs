@@ -485,7 +485,7 @@ async fn the_system_role_reads_these_columns_only() {
                AND NOT a.attisdropped AND has_column_privilege('ccm_system_login', c.oid, a.attnum, 'SELECT')
                AND c.relname NOT IN ('tenant', 'tenant_deletion', 'usage_day', 'usage_count', 'pod', 'process', 'lease', 'outbox_line')
                -- Who may come in is looked up before a tenant is known.
-               AND c.relname NOT IN ('api_key', 'app_user', 'audit_entry', 'audit_head', 'idempotent_request')
+               AND c.relname NOT IN ('api_key', 'app_user', 'audit_entry', 'audit_head', 'idempotent_request', 'session')
              ORDER BY 1",
         )
         .await;

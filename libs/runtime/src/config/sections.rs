@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use url::Url;
 
 /// `[database]`
 #[derive(Debug, Clone, Deserialize)]
@@ -346,6 +347,12 @@ pub struct AdminConfig {
     pub requests_per_minute: u32,
     /// How many of them at once.
     pub requests_at_once: u32,
+    /// How long people stay signed in at most.
+    #[serde(rename = "session_ms", deserialize_with = "millis")]
+    pub session: Duration,
+    /// How long they stay signed in without asking anything.
+    #[serde(rename = "session_idle_ms", deserialize_with = "millis")]
+    pub session_idle: Duration,
 }
 
 /// `[oidc]`
@@ -371,6 +378,47 @@ impl OidcConfig {
         Ok(Some(
             read_pem(file, "oidc.ca_file", "-----BEGIN CERTIFICATE-----")?.to_string(),
         ))
+    }
+}
+
+/// `[console]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsoleConfig {
+    /// How browsers reach it.
+    #[serde(deserialize_with = "optional")]
+    url: Option<String>,
+    #[serde(deserialize_with = "path")]
+    client_secret_file: Option<PathBuf>,
+    /// Where a trace is looked at; `{trace}` is its id.
+    #[serde(deserialize_with = "optional")]
+    pub trace_url: Option<String>,
+}
+
+impl ConsoleConfig {
+    /// How browsers reach it, if that is said: scheme, host and port.
+    pub fn url(&self) -> Result<Option<Url>, ConfigError> {
+        let Some(text) = &self.url else {
+            return Ok(None);
+        };
+        let url = Url::parse(text).ok();
+        let fits = |url: &Url| {
+            ["http", "https"].contains(&url.scheme()) && url.path() == "/" && url.query().is_none()
+        };
+        url.filter(fits).map(Some).ok_or_else(|| ConfigError::Invalid {
+            origin: "configuration".to_owned(),
+            key: "console.url".to_owned(),
+            problem: "is no address of a host".to_owned(),
+            remedy: "give scheme, host and port, such as https://console.example.com",
+        })
+    }
+
+    /// By which issuers know the console, if it has one.
+    pub fn client_secret(&self) -> Result<Option<SecretString>, ConfigError> {
+        let Some(file) = &self.client_secret_file else {
+            return Ok(None);
+        };
+        Ok(Some(read(file)?.trim_end_matches(['\r', '\n']).into()))
     }
 }
 

@@ -69,6 +69,12 @@ impl Ports {
         if let (Some(port), "deflection") = (self.public, self.role) {
             toml += &format!("public_base_url = {}\n", text(format!("http://127.0.0.1:{port}")));
         }
+        if let (Some(port), "admin") = (self.public, self.role) {
+            toml += &format!(
+                "\n[console]\nurl = {}\n",
+                text(format!("http://127.0.0.1:{port}"))
+            );
+        }
         if self.role == "connector" {
             toml += &format!("pod_name = {}\n", text(process));
         }

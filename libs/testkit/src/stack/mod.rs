@@ -11,6 +11,7 @@ use crate::{
     process::{self, Process},
     provision::{self, Urls},
     proxy::Proxy,
+    psql::Psql,
     redis::RedisServer,
 };
 use anyhow::{Context, Result, bail};
@@ -118,6 +119,11 @@ impl Stack {
     /// The addresses of the product's database.
     pub fn urls(&self) -> &Urls {
         &self.launch.shared.urls
+    }
+
+    /// As [`crate::TestDb::superuser_sql`].
+    pub fn superuser_sql(&self, sql: &str) -> Result<String> {
+        Psql::new(&self.urls().superuser)?.run(sql)
     }
 
     /// The folder with data, configuration and logs.

@@ -1,15 +1,13 @@
 //! Who comes in, how much they may ask, what is done once, and what is told of them afterwards.
 
-use crate::{
-    app::{Answer, App, Tenant},
-    issuer::Issuer,
-};
+use crate::app::{Answer, App, Tenant, settings};
 use axum::{
     body::Body,
     http::{Method, Request, header},
 };
 use ccm_admin::RequestRate;
 use ccm_auth::Role;
+use ccm_testkit::issuer::Issuer;
 use serde_json::{Value, json};
 use std::num::NonZeroU32;
 
@@ -345,7 +343,7 @@ async fn an_issuer_changes_its_key_and_is_not_asked_for_each_made_up_one() {
     assert_eq!(as_(&app, &issuer.token(&claims), "/v1/tenants").await.status, 401);
     assert_eq!(issuer.asked(), 1);
     as_(&app, &old, "/v1/tenants").await.ok();
-    let fresh = App::start_with(issuer.settings()).await;
+    let fresh = App::start_with(settings(&issuer)).await;
     let new = json!({"name": "r", "issuer": issuer.name, "subject": "1", "role": "platform-admin"});
     let admin = fresh.token(Role::PlatformAdmin, None);
     fresh
@@ -369,7 +367,7 @@ async fn an_issuer_changes_its_key_and_is_not_asked_for_each_made_up_one() {
 
 #[tokio::test]
 async fn an_issuer_that_cannot_be_asked_is_said_to_be_away() {
-    let mut settings = Issuer::start().await.settings();
+    let mut settings = settings(&Issuer::start().await);
     let nowhere = "https://127.0.0.1:1".to_owned();
     settings.issuers.push(nowhere.clone());
     let app = App::start_with(settings).await;

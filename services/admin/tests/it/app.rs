@@ -1,17 +1,21 @@
-use crate::issuer::Issuer;
 use axum::{
     Router,
     body::{Body, to_bytes},
     http::{Method, Request, Response, StatusCode, header},
 };
-use ccm_admin::{Deps, DoctorDeps, Oidc, OidcSettings, RequestRate, StoreSlots, TrustedProxies};
+use ccm_admin::{
+    Deps, DoctorDeps, Oidc, OidcSettings, RequestRate, SessionTimes, StoreSlots, TrustedProxies,
+};
 use ccm_auth::{JwtConfig, JwtKey, LookupKey, Role, TokenIssuer, TokenVerifier};
 use ccm_bus::Bus;
 use ccm_connector::Guard;
 use ccm_db::{Accepted, Db, DbConfig, DbError, IncomingText, KeyRing, LeaseTimes, Route};
 use ccm_egress::{Allowed, Egress};
 use ccm_model::{AccountId, Clock, ConversationId, IdSource, NumberId, TenantId};
-use ccm_testkit::TestDb;
+use ccm_testkit::{
+    TestDb,
+    issuer::{AUDIENCE, Issuer},
+};
 use secrecy::{SecretBox, SecretString};
 use serde_json::{Value, json};
 use std::{num::NonZeroU32, sync::Mutex, time::Duration};
@@ -83,10 +87,20 @@ pub struct Tenant {
     pub number: String,
 }
 
+/// What the API takes of people's issuer.
+pub fn settings(issuer: &Issuer) -> OidcSettings {
+    OidcSettings {
+        issuers: vec!["https://login.example.com".to_owned(), issuer.name.clone()],
+        audience: AUDIENCE.to_owned(),
+        cas: Some(issuer.ca_pem().to_owned()),
+        leeway: Duration::from_secs(5),
+    }
+}
+
 impl App {
     pub async fn start() -> Self {
         let issuer = Issuer::start().await;
-        let settings = issuer.settings();
+        let settings = settings(&issuer);
         Self::with_issuer(issuer, settings).await
     }
 
@@ -122,6 +136,10 @@ impl App {
             rate: RequestRate {
                 per_minute: NonZeroU32::MAX,
                 at_once: NonZeroU32::MAX,
+            },
+            sessions: SessionTimes {
+                at_most: Duration::from_secs(12 * 3600),
+                idle: Duration::from_secs(3600),
             },
             lookup_key: LookupKey::derive(&SecretBox::new(Box::new([7; 32]))),
             webhook_base: "https://sms.example.com".to_owned(),

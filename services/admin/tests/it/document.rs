@@ -114,7 +114,10 @@ fn the_document_is_sound() {
         }
         let body_is_optional = path.ends_with("/{letter}/replay") || path.ends_with("/{link}/doctor");
         let is_stream = path.ends_with("/doctor");
-        let nothing_to_take = path.ends_with("/{delivery}/replay");
+        let nothing_to_take = path.ends_with("/{delivery}/replay") || path.ends_with("/sessions");
+        if path.ends_with("/sessions") || path.ends_with("/me/session") {
+            statuses.push("409");
+        }
         if path.ends_with("/discard") || path.ends_with("/{webhook}/test") {
             statuses.push("409");
         } else if !nothing_to_take && ["post", "put", "patch"].contains(&method) {

@@ -1,4 +1,4 @@
-//! The API against its own document, by somebody who knows nothing else: schemathesis asks everything, as every role.
+//! The API against its own document, by somebody who knows nothing else: schemathesis asks everything.
 
 use crate::{access, app::App, certificates, dead_letters, doctor, roles, webhooks};
 use ccm_auth::Role;
@@ -33,8 +33,13 @@ async fn every_role_gets_what_the_document_says() {
         ccm_admin::router(asking.app.deps.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let served = tokio::spawn(async move { axum::serve(listener, service).await });
 
-    let failed: Vec<String> = stream::iter(Role::ALL)
-        .map(|role| asking.all_as(*role, &url))
+    let named = std::env::var("CCM_SCHEMATHESIS_ROLES").unwrap_or_default();
+    let roles: Vec<Role> = match named.is_empty() {
+        true => Role::ALL.to_vec(),
+        false => named.split(',').map(|name| name.parse().unwrap()).collect(),
+    };
+    let failed: Vec<String> = stream::iter(roles)
+        .map(|role| asking.all_as(role, &url))
         .buffer_unordered(AT_ONCE)
         .filter_map(async |failed| failed)
         .collect()

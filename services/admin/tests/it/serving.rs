@@ -12,7 +12,15 @@ async fn serves_until_it_is_asked_to_end() {
     let life = Lifecycle::new(Config::load(None, []).unwrap().shutdown, Health::new("admin"));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    life.spawn("admin", ccm_admin::run(listener, app.deps.clone(), life.clone()));
+    life.spawn(
+        "admin",
+        ccm_admin::run(
+            listener,
+            ccm_admin::router(app.deps.clone()),
+            app.deps.clone(),
+            life.clone(),
+        ),
+    );
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket
         .write_all(b"GET /v1/tenants HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")

@@ -1,4 +1,6 @@
-use ccm_admin::{Deps, DoctorDeps, Oidc, OidcSettings, RequestRate, StoreSlots, TrustedProxies};
+use ccm_admin::{
+    Deps, DoctorDeps, Oidc, OidcSettings, RequestRate, SessionTimes, StoreSlots, TrustedProxies,
+};
 use ccm_auth::{JwtConfig, JwtKey, LookupKey, Role, TokenIssuer, TokenVerifier};
 use ccm_bus::Bus;
 use ccm_db::{
@@ -78,6 +80,10 @@ impl Rig {
             rate: RequestRate {
                 per_minute: NonZeroU32::MAX,
                 at_once: NonZeroU32::MAX,
+            },
+            sessions: SessionTimes {
+                at_most: Duration::from_secs(12 * 3600),
+                idle: Duration::from_secs(3600),
             },
             lookup_key: LookupKey::derive(&SecretBox::new(Box::new([7; 32]))),
             webhook_base: "https://sms.example.com".to_owned(),

@@ -198,6 +198,10 @@ async fn a_click_opens_the_chat_though_the_role_is_killed_in_between() {
     aacc.say_raw(chat.guid, None, "How can I help you?").unwrap();
     world.carrier.wait_received(CALLER, 2, SOON).await.unwrap();
     comes_to(&world, &id, "chat").await;
+    // Whoever does not answer within a minute: it is over now.
+    comes_to(&world, &late, "delivered").await;
+    let over = format!("UPDATE deflection SET expires_at = now(), due_at = now() WHERE id = '{late}'");
+    world.stack.superuser_sql(&over).unwrap();
     comes_to(&world, &late, "expired").await;
     nothing_leaked(&world).await;
     we_spoke_as_it_is_spoken(&world);

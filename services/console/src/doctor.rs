@@ -1,0 +1,159 @@
+//! The link doctor, step by step as it takes them: the page grows while it is read, with or without scripts.
+
+use crate::{
+    Console,
+    api::{Answer, Ask},
+    form::{self, Fields},
+    render,
+    show::{Failed, Said, draw},
+    visitor::Visitor,
+};
+use axum::{
+    Form,
+    body::{Body, Bytes},
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use futures::{Stream, StreamExt, stream};
+use minijinja::{context, value::Serde};
+use serde_json::{Value, json};
+use std::convert::Infallible;
+
+/// Where the steps stand in the page.
+const HERE: &str = "<!-- steps -->";
+
+/// `POST /console/tenants/{tenant}/links/{link}/doctor`: a link that is saved
+pub async fn examine(
+    State(console): State<Console>,
+    visitor: Visitor,
+    Path((tenant, link)): Path<(String, String)>,
+    Form(fields): Form<Fields>,
+) -> Result<Response, Failed> {
+    let asked = form::json(&fields).unwrap_or_default();
+    let path = format!("/v1/tenants/{tenant}/links/{link}/doctor");
+    let back = format!("tenants/{tenant}/links/{link}");
+    Examination {
+        console,
+        visitor,
+        path,
+        back,
+    }
+    .answer(&asked, fields)
+    .await
+}
+
+/// `POST /console/tenants/{tenant}/doctor`: a link as it stands in the form, which is not saved
+pub async fn examine_new(
+    State(console): State<Console>,
+    visitor: Visitor,
+    Path(tenant): Path<String>,
+    Form(fields): Form<Fields>,
+) -> Result<Response, Failed> {
+    let asked = json!({ "link": form::json(&fields).unwrap_or_default() });
+    let path = format!("/v1/tenants/{tenant}/doctor");
+    let back = match form::own(&fields, "_from").and_then(|from| from.strip_prefix("/console/")) {
+        Some(from) => from.to_owned(),
+        None => format!("tenants/{tenant}/setup"),
+    };
+    Examination {
+        console,
+        visitor,
+        path,
+        back,
+    }
+    .answer(&asked, fields)
+    .await
+}
+
+struct Examination {
+    console: Console,
+    visitor: Visitor,
+    /// What is asked.
+    path: String,
+    /// The page from which it was begun.
+    back: String,
+}
+
+impl Examination {
+    async fn answer(self, asked: &Value, given: Fields) -> Result<Response, Failed> {
+        let api = self.console.api();
+        let ask = Ask::post(&self.path, Some(asked));
+        let answer = api.stream(&self.visitor.who, ask, "application/x-ndjson").await;
+        if !answer.status().is_success() {
+            let said = Said {
+                problem: Some(Answer::read(answer).await.json),
+                given,
+                made: None,
+            };
+            return draw(&self.console, &self.visitor, &self.back, "", said).await;
+        }
+        let tenant = self.back.split('/').nth(1).unwrap_or_default();
+        let tenant = api
+            .ask(&self.visitor.who, Ask::get(&format!("/v1/tenants/{tenant}")))
+            .await;
+        let frame = context! {
+            me => Serde(&self.visitor.me), tenant => Serde(tenant.for_page()), page => "doctor", back => format!("/console/{}", self.back),
+        };
+        let page = render::text("doctor.html", frame.clone()).map_err(|error| {
+            tracing::error!(error = format!("{error:#}"), "the doctor's page cannot be drawn");
+            Failed::Nowhere
+        })?;
+        let (head, tail) = page.split_once(HERE).unwrap_or((&page, ""));
+        let steps = lines(answer.into_body()).map(move |line| step(&line, &frame));
+        let head = stream::iter([Ok(Bytes::from(head.to_owned()))]);
+        let tail = stream::iter([Ok(Bytes::from(tail.to_owned()))]);
+        let body = Body::from_stream(head.chain(steps).chain(tail));
+        let kind = [
+            (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+            // Proxies that gather an answer before they pass it on would make it one at the end.
+            (header::HeaderName::from_static("x-accel-buffering"), "no"),
+        ];
+        Ok((StatusCode::OK, kind, body).into_response())
+    }
+}
+
+fn step(line: &str, frame: &minijinja::Value) -> Result<Bytes, Infallible> {
+    let event: Value = serde_json::from_str(line).unwrap_or_default();
+    let shown = context! { event => Serde(event), ..frame.clone() };
+    let html = render::text("doctor_line.html", shown).unwrap_or_else(|error| {
+        tracing::error!(
+            error = format!("{error:#}"),
+            "a step of the doctor cannot be drawn"
+        );
+        String::new()
+    });
+    Ok(html.into())
+}
+
+/// The lines of a body, as they come.
+fn lines(body: Body) -> impl Stream<Item = String> + Send {
+    let parts = body.into_data_stream();
+    stream::unfold((parts, Vec::new()), async |(mut parts, mut read)| {
+        loop {
+            if let Some(end) = read.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = read.drain(..=end).collect();
+                return Some((String::from_utf8_lossy(&line).trim().to_owned(), (parts, read)));
+            }
+            match parts.next().await {
+                Some(Ok(part)) => read.extend_from_slice(&part),
+                // Cut off: what came of a line is no line.
+                _ => return None,
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn lines_come_whole_however_they_are_cut() {
+        let parts =
+            ["{\"a\"", ":1}\n{\"b\":2}\n{\"c", "\":3}\n", "{\"cut"].map(|part| Ok::<_, Infallible>(part));
+        let body = Body::from_stream(stream::iter(parts));
+        let read: Vec<String> = lines(body).collect().await;
+        assert_eq!(read, ["{\"a\":1}", "{\"b\":2}", "{\"c\":3}"]);
+    }
+}
