@@ -70,6 +70,8 @@ SELECT pg_temp.id('account', 1), 'SM' || message_id, tenant_id, message_id, conv
 INSERT INTO opt_out (tenant_id, our_address, customer_address, source, since)
 SELECT tenant_id, ours, customer, 'keyword', at FROM volume WHERE NOT wanted ON CONFLICT DO NOTHING;
 
+INSERT INTO timer (id, tenant_id, conversation_id, kind, due_at)
+SELECT pg_temp.id('timer', c), tenant_id, conversation_id, 'answer', at + interval '1 day' FROM volume WHERE open;
 INSERT INTO deflection (id, tenant_id, state, our_address, customer_address, skillset, voice_skillset, language, contact_id, waited_s,
                         conversation_id, message_id, asked_at, expires_at, due_at)
 SELECT pg_temp.id_at('deflection', c, at), tenant_id, CASE WHEN open THEN 'sent' ELSE 'expired' END, ours, customer, 'WC_Default_Skillset',

@@ -21,6 +21,8 @@ const FEW: i64 = 60;
 const OF_THE_TENANT: i64 = 2_500;
 /// All that a tenant has under way, in each of its tables, and once more to find its last texts.
 const AN_OVERVIEW: i64 = 8 * OF_THE_TENANT;
+/// Its conversations of 31 days and those that are open, its chats of a week; of texts those of the time in question.
+const A_MONTH_OF_THE_TENANT: i64 = 3 * OF_THE_TENANT;
 /// What is looked at to share lines out: an entry or two of each tenant that has any (here 50), and the lines themselves.
 const OF_EACH_TENANT: i64 = 200;
 /// Tables of a few dozen rows that hold what is configured; reading them wholly is right.
@@ -252,7 +254,7 @@ async fn measure(mut meter: Meter) {
         to: now(),
         step: Duration::from_secs(60),
     };
-    costs!(meter, OF_THE_TENANT, rows.statistics(hour));
+    costs!(meter, A_MONTH_OF_THE_TENANT, rows.statistics(hour));
 
     let hold = Duration::from_secs(300);
     let claim = async |n: i64| -> Result<Vec<Claim>, crate::DbError> {
