@@ -33,6 +33,7 @@ mod rig;
 mod sealing;
 mod search;
 mod statistics;
+mod steps;
 mod texts;
 mod usage;
 mod walls;
