@@ -3,7 +3,7 @@ use ccm_model::{
     Address, Body, ChatId, ConversationId, ConversationState, Direction, Id, MessageId, MessageState,
     NumberId, Origin,
 };
-use sqlx::{Row, postgres::PgRow};
+use sqlx::{Row, postgres::PgRow, types::Json};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -44,8 +44,20 @@ pub struct MessageRow {
     pub error_code: Option<String>,
     pub error_detail: Option<String>,
     pub trace_parent: Option<String>,
+    /// What became of it, after it was stored.
+    pub steps: Vec<MessageStep>,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
+}
+
+/// A state that a text came to, or an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageStep {
+    pub at: OffsetDateTime,
+    pub state: MessageState,
+    /// So far.
+    pub attempts: i32,
+    pub error_code: Option<String>,
 }
 
 /// A text of a customer's history, as the agents' page shows it.
@@ -111,9 +123,24 @@ pub(crate) fn message(row: &PgRow) -> Result<MessageRow, DbError> {
         error_code: row.try_get("error_code")?,
         error_detail: row.try_get("error_detail")?,
         trace_parent: row.try_get("trace_parent")?,
+        steps: steps(row.try_get("steps")?)?,
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
     })
+}
+
+/// As the trigger of migration 0216 writes them.
+fn steps(written: Json<Vec<(i64, String, i32, Option<String>)>>) -> Result<Vec<MessageStep>, DbError> {
+    let read = |(ms, state, attempts, error_code): (i64, String, _, _)| {
+        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000);
+        Ok(MessageStep {
+            at: at.map_err(|error| DbError::Corrupt(error.to_string()))?,
+            state: state.parse()?,
+            attempts,
+            error_code,
+        })
+    };
+    written.0.into_iter().map(read).collect()
 }
 
 /// Ids and clocks of different machines differ a little: partitions are looked into from a day before.
@@ -157,6 +184,8 @@ macro_rules! message_columns {
             "error_detail, ",
             $p,
             "trace_parent, ",
+            $p,
+            "steps, ",
             $p,
             "created_at, ",
             $p,

@@ -80,7 +80,7 @@ pub use chats::{
     ActorContext, ChatResume, CountedChat, Fence, LastWords, NewChat, PreviousChat, RoomState, ToServe,
 };
 pub use consent::{ConsentChange, ConsentEventRow, ConsentSource, OptOutRow};
-pub use conversations::{ConversationRow, HistoryRow, MessageRow};
+pub use conversations::{ConversationRow, HistoryRow, MessageRow, MessageStep};
 pub use customer_texts::{NewText, NotTexted, TextOutcome, Texted, UsesUp};
 pub use dead_letters::{DeadLetterFilter, DeadLetterRow, MOST_UNROUTED, Mend, Replay, Replayed, Unrouted};
 pub use deflections::{

@@ -14,7 +14,7 @@ use crate::{
 };
 use axum::extract::State;
 use ccm_auth::Permission;
-use ccm_db::{ConversationRow, MessageRow};
+use ccm_db::{ConversationRow, MessageRow, MessageStep};
 use ccm_model::{
     Address, Body, ChatId, ConversationId, ConversationState, Direction, MessageId, MessageState, NumberId,
     Origin,
@@ -105,6 +105,8 @@ pub struct Message {
     /// W3C `traceparent` that follows it through all roles.
     #[schema(required, example = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]
     trace_parent: Option<String>,
+    /// What became of it after it was taken, the oldest first: at most the last hundred.
+    steps: Vec<Step>,
     /// The EWC chat that it went through; `null` if none yet.
     #[schema(value_type = Option<Uuid>, required)]
     chat_id: Option<ChatId>,
@@ -115,6 +117,32 @@ pub struct Message {
     #[serde(with = "time::serde::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     updated_at: OffsetDateTime,
+}
+
+/// A state that a text came to, or an attempt.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Step {
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    at: OffsetDateTime,
+    #[schema(schema_with = schema::message_state)]
+    state: MessageState,
+    /// How often it was handed over until then.
+    attempts: i32,
+    /// The code of a failure.
+    #[schema(required, example = "30003")]
+    error_code: Option<String>,
+}
+
+impl From<MessageStep> for Step {
+    fn from(step: MessageStep) -> Self {
+        Self {
+            at: step.at,
+            state: step.state,
+            attempts: step.attempts,
+            error_code: step.error_code,
+        }
+    }
 }
 
 /// Texts in their order.
@@ -163,6 +191,7 @@ impl Message {
             // Providers repeat numbers and texts in their words.
             error_detail: row.error_detail.filter(|_| may_read_texts),
             trace_parent: row.trace_parent,
+            steps: row.steps.into_iter().map(Step::from).collect(),
             chat_id: row.chat,
             created_at: row.created_at,
             updated_at: row.updated_at,

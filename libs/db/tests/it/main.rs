@@ -30,6 +30,7 @@ mod pops;
 mod rig;
 mod sealing;
 mod search;
+mod steps;
 mod texts;
 mod usage;
 mod walls;
