@@ -15,10 +15,11 @@ pub enum Old {
     ScreenpopSessions,
     Deflections,
     WebhookDeliveries,
+    TextLooks,
 }
 
 impl Old {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::InboundIds,
         Self::InboundWords,
         Self::ProviderIds,
@@ -26,6 +27,7 @@ impl Old {
         Self::ScreenpopSessions,
         Self::Deflections,
         Self::WebhookDeliveries,
+        Self::TextLooks,
     ];
 
     /// The table, which is a metric's label too.
@@ -38,6 +40,7 @@ impl Old {
             Self::ScreenpopSessions => "screenpop_session",
             Self::Deflections => "deflection",
             Self::WebhookDeliveries => "webhook_delivery",
+            Self::TextLooks => "text_look",
         }
     }
 
@@ -85,6 +88,10 @@ impl Old {
             Self::WebhookDeliveries => {
                 "DELETE FROM webhook_delivery WHERE id IN (
                    SELECT id FROM webhook_delivery WHERE at < now() - interval '30 days' LIMIT $1)"
+            }
+            Self::TextLooks => {
+                "DELETE FROM text_look WHERE (tenant_id, actor, what, id) IN (
+                   SELECT tenant_id, actor, what, id FROM text_look WHERE at < now() - interval '1 day' LIMIT $1)"
             }
             // What a legal hold keeps is known under the tenant alone.
             Self::Deflections => return None,

@@ -2,7 +2,7 @@
 //!
 //! - [`Db::tenant`] is the only way to a tenant's rows. It opens transactions under that tenant; row-level security
 //!   holds the wall even when a query forgets its `WHERE`.
-//! - [`Db::batch`] writes texts of several tenants in one transaction (ingest).
+//! - [`Db::batch`] writes texts of several tenants in one transaction (ingest), and reads how several do (admin).
 //! - [`Db::access`] is the way to who may use the admin API and to what they did, of a tenant or of the platform.
 //! - [`Db::operator`] is the loud exception: look-ups before a tenant is known, the tenants themselves, how far
 //!   each one's audit has come, the queues' claims and the leases. It connects as another role, with policies on named tables and columns.
@@ -37,6 +37,7 @@ mod link_certificates;
 mod link_watch;
 mod links;
 mod listing;
+mod looks;
 mod migrate;
 mod mt;
 mod names;
@@ -44,8 +45,10 @@ mod number_lookups;
 mod number_moves;
 mod numbers;
 mod outbox;
+mod overview;
 mod pace;
 mod parts;
+mod platform;
 mod pool;
 mod pops;
 mod receipts;
@@ -56,6 +59,7 @@ mod search;
 mod sessions;
 mod signing_keys;
 mod skillsets;
+mod statistics;
 mod storable;
 mod templates;
 mod tenants;
@@ -106,6 +110,7 @@ pub use link_certificates::ClientKeyRow;
 pub use link_watch::{LinkEventRow, LinkStateRow, MaintenanceWindow, Once};
 pub use links::{HostPort, LinkRow, LinkSecrets, NewLink, NewReach, Scheme};
 pub use listing::Part;
+pub use looks::{LOOK, Look};
 pub use migrate::{check_migrated, migrate};
 pub use mt::{AgentText, Notice, Said};
 pub use names::{Names, Naming, NamingState};
@@ -113,7 +118,9 @@ pub use number_lookups::NumberLookupRow;
 pub use number_moves::{Destination, DueMove, Moved, NewNumberMove, NumberMoveRow};
 pub use numbers::{NewNumber, NumberChange, NumberFilter, NumberRow};
 pub use outbox::{AsSent, Claim, Doubt, Head, Knows, Outcome, Sender, Sending};
+pub use overview::{MOST_COUNTED, OverviewAccount, OverviewLink, OverviewRow, Waiting};
 pub use parts::{DueParts, IncomingPart, Parted, StoredPart};
+pub use platform::{LeaseRow, LeaseState, Leases, MOST_WAITING, ProcessRow, QueueRow, UnsentRow};
 pub use pool::{Db, DbConfig, Operator, TenantDb};
 pub use pops::{
     NewPop, OpenedWith, PopChange, PopForm, PopOwner, PopRow, PopWait, SentForm, TextOfForm, Written,
@@ -126,6 +133,7 @@ pub use search::{Found, FoundRow, MessageSearch, SearchPart};
 pub use sessions::{NewSession, SessionRow, SignedIn};
 pub use signing_keys::SigningKeyRow;
 pub use skillsets::{NewSkillset, SkillsetChange, SkillsetFilter, SkillsetRow};
+pub use statistics::{BucketRow, FailureRow, Span, Statistics};
 pub use templates::{Template, TemplateFilter, TemplateRow, TemplateScope};
 pub use tenants::{StateChange, TenantChange, TenantFilter, TenantRow};
 pub use two_secrets::SecretRow;

@@ -111,7 +111,7 @@ fn found(row: &PgRow) -> Result<FoundRow, DbError> {
 }
 
 /// A statement that met its limit: the question was too broad, and asking again would not help.
-fn too_broad(error: sqlx::Error) -> DbError {
+pub(crate) fn too_broad(error: sqlx::Error) -> DbError {
     let code = error.as_database_error().and_then(|e| e.code());
     match code.as_deref() {
         Some("57014") => DbError::TooBroad,

@@ -148,6 +148,16 @@ impl Operator<'_> {
         self.tenants_of(&TenantFilter::default(), after, limit).await
     }
 
+    /// These tenants, in any order; those that are not there are left out.
+    pub async fn tenants_named(&self, ids: &[TenantId]) -> Result<Vec<TenantRow>, DbError> {
+        let ids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
+        let rows = sqlx::query(concat!("SELECT ", columns!(), " FROM tenant WHERE id = ANY ($1)"))
+            .bind(ids)
+            .fetch_all(self.pool())
+            .await?;
+        Ok(rows.iter().map(tenant).collect::<Result<_, _>>()?)
+    }
+
     /// As [`Self::tenants`], those that are meant.
     pub async fn tenants_of(
         &self,

@@ -1,9 +1,9 @@
 use crate::{
     Deletions, Deps, Keeping, accounts, api_keys, asked, audit, audit_verdict, auth_keys, caps, certificates,
     client_key, consent, conversations, dead_letters, deflections, deletions, doctor, events, identity::Gate,
-    link_watch, links, maintenance, number_check, number_moves, numbers, once, pace, routing, sessions,
-    settings, signing_keys, skillsets, store, templates, tenants, text_check, usage, usage_work, users,
-    webhook_deliveries, webhook_secrets, webhooks,
+    link_watch, links, maintenance, number_check, number_moves, numbers, once, overview, pace, routing,
+    sessions, settings, signing_keys, skillsets, store, templates, tenants, text_check, usage, usage_work,
+    users, webhook_deliveries, webhook_secrets, webhooks,
 };
 use axum::{
     Router,
@@ -40,6 +40,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
     components(schemas(Problem, crate::removal::RemovalPlan)),
     tags(
         (name = "tenants", description = "Customers of the platform: one contact center each."),
+        (name = "overview", description = "How tenants and the platform do, what is wrong, and what to do about it."),
         (name = "usage", description = "What tenants use, by day, and how much they may send."),
         (name = "deletions", description = "Tenants that go, in steps that can be taken back, and the proof that nothing is left."),
         (name = "chat-settings", description = "How a tenant's chats behave."),
@@ -97,6 +98,10 @@ fn routes() -> OpenApiRouter<Deps> {
         .routes(routes!(tenants::get_tenant, tenants::patch_tenant))
         .routes(routes!(tenants::put_tenant_state))
         .routes(routes!(events::list_events))
+        .routes(routes!(overview::list_overviews))
+        .routes(routes!(overview::get_overview))
+        .routes(routes!(overview::platform::get_platform))
+        .routes(routes!(store::statistics::get_statistics))
         .routes(routes!(
             deletions::create_deletion,
             deletions::get_deletion,

@@ -35,22 +35,22 @@ pub struct AuditEntry {
     #[schema(value_type = String, format = DateTime)]
     at: OffsetDateTime,
     actor: AuditActor,
-    /// `created`, `changed` or `removed`.
+    /// `created`, `changed`, `removed`, or `read` (of kind `texts`).
     #[schema(example = "changed")]
     action: String,
     /// What was changed, such as `tenant`, `link`, `number`, `auth_key`, `routing`, `doctor_report` (its sharing) or `dead_letter` (its
-    /// end).
+    /// end); `texts` is somebody's look at what people wrote.
     #[schema(example = "link")]
     kind: String,
     id: Uuid,
-    /// Its name, slug or number, if it has one.
+    /// Its name, slug or number, if it has one. `null` of `texts`.
     #[schema(required, example = "AACC Dublin")]
     name: Option<String>,
     /// The members that were changed, as they were; all of them for what was removed; `null` for what was created. Secrets and
     /// lists of customers stand there as `(secret)`.
     #[schema(value_type = Option<Object>, required)]
     before: Option<Value>,
-    /// As they are; `null` for what was removed.
+    /// As they are; `null` for what was removed. Of `texts`, `what` was read.
     #[schema(value_type = Option<Object>, required)]
     after: Option<Value>,
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 use axum::extract::State;
 use ccm_auth::Permission;
-use ccm_db::{ConversationRow, MessageRow, MessageStep};
+use ccm_db::{ConversationRow, Look, MessageRow, MessageStep};
 use ccm_model::{
     Address, Body, ChatId, ConversationId, ConversationState, Direction, MessageId, MessageState, NumberId,
     Origin,
@@ -280,8 +280,8 @@ pub async fn get_conversation(
 
 /// Read a conversation's texts, in order
 ///
-/// For the roles platform-admin and engineer, and support without what was written; tenant-admin and tenant-viewer in
-/// their own tenant.
+/// Who sees what was written stands in the tenant's audit. For the roles platform-admin and engineer, and support without what was
+/// written; tenant-admin and tenant-viewer in their own tenant.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/conversations/{conversation}/messages", tag = "conversations",
     params(ConversationPath, MessagesQuery),
     responses((status = 200, description = "Texts after `after`.", body = Messages), Always, InTenant))]
@@ -299,6 +299,9 @@ pub async fn list_messages(
     rows.truncate(limit);
     let next_after = rows.last().filter(|_| more).map(|last| last.seq);
     let readable = may_read_texts(&scope);
+    if readable {
+        deps.looks(&scope, Look::Messages(conversation.id)).await?;
+    }
     let items = rows.into_iter().map(|row| Message::read(row, readable)).collect();
     Ok(Json(Messages { items, next_after }))
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 use axum::{extract::State, http::StatusCode};
 use ccm_bus::Wake;
-use ccm_db::{DbError, DeadLetterFilter, DeadLetterRow, Mend, Replay, Replayed, TenantDb};
+use ccm_db::{DbError, DeadLetterFilter, DeadLetterRow, Look, Mend, Replay, Replayed, TenantDb};
 use ccm_model::{AccountId, Address, Body, ConversationId, MessageId, NumberId, TenantId};
 use ccm_web::{Cursor, Json, Page, Path, Problem, Query, TenantScope, may};
 use serde::{Deserialize, Serialize};
@@ -298,6 +298,10 @@ pub async fn list_dead_letters(
     let db = deps.tenant(&scope).await?;
     let rows = db.dead_letters(filter, before, limit as i64 + 1).await?;
     let readable = may_read_texts(&scope);
+    // Providers repeat texts in their words.
+    if readable {
+        deps.looks(&scope, Look::DeadLetters).await?;
+    }
     let items = rows
         .into_iter()
         .map(|row| DeadLetter::read(row, readable))
@@ -318,7 +322,11 @@ pub async fn get_dead_letter(
     Path(path): Path<DeadLetterPath>,
 ) -> Result<Json<WholeDeadLetter>, Failure> {
     let row = deps.tenant(&scope).await?.dead_letter(path.letter).await?;
-    Ok(Json(WholeDeadLetter::read(row, may_read_texts(&scope))))
+    let readable = may_read_texts(&scope);
+    if readable {
+        deps.looks(&scope, Look::DeadLetter(row.id)).await?;
+    }
+    Ok(Json(WholeDeadLetter::read(row, readable)))
 }
 
 /// Replay a dead letter

@@ -4,7 +4,7 @@ use crate::{
 };
 use ccm_auth::{LookupKey, TokenVerifier};
 use ccm_bus::{Bus, Wake};
-use ccm_db::{Db, DbError, TenantDb};
+use ccm_db::{Db, DbError, LeaseTimes, TenantDb};
 use ccm_egress::Egress;
 use ccm_model::{IdSource, TenantId};
 use ccm_web::{TenantScope, TrustedProxies};
@@ -32,6 +32,8 @@ pub struct Deps {
     pub webhook_base: String,
     /// How much is searched and read in bulk at a time.
     pub store: StoreSlots,
+    /// How long connectors own tenants without being seen.
+    pub lease_times: LeaseTimes,
     /// What examines links.
     pub doctor: DoctorDeps,
     /// What may be called: webhooks are looked at when they are made.

@@ -14,7 +14,7 @@ use crate::{
     valid::Refused,
 };
 use axum::extract::State;
-use ccm_db::{DbError, DeliveryFilter, DeliveryRow};
+use ccm_db::{DbError, DeliveryFilter, DeliveryRow, Look};
 use ccm_model::{ConversationId, DeliveryState};
 use ccm_web::{Cursor, Json, Page, Path, Query, TenantScope, may};
 use serde::{Deserialize, Serialize};
@@ -197,6 +197,10 @@ pub async fn list_deliveries(
         .deliveries(path.webhook, &filter, before, limit as i64 + 1)
         .await?;
     let readable = may_read_texts(&scope);
+    // Receivers repeat texts in their answers.
+    if readable {
+        deps.looks(&scope, Look::WebhookDeliveries(path.webhook)).await?;
+    }
     let items: Result<Vec<_>, _> = rows
         .into_iter()
         .map(|row| Delivery::read(row, readable))
@@ -218,6 +222,10 @@ pub async fn replay_delivery(
 ) -> Result<Json<Delivery>, Failure> {
     let db = deps.tenant(&scope).await?;
     db.webhook(path.webhook).await?;
+    let readable = may_read_texts(&scope);
+    if readable {
+        deps.looks(&scope, Look::WebhookDeliveries(path.webhook)).await?;
+    }
     let now = deps.ids.clock().now();
     let row = db.replay_delivery(path.webhook, path.delivery, now).await?;
     deps.dealt_with(
@@ -227,7 +235,7 @@ pub async fn replay_delivery(
         "replayed",
         &scope.bearer.sub,
     );
-    Ok(Json(Delivery::read(row, may_read_texts(&scope))?))
+    Ok(Json(Delivery::read(row, readable)?))
 }
 
 /// Have a webhook told again what happened in a time

@@ -3,6 +3,7 @@
 mod cli;
 mod doctor;
 mod health;
+mod presence;
 mod roles;
 mod token;
 

@@ -1,6 +1,6 @@
 //! From configuration to running roles.
 
-use crate::{cli::Command, health, token};
+use crate::{cli::Command, health, presence, token};
 use anyhow::{Context, Result};
 use ccm_admin::{DoctorDeps, Oidc, OidcSettings, RequestRate, SessionTimes, StoreSlots, TrustedProxies};
 use ccm_auth::{LookupKey, TokenVerifier};
@@ -60,6 +60,16 @@ pub async fn start(
         "health",
         health::watch(process.db.clone(), process.bus.clone(), process.health.clone()),
     );
+    process.life.spawn_companion(
+        "presence",
+        presence::tell(
+            process.db.clone(),
+            process.ids.next(),
+            command.name(),
+            process.config.connector.pod_name().to_owned(),
+            process.life.clone(),
+        ),
+    );
     match command {
         Command::Ingest => process.ingest().await,
         Command::Dispatch => process.dispatch().await,
@@ -112,6 +122,13 @@ impl Process<'_> {
     fn guard(&self) -> Guard {
         let allowed = self.allowed();
         Guard::new(move |ip| allowed.allows(ip))
+    }
+
+    fn lease_times(&self) -> LeaseTimes {
+        LeaseTimes {
+            lease: self.config.connector.lease,
+            margin: self.config.connector.lease_margin,
+        }
     }
 
     /// Health pages and metrics, to the very end of the process.
@@ -178,10 +195,7 @@ impl Process<'_> {
             settings: ccm_connector::Settings {
                 pod_name: config.pod_name().to_owned(),
                 poll: config.poll,
-                times: LeaseTimes {
-                    lease: config.lease,
-                    margin: config.lease_margin,
-                },
+                times: self.lease_times(),
                 session: SessionConfig {
                     ping_every: config.ping,
                     pong_timeout: config.pong_timeout,
@@ -223,6 +237,7 @@ impl Process<'_> {
             lookup_key: LookupKey::derive(master),
             webhook_base: self.config.ingest.public_base_url()?.to_owned(),
             store: StoreSlots::default(),
+            lease_times: self.lease_times(),
             doctor: DoctorDeps::new(
                 ccm_connector::targets,
                 Some(self.guard()),

@@ -4,8 +4,8 @@
 //! that is prepared for long.
 
 use crate::{
-    accept, caps, chats, conversations, customer_texts, deflections, inbox, numbers, outbox,
-    webhook_deliveries,
+    accept, caps, chats, conversations, customer_texts, deflections, inbox, numbers, outbox, overview,
+    platform, statistics, webhook_deliveries,
 };
 use ccm_testkit::TestDb;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
@@ -207,6 +207,55 @@ const CASES: &[Case] = &[
         "now()",
         &["webhook_delivery_due"],
     )),
+    case(
+        "how tenants do",
+        overview::COUNTS,
+        "ARRAY[$tenant], now(), 10000",
+        &[
+            "conversation_open",
+            "chat_open_of_tenant",
+            "inbox_tenant_id_conversation_id_seq_key",
+            "outbox_tenant_id_conversation_id_seq_key",
+            "dead_letter_open",
+        ],
+    ),
+    case(
+        "tenants' last texts",
+        overview::LAST_TEXTS,
+        "ARRAY[$tenant], 10000",
+        &["conversation_newest", "conversation_open", "conversation_id = "],
+    ),
+    case(
+        "a day's texts",
+        statistics::TEXTS,
+        "$tenant, now() - interval '1 day', now(), 900",
+        &["conversation_id = "],
+    ),
+    case(
+        "a day's chats",
+        statistics::CHATS,
+        "$tenant, now() - interval '1 day', now(), 900",
+        &["chat_"],
+    ),
+    case(
+        "a day's deflections",
+        statistics::DEFLECTIONS,
+        "$tenant, now() - interval '1 day', now(), 900",
+        &["deflection_"],
+    ),
+    system(case(
+        "queues",
+        platform::QUEUES,
+        "now(), 500",
+        &[
+            "inbox_pkey",
+            "outbox_pkey",
+            "outbox_line_due",
+            "timer_due",
+            "deflection_due",
+        ],
+    )),
+    system(case("oldest_unsent", platform::UNSENT, "500", &["outbox_pkey"])),
     system(case(
         "claim_lines",
         outbox::CLAIM_LINES,

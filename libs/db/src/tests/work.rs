@@ -19,6 +19,8 @@ const CALLS: i64 = 7;
 const FEW: i64 = 60;
 /// What is counted per tenant or pod: the large tenant's 800 waiting texts and 800 open chats.
 const OF_THE_TENANT: i64 = 2_500;
+/// All that a tenant has under way, in each of its tables, and once more to find its last texts.
+const AN_OVERVIEW: i64 = 8 * OF_THE_TENANT;
 /// What is looked at to share lines out: an entry or two of each tenant that has any (here 50), and the lines themselves.
 const OF_EACH_TENANT: i64 = 200;
 /// Tables of a few dozen rows that hold what is configured; reading them wholly is right.
@@ -244,6 +246,13 @@ async fn measure(mut meter: Meter) {
     costs!(meter, FEW, rows.link_events(link, None, 20));
     costs!(meter, FEW, rows.windows_of_link(link, now()));
     costs!(meter, FEW, db.batch().maintenance_windows(&[tenant], now()));
+    costs!(meter, AN_OVERVIEW, db.batch().overviews(&[tenant], now()));
+    let hour = crate::Span {
+        from: now() - Duration::from_secs(3600),
+        to: now(),
+        step: Duration::from_secs(60),
+    };
+    costs!(meter, OF_THE_TENANT, rows.statistics(hour));
 
     let hold = Duration::from_secs(300);
     let claim = async |n: i64| -> Result<Vec<Claim>, crate::DbError> {

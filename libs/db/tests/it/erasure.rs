@@ -476,6 +476,7 @@ const NAMED: &[(&str, &str)] = &[
     ("sms_cap", "counts"),
     ("sms_settings", "the tenant's words"),
     ("template", "the tenant's words"),
+    ("text_look", "ids of what was read; a day"),
     ("tenant", "the tenant"),
     ("tenant_deletion", "counts"),
     ("tenant_event", "of the tenant"),

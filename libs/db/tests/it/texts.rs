@@ -641,6 +641,7 @@ async fn what_is_needed_for_a_while_only_is_forgotten_and_nothing_younger() {
         crate::doctor_reports::fill(&rig.db, tenant).await;
         crate::deflections::fill(&rig, tenant, 1).await;
         crate::webhooks::fill(&rig.db, tenant).await;
+        crate::looks::fill(&rig.db, tenant).await;
     }
     for (what, age, days) in [
         (Old::InboundIds, "seen_at", 90),
@@ -649,6 +650,7 @@ async fn what_is_needed_for_a_while_only_is_forgotten_and_nothing_younger() {
         (Old::DoctorReports, "made_at", 90),
         (Old::Deflections, "asked_at", 90),
         (Old::WebhookDeliveries, "at", 30),
+        (Old::TextLooks, "at", 1),
     ] {
         let table = what.as_str();
         let rows = async || rig.count(&format!("SELECT count(*) FROM {table}")).await;

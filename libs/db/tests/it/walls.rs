@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use std::collections::BTreeSet;
 
 /// Tables that hold nothing of a tenant.
-const NOT_OF_A_TENANT: [&str; 3] = ["_sqlx_migrations", "pod", "usage_count"];
+const NOT_OF_A_TENANT: [&str; 4] = ["_sqlx_migrations", "pod", "process", "usage_count"];
 
 /// Functions that run with the owner's rights, each attacked by tests of its own.
 const OWNED: [&str; 4] = [
@@ -58,6 +58,7 @@ pub async fn fill(rig: &Rig, tenant: Tenant, customer: u32) {
         .await
         .unwrap();
     crate::webhooks::fill(&rig.db, tenant).await;
+    crate::looks::fill(&rig.db, tenant).await;
     crate::number_lookups::fill(rig, tenant, customer).await;
     crate::doctor_reports::fill(&rig.db, tenant).await;
     crate::deflections::fill(rig, tenant, customer).await;
@@ -482,7 +483,7 @@ async fn the_system_role_reads_these_columns_only() {
             "SELECT c.relname::text || '.' || a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
              WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0
                AND NOT a.attisdropped AND has_column_privilege('ccm_system_login', c.oid, a.attnum, 'SELECT')
-               AND c.relname NOT IN ('tenant', 'tenant_deletion', 'usage_day', 'usage_count', 'pod', 'lease', 'outbox_line')
+               AND c.relname NOT IN ('tenant', 'tenant_deletion', 'usage_day', 'usage_count', 'pod', 'process', 'lease', 'outbox_line')
                -- Who may come in is looked up before a tenant is known.
                AND c.relname NOT IN ('api_key', 'app_user', 'audit_entry', 'audit_head', 'idempotent_request', 'session')
              ORDER BY 1",
@@ -492,6 +493,11 @@ async fn the_system_role_reads_these_columns_only() {
     assert_eq!(
         readable,
         [
+            "account_event.account_id",
+            "account_event.at",
+            "account_event.id",
+            "account_event.kind",
+            "account_event.tenant_id",
             "auth_key.expires_at",
             "auth_key.id",
             "auth_key.lookup_hash",
@@ -527,9 +533,15 @@ async fn the_system_role_reads_these_columns_only() {
             "inbound_dedup.seen_at",
             "inbound_part.due_at",
             "inbound_part.tenant_id",
+            "inbox.message_id",
+            "inbox.tenant_id",
             "legal_hold.id",
             "legal_hold.released_at",
             "legal_hold.tenant_id",
+            "link_state.link_id",
+            "link_state.since",
+            "link_state.state",
+            "link_state.tenant_id",
             "message.direction",
             "message.id",
             "message.origin",
@@ -547,6 +559,9 @@ async fn the_system_role_reads_these_columns_only() {
             "number_move.state",
             "number_move.tenant_id",
             "number_move.to_tenant_id",
+            "outbox.created_at",
+            "outbox.message_id",
+            "outbox.tenant_id",
             "provider_account.id",
             "provider_account.kind",
             "provider_account.tenant_id",
@@ -562,6 +577,11 @@ async fn the_system_role_reads_these_columns_only() {
             "screenpop_session.token_hash",
             "screenpop_signing_key.id",
             "screenpop_signing_key.tenant_id",
+            "text_look.actor",
+            "text_look.at",
+            "text_look.id",
+            "text_look.tenant_id",
+            "text_look.what",
             "timer.due_at",
             "timer.id",
             "timer.kind",

@@ -7,6 +7,7 @@ pub mod retention;
 pub mod search;
 mod slots;
 mod snippet;
+pub mod statistics;
 pub mod transcript;
 mod work;
 

@@ -20,7 +20,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use ccm_db::{DbError, FoundRow, MessageSearch, SearchPart};
+use ccm_db::{DbError, FoundRow, Look, MessageSearch, SearchPart};
 use ccm_model::{Address, ConversationId, Direction, MessageState, Origin};
 use ccm_web::{Cursor, Json, Page, Problem, Query, TenantScope, may};
 use serde::{Deserialize, Serialize};
@@ -171,7 +171,7 @@ fn refused(error: DbError) -> Failure {
 
 /// Find texts by their words, or a customer's texts, the newest first
 ///
-/// Matches come as places in a snippet. For the roles platform-admin and engineer; tenant-admin and tenant-viewer in their own tenant.
+/// Matches come as places in a snippet. Who has searched stands in the tenant's audit, and not for what. For the roles platform-admin and engineer; tenant-admin and tenant-viewer in their own tenant.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/messages/search", tag = "message-store",
     params(TenantPath, SearchQuery),
     responses((status = 200, description = "One page.", body = Page<FoundMessage>), Always, InTenant))]
@@ -205,6 +205,7 @@ pub async fn search_messages(
     };
     let db = deps.tenant(&scope).await?;
     let found = db.search_messages(&search, part).await.map_err(refused)?;
+    deps.looks(&scope, Look::Search).await?;
     let items = found
         .items
         .into_iter()

@@ -18,7 +18,7 @@ use axum::{
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
-use ccm_db::{ConversationRow, MessageRow};
+use ccm_db::{ConversationRow, Look, MessageRow};
 use ccm_model::{Body, Direction, MessageState, Origin};
 use ccm_transcript::{Entry, Language, PdfError, Reader, Transcript, Zone};
 use ccm_web::{Json, Path, Problem, Query, TenantScope, may};
@@ -176,7 +176,8 @@ fn transcript(tenant: String, of: &ConversationRow, texts: Vec<MessageRow>, cut:
 
 /// Read a conversation as a document
 ///
-/// JSON, plain text or PDF, with times of the time zone that is asked for; 2,000 texts at most. For the roles platform-admin and engineer;
+/// JSON, plain text or PDF, with times of the time zone that is asked for; 2,000 texts at most. Who reads it stands in the tenant's
+/// audit. For the roles platform-admin and engineer;
 /// tenant-admin and tenant-viewer in their own tenant.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/conversations/{conversation}/transcript", tag = "message-store",
     params(ConversationPath, TranscriptQuery),
@@ -203,6 +204,7 @@ pub async fn get_transcript(
     let more = texts.len() > MOST;
     texts.truncate(MOST);
     let next_after = texts.last().filter(|_| more).map(|last| last.seq);
+    deps.looks(&scope, Look::Transcript(of.id)).await?;
     let name = format!("transcript-{}", of.id);
     if format == Format::Json {
         return Ok(Json(document(of, texts, next_after, &reader)).into_response());

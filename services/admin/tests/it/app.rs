@@ -9,7 +9,7 @@ use ccm_admin::{
 use ccm_auth::{JwtConfig, JwtKey, LookupKey, Role, TokenIssuer, TokenVerifier};
 use ccm_bus::Bus;
 use ccm_connector::Guard;
-use ccm_db::{Accepted, Db, DbConfig, DbError, IncomingText, KeyRing, Route};
+use ccm_db::{Accepted, Db, DbConfig, DbError, IncomingText, KeyRing, LeaseTimes, Route};
 use ccm_egress::{Allowed, Egress};
 use ccm_model::{AccountId, Clock, ConversationId, IdSource, NumberId, TenantId};
 use ccm_testkit::{
@@ -144,6 +144,10 @@ impl App {
             lookup_key: LookupKey::derive(&SecretBox::new(Box::new([7; 32]))),
             webhook_base: "https://sms.example.com".to_owned(),
             store: StoreSlots::default(),
+            lease_times: LeaseTimes {
+                lease: Duration::from_secs(5),
+                margin: Duration::from_secs(1),
+            },
             doctor: DoctorDeps::new(
                 ccm_connector::targets,
                 Some(Guard::new(|ip| ip.is_loopback())),

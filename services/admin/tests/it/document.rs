@@ -284,6 +284,8 @@ fn the_document_is_sound() {
         ("/v1/tenants/{tenant}/audit/export", vec!["after"]),
         ("/v1/tenants/{tenant}/audit/verify", vec!["seq", "hash"]),
         ("/v1/usage", vec!["day", "limit", "cursor"]),
+        ("/v1/overview", vec!["name", "health", "limit", "cursor"]),
+        ("/v1/tenants/{tenant}/statistics", vec!["from", "to", "step"]),
         ("/v1/tenants/{tenant}/usage", vec!["from", "to"]),
         (
             "/v1/tenants/{tenant}/doctor-reports",
@@ -504,6 +506,8 @@ async fn answers_are_as_documented() {
         ("ConsentEvent", "/consent-events".to_owned()),
         ("Deletion", "/deletion".to_owned()),
         ("UsageDay", "/usage".to_owned()),
+        ("TenantOverview", "/overview".to_owned()),
+        ("TenantStatistics", "/statistics".to_owned()),
         ("Caps", "/caps".to_owned()),
         ("NumberCheck", "/number-check?number=%2B353861234567".to_owned()),
     ] {

@@ -1,12 +1,14 @@
 //! What the command of an operation is called.
 //!
-//! The nouns are the literal parts of its path below the tenant; what stands below no tenant begins with `platform`. The
-//! verb follows from the method. Where a path has one operation that reads or does something (`…/state`, `…/replay`), its
+//! The nouns are the literal parts of its path below the tenant; what stands below no tenant begins with `platform`, and is that
+//! itself once. The verb follows from the method. Where a path has one operation that reads or does something (`…/state`, `…/replay`), its
 //! last noun says enough.
 
 use super::{Method, Operation, Segment};
 use serde_json::Value;
 use std::collections::BTreeMap;
+
+const PLATFORM: &str = "platform";
 
 pub fn name(operations: &mut [Operation], document: &Value) {
     let named: Vec<Vec<String>> = operations
@@ -36,13 +38,21 @@ fn nouns(of: &Operation, document: &Value) -> Vec<String> {
     });
     let first = match () {
         () if below == [tenants.clone()] => return vec!["tenant".to_owned()],
-        () if !of.of_tenant() => Some("platform"),
+        () if of.is_of_the_platform_itself() => return vec![PLATFORM.to_owned()],
+        () if !of.of_tenant() => Some(PLATFORM),
         () if below.is_empty() || (is_of_tenants(of, document) && of.path.contains(&tenants)) => {
             Some("tenant")
         }
         () => None,
     };
     first.map(str::to_owned).into_iter().chain(literals).collect()
+}
+
+impl Operation {
+    /// All other commands of the platform's begin with its name.
+    fn is_of_the_platform_itself(&self) -> bool {
+        self.below_tenant() == [Segment::Literal(PLATFORM.to_owned())]
+    }
 }
 
 /// What a tenant as a whole is: its state, its end.
@@ -67,6 +77,7 @@ fn verb(of: &Operation, all: &[Operation]) -> Option<&'static str> {
     let is_list = !of_a_thing && is_list(of, all);
     Some(match of.method {
         Method::Get if is_list => "list",
+        Method::Get if of.is_of_the_platform_itself() => "get",
         Method::Get if !of_a_thing && here().count() == 1 && !below() => return None,
         Method::Get => "get",
         Method::Post if is_list => "create",
@@ -136,6 +147,10 @@ mod tests {
             ("get_chat_settings", "chat-settings get"),
             ("put_chat_settings", "chat-settings replace"),
             ("dry_run_routing", "routing dry-run"),
+            ("get_platform", "platform get"),
+            ("list_overviews", "platform overview list"),
+            ("get_overview", "overview"),
+            ("get_statistics", "statistics"),
             ("check_number", "number-check"),
             ("check_text", "text-check"),
             ("replay_dead_letter", "dead-letters replay"),

@@ -4,8 +4,8 @@ use ccm_admin::{
 use ccm_auth::{JwtConfig, JwtKey, LookupKey, Role, TokenIssuer, TokenVerifier};
 use ccm_bus::Bus;
 use ccm_db::{
-    Accepted, Db, DbConfig, IncomingText, KeyRing, NewAccount, NewLink, NewNumber, NewSkillset, Route,
-    Scheme, TextKind,
+    Accepted, Db, DbConfig, IncomingText, KeyRing, LeaseTimes, NewAccount, NewLink, NewNumber, NewSkillset,
+    Route, Scheme, TextKind,
 };
 use ccm_egress::{Allowed, Egress};
 use ccm_model::{Body, Clock, ConversationId, IdSource, MessageId, NumberKind, ProviderKind, TenantId};
@@ -88,6 +88,10 @@ impl Rig {
             lookup_key: LookupKey::derive(&SecretBox::new(Box::new([7; 32]))),
             webhook_base: "https://sms.example.com".to_owned(),
             store: StoreSlots::default(),
+            lease_times: LeaseTimes {
+                lease: Duration::from_secs(5),
+                margin: Duration::from_secs(1),
+            },
             doctor: DoctorDeps::new(ccm_connector::targets, None, Duration::from_secs(5), 4),
             egress: Egress::new(Allowed::default()).unwrap(),
             webhook_test_wait: Duration::ZERO,

@@ -114,6 +114,10 @@ impl Rig {
             lookup_key: LookupKey::derive(&SecretBox::new(Box::new([7; 32]))),
             webhook_base: "https://sms.example.com".to_owned(),
             store: StoreSlots::default(),
+            lease_times: ccm_db::LeaseTimes {
+                lease: Duration::from_secs(5),
+                margin: Duration::from_secs(1),
+            },
             doctor: DoctorDeps::new(
                 ccm_connector::targets,
                 Some(Guard::new(|ip| ip.is_loopback())),
