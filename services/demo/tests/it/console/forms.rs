@@ -40,7 +40,8 @@ impl Scene {
         self.texts_are_found(&tenant).await?;
         self.settings_and_templates(&tenant).await?;
         self.what_was_done_stands_in_the_audit(&tenant).await?;
-        self.a_tenant_rests_and_goes_on(&tenant).await
+        self.a_tenant_rests_and_goes_on(&tenant).await?;
+        self.how_all_does_is_seen(&tenant).await
     }
 
     /// Fills in a form by its fields' names, and sends it.
@@ -316,5 +317,29 @@ impl Scene {
         self.browser.see(".side .badge", "suspended").await?;
         self.fill(state, &[("reason", "seen")]).await?;
         self.see("Suspend it").await
+    }
+
+    /// Figures are drawn, and stand in a table for those who do not see them; who runs the platform sees its processes.
+    async fn how_all_does_is_seen(&self, tenant: &str) -> Result<()> {
+        let browser = &self.browser;
+        self.open("/console/tenants").await?;
+        browser.see("tbody tr", "tenant-0").await?;
+        browser.press("tbody th a").await?;
+        browser.see("#live", "Chats with agents").await?;
+        self.open(&format!("{tenant}/statistics")).await?;
+        browser.press("main p.buttons a").await?;
+        browser.see("figure", "Texts a minute").await?;
+        let drawn = browser
+            .attribute("figure svg path.line", "d")
+            .await?
+            .context("no line is drawn")?;
+        ensure!(drawn.starts_with('M') && !drawn.contains("NaN"), "{drawn}");
+        browser.press("figure details summary").await?;
+        browser.see("figure td", "1").await?;
+        self.open("/console/platform").await?;
+        for process in ["connector", "dispatch", "ingest"] {
+            browser.see("tbody tr", process).await?;
+        }
+        browser.see("tbody", "lines to providers").await
     }
 }

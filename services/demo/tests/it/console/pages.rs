@@ -96,8 +96,12 @@ impl Scene {
                 self.first(&format!("{tenant}/conversations")).await?,
             ),
         ];
+        self.open(&format!("{tenant}/statistics")).await?;
+        let hour = self.browser.attribute("main p.buttons a", "href").await?;
+        all.push(("statistics-hour".to_owned(), hour.context("no hour")?));
         let of_tenant = [
             "setup",
+            "statistics",
             "links",
             "numbers",
             "conversations",
@@ -120,7 +124,7 @@ impl Scene {
             let name = page.split('?').next().unwrap_or_default().replace('/', "-");
             all.push((name, format!("{tenant}/{page}")));
         }
-        for page in ["audit", "usage", "access", "deletions"] {
+        for page in ["platform", "audit", "usage", "access", "deletions"] {
             all.push((format!("all-{page}"), format!("/console/{page}")));
         }
         for (name, path) in all {
