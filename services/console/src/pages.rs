@@ -34,7 +34,7 @@ pub const PAGES: &[Page] = &[
     page(
         "tenants",
         "tenants.html",
-        &[("tenants", "/v1/tenants{?cursor,q,state}")],
+        &[("tenants", "/v1/overview{?cursor,name,health}")],
     ),
     page("tenants/new", "tenant_new.html", &[]),
     page(
@@ -42,12 +42,23 @@ pub const PAGES: &[Page] = &[
         "tenant.html",
         &[
             TENANT,
+            ("overview", "/v1/tenants/{tenant}/overview"),
             LINKS,
             NUMBERS,
             ("letters", "/v1/tenants/{tenant}/dead-letters?limit=5"),
             ("events", "/v1/tenants/{tenant}/events?limit=10"),
         ],
     ),
+    page(
+        "tenants/{tenant}/statistics",
+        "statistics.html",
+        &[
+            TENANT,
+            ("statistics", "/v1/tenants/{tenant}/statistics{?from,to,step}"),
+            ("funnel", "/v1/tenants/{tenant}/deflection-funnel{?from,to}"),
+        ],
+    ),
+    page("platform", "platform.html", &[("platform", "/v1/platform")]),
     page(
         "tenants/{tenant}/setup",
         "setup.html",

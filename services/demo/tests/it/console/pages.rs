@@ -1,354 +1,143 @@
-//! The pages beside the way of a text: each is looked at in light and dark, wide and narrow, and its important form is filled in once.
+//! Each page is looked at in light and dark, wide and narrow, with something in it.
 
-use super::{CUSTOMER, Scene};
+use super::{CUSTOMER, LIMIT, Scene};
 use anyhow::{Context, Result, ensure};
-use axum::{
-    Router,
-    extract::State,
-    http::{HeaderMap, StatusCode},
-    routing::post,
-};
-use ccm_testkit::ports;
-use std::{
-    net::Ipv4Addr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
-use tokio::net::TcpListener;
+use ccm_carrier_sim::Kind;
+use serde_json::json;
 
-/// A rule that answers, so that nobody has to be there for it.
-const RULES: &str = r#"{"rules": [{"name": "opening hours", "when": {"keyword": {"any_of": ["HOURS"]}},
-    "action": {"reply": {"words": {"en": "Nine to five."}, "then": "done"}}}]}"#;
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_in_anybodys_way_on_half_of_the_pages() -> Result<()> {
+    look_at(0).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_in_anybodys_way_on_the_other_half() -> Result<()> {
+    look_at(1).await
+}
+
+/// All of them take a busy machine longer than a test may.
+async fn look_at(half: usize) -> Result<()> {
+    let scene = Scene::start([Kind::Twilio]).await?;
+    let played = scene.look_at_pages(half).await;
+    scene.end(played).await
+}
 
 impl Scene {
-    /// Fills in a form by its fields' names, and sends it.
-    async fn fill(&self, form: &str, fields: &[(&str, &str)]) -> Result<()> {
-        for (name, value) in fields {
-            let field = format!("{form} [name='{name}']");
-            self.browser.clear(&field).await?;
-            self.browser.type_into(&field, value).await?;
-        }
-        self.browser.press(&format!("{form} p:last-of-type button")).await
+    /// Signs in; a tenant that has had a text. Returns its page.
+    pub(super) async fn at_work(&self) -> Result<String> {
+        let tenant = self.world.tenants.first().context("no tenant")?;
+        let sent = self
+            .world
+            .carrier
+            .text(CUSTOMER, &tenant.number, "Still there?")?;
+        self.world.carrier.wait_accepted(sent.seq, LIMIT).await?;
+        self.open("/").await?;
+        self.browser
+            .enter("input[name=token]", self.world.admin.token())
+            .await?;
+        self.see("Tenants").await?;
+        Ok(format!("/console/tenants/{}", tenant.made.id))
     }
 
-    pub(super) async fn rules_and_their_dry_run(&self, tenant: &str) -> Result<()> {
-        let try_it = "form:has([name='_form'][value=try])";
-        let change = "form:has([name='_form'][value=change])";
-        self.open(&format!("{tenant}/routing")).await?;
-        self.see("None: each number's own skillset answers.").await?;
-        let text = [("from", CUSTOMER), ("text", "Hours?")];
-        self.fill(try_it, &text).await?;
-        self.browser.see("#decision", "WC_Default_Skillset").await?;
-        ensure!(
-            self.browser.value(&format!("{try_it} [name=text]")).await? == "Hours?",
-            "what was tried must be typed again"
-        );
-        self.fill(change, &[(":json", "{\"rules\": [")]).await?;
-        self.browser.see(".field.wrong", "is not JSON").await?;
-        self.fill(
-            change,
-            &[(
-                ":json",
-                &RULES
-                    .replace("HOURS", "STOP")
-                    .replace("any_of", "match\": \"whole\", \"any_of"),
-            )],
-        )
-        .await?;
-        self.browser.see(".field.wrong", "rules[0]").await?;
-        self.fill(change, &[(":json", RULES)]).await?;
-        self.see("Saved.").await?;
-        self.browser.see("tbody", "the text begins with HOURS").await?;
-        self.fill(try_it, &text).await?;
-        self.browser.see("#decision", "Nine to five.").await?;
-        self.browser.see("tbody", "decides").await?;
-        self.sound("a decision of routing").await?;
-        self.picture("routing-tried", 1280, 1500).await
+    /// Where the first thing of a list leads to.
+    pub(super) async fn first(&self, list: &str) -> Result<String> {
+        self.open(list).await?;
+        let first = self.browser.attribute("tbody a", "href").await;
+        first?.with_context(|| format!("{list} is empty"))
     }
 
-    pub(super) async fn certificates_and_maintenance(&self, tenant: &str) -> Result<()> {
-        let browser = &self.browser;
-        let link = self.first_link(tenant).await?;
-        self.open(&format!("{link}/certificates")).await?;
-        self.see("Ends in").await?;
-        let ca = self.aacc.ca_pem().context("the simulated AACC has no TLS")?;
-        self.fill("form:has([name='_form'][value=ca])", &[("ca_pem", ca)])
-            .await?;
-        browser
-            .see("#problem", "the link trusts all of these already")
-            .await?;
-        self.fill(
-            "form:has([name='_form'][value=key])",
-            &[("common_name", "ccm.example.com")],
-        )
-        .await?;
-        browser
-            .see("code.copy", "-----BEGIN CERTIFICATE REQUEST-----")
-            .await?;
-        self.open(&link).await?;
-        browser
-            .press("details:has([name='_form'][value=window]) summary")
-            .await?;
-        for (field, at) in [("begins_at", "2999-01-01T22:00"), ("ends_at", "2999-01-02T02:00")] {
-            // How a moment is typed depends on the browser's language.
-            browser
-                .run(&format!(
-                    "document.querySelector(\"[name='{field}:utc']\").value = '{at}'"
-                ))
-                .await?;
+    /// Makes something of everything.
+    async fn furnish(&self, tenant: &str) -> Result<()> {
+        let admin = &self.world.admin;
+        let api = tenant.replacen("/console", "", 1);
+        let ours = &self.world.tenants.first().context("no tenant")?.number;
+        let routing = json!({
+            "calendars": {"office": {"time_zone": "Europe/Dublin", "weekly": {"monday": [{"from": "09:00", "to": "17:30"}]},
+                "holidays": [{"name": "Christmas", "date": "12-25"}]}},
+            "lists": {"vip": {"numbers": [CUSTOMER], "prefixes": ["+4930"]}},
+            "rules": [
+                {"name": "important", "priority": 10, "when": {"list": {"name": "vip"}, "time": {"calendar": "office", "is": "open"}},
+                    "action": {"skillset": "WC_Default_Skillset"}},
+                {"name": "ask", "enabled": false, "when": {"numbers": [ours]}, "action": {"webhook": {"url": "https://hooks.example.com/route"}}},
+                {"name": "hours", "when": {"keyword": {"any_of": ["HOURS", "OPEN"]}},
+                    "action": {"reply": {"words": {"de": "Neun bis fünf.", "en": "Nine to five."}, "then": "done"}}}],
+            "after_hours": [{"calendar": "office", "reply": {"en": "We are closed until {opens_time}."}}],
+        });
+        admin.put(&format!("{api}/routing"), &routing).await?;
+        for (path, body) in [
+            (
+                "webhooks",
+                json!({"name": "CRM", "url": "https://hooks.example.com/ccm", "events": ["message.*", "link.*"]}),
+            ),
+            (
+                "templates",
+                json!({"name": "Delay", "text": "It takes two days more – sorry.", "scope": "tenant"}),
+            ),
+            (
+                "api-keys",
+                json!({"name": "reports", "role": "tenant-viewer", "scopes": ["read-settings"]}),
+            ),
+        ] {
+            admin.post(&format!("{api}/{path}"), &body).await?;
         }
-        browser
-            .type_into(
-                "form:has([name='_form'][value=window]) [name=reason]",
-                "AACC patch",
-            )
+        let refused = json!({"our_address": ours, "customer_address": "+14697206299", "evidence": "asked on the phone"});
+        admin.put(&format!("{api}/opt-outs"), &refused).await?;
+        admin
+            .put(&format!("{api}/caps"), &json!({"daily_mt_segments": 5000}))
             .await?;
-        browser
-            .press("form:has([name='_form'][value=window]) button")
-            .await?;
-        self.see("Planned.").await?;
-        self.see("2999-01-01 22:00:00 to 2999-01-02 02:00:00 UTC: AACC patch")
-            .await?;
-        browser.press("main li details summary").await?;
-        browser.press("main li button.danger").await?;
-        self.see("None is planned.").await
-    }
-
-    pub(super) async fn keys_are_shown_once(&self, tenant: &str) -> Result<()> {
-        let browser = &self.browser;
-        let access = format!("{tenant}/access");
-        for (form, name, begins) in [("api", "reports", "ccm_"), ("auth", "agents Dublin", "")] {
-            self.open(&access).await?;
-            browser
-                .press(&format!("details:has([name='_form'][value={form}]) summary"))
-                .await?;
-            self.fill(
-                &format!("form:has([name='_form'][value={form}])"),
-                &[("name", name)],
-            )
-            .await?;
-            browser.see("code.copy", begins).await?;
-            self.sound("a key that is shown once").await?;
-            let key = browser.texts(".note code.copy").await?.concat();
-            ensure!(
-                key.len() >= 16 && key.starts_with(begins),
-                "that is no key: {} characters",
-                key.len()
-            );
-            self.open(&access).await?;
-            browser.see("tbody", name).await?;
-            let page = browser.run("return document.documentElement.innerHTML").await?;
-            ensure!(
-                !page.as_str().unwrap_or_default().contains(&key),
-                "the key of {name} is shown again"
-            );
-        }
-        self.picture("access", 1280, 1200).await
-    }
-
-    /// A receiver that takes the first call and is too busy for the second one.
-    pub(super) async fn a_webhook_is_tried(&self, tenant: &str) -> Result<()> {
-        async fn take(
-            State(calls): State<Arc<AtomicUsize>>,
-            headers: HeaderMap,
-        ) -> (StatusCode, &'static str) {
-            let signed = headers.contains_key("webhook-signature");
-            match (signed, calls.fetch_add(1, Ordering::SeqCst)) {
-                (true, 0) => (StatusCode::OK, "thanks"),
-                _ => (StatusCode::IM_A_TEAPOT, "<b>too busy</b>"),
-            }
-        }
-        let calls = Arc::new(AtomicUsize::new(0));
-        let port = ports::free_port();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-        let receiver = Router::new().route("/ccm", post(take)).with_state(calls.clone());
-        let receiver = tokio::spawn(async move { axum::serve(listener, receiver).await });
-
-        let browser = &self.browser;
-        self.open(&format!("{tenant}/webhooks")).await?;
-        let url = format!("http://127.0.0.1:{port}/ccm");
-        self.fill(
-            "form:has([name='_form'][value=new])",
-            &[("name", "CRM"), ("url", &url)],
-        )
-        .await?;
-        browser.see("code.copy", "whsec_").await?;
-        browser.press("main a.button.main").await?;
-        self.see("with the old secret").await?;
-        browser
-            .press("form:has([name='_form'][value=test]) button")
-            .await?;
-        browser.see("#answer", "It has taken the call.").await?;
-        browser
-            .press("form:has([name='_form'][value=test]) button")
-            .await?;
-        browser.see("#answer", "It has not taken the call.").await?;
-        browser.see("#answer", "418").await?;
-        self.sound("a webhook that was tried").await?;
-        self.picture("webhook-tried", 1280, 1200).await?;
-        receiver.abort();
-        ensure!(calls.load(Ordering::SeqCst) == 2, "it was not called twice");
         Ok(())
     }
 
-    pub(super) async fn texts_are_found(&self, tenant: &str) -> Result<()> {
-        let browser = &self.browser;
-        self.open(&format!("{tenant}/search")).await?;
-        browser.enter("[name=q]", "sti there").await?;
-        browser.see(".found mark", "Still").await?;
-        self.sound("texts that were found").await?;
-        self.picture("search-found", 1280, 900).await?;
-        browser.press(".found a").await?;
-        self.see("Save the transcript as").await?;
-        let address = browser.attribute("a[href*='_as=txt']", "href").await?;
-        let script = format!(
-            "return fetch('{}').then(function (a) {{ return a.text().then(function (t) {{ return a.headers.get('content-disposition') + t; }}); }})",
-            address.context("no transcript")?
-        );
-        let saved = browser.run(&script).await?;
-        let saved = saved.as_str().context("no text")?;
-        ensure!(
-            saved.starts_with("attachment; filename=\"transcript-") && saved.contains("Still there?"),
-            "{saved}"
-        );
-
-        self.open(&format!("{tenant}/opt-outs")).await?;
-        browser
-            .press("details:has([name='_form'][value=put]) summary")
-            .await?;
-        let other = "+14697206299";
-        self.fill(
-            "form:has([name='_form'][value=put])",
-            &[("customer_address", other), ("evidence", "asked on the phone")],
-        )
-        .await?;
-        browser.see("tbody", other).await?;
-        browser.press("tbody details summary").await?;
-        browser
-            .enter("tbody [name='evidence:query']", "asked for texts & wrote")
-            .await?;
-        self.see("Removed.").await?;
-        browser.enter("#customer", other).await?;
-        browser.see("main li", "asked for texts & wrote").await
-    }
-
-    pub(super) async fn settings_and_templates(&self, tenant: &str) -> Result<()> {
-        let change = "form:has([name='_form'][value=change])";
-        self.open(&format!("{tenant}/settings")).await?;
-        self.browser.press("a[href$='/settings/chat']").await?;
-        self.see("The document").await?;
-        self.fill(change, &[(":json", "{\"limits\": {\"per_customer\": 0}}")])
-            .await?;
-        self.browser.see(".field.wrong", "limits.per_customer").await?;
-        self.sound("a refused document").await?;
-        for most in [4, 5] {
-            let document = format!("{{\"limits\": {{\"per_customer\": {most}}}}}");
-            self.fill(change, &[(":json", &document)]).await?;
-            self.see("Saved.").await?;
-        }
-        self.open(&format!("{tenant}/settings/retention")).await?;
-        self.fill(
-            "form:has([name='_form'][value=try])",
-            &[("bodies_days:number", "30"), ("metadata_days:number", "60")],
-        )
-        .await?;
-        self.browser.see("#would", "The words of 0 texts").await?;
-        self.open(&format!("{tenant}/templates")).await?;
-        self.fill(
-            "form:has([name='_form'][value=new])",
-            &[
-                ("name", "Delay"),
-                ("text", "Hello {name}, it takes 2 days more – sorry."),
-            ],
-        )
-        .await?;
-        self.browser.see("tbody", "because of –").await
-    }
-
-    pub(super) async fn what_was_done_stands_in_the_audit(&self, tenant: &str) -> Result<()> {
-        self.open(&format!("{tenant}/audit?kind=chat_settings")).await?;
-        self.browser
-            .see("tbody dt", "settings.limits.per_customer")
-            .await?;
-        self.browser.press("a[href$='verify=1']").await?;
-        self.browser.see("#verdict", "The chain is intact").await?;
-        self.sound("a chain that was verified").await?;
-        self.picture("audit-verified", 1280, 1400).await?;
-        self.open(&format!("{tenant}/usage")).await?;
-        self.see("no cap").await?;
-        let caps = "form:has([name='_form'][value=caps])";
-        self.fill(caps, &[("daily_mt_segments:number", "5000")]).await?;
-        self.browser.see("main", "of 5000 segments").await?;
-        self.fill(caps, &[("daily_mt_segments:number", "")]).await?;
-        self.see("Saved.").await
-    }
-
-    pub(super) async fn a_tenant_rests_and_goes_on(&self, tenant: &str) -> Result<()> {
-        let state = "form:has([name='_form'][value=state])";
-        self.open(&format!("{tenant}/state")).await?;
-        self.browser
-            .press("form:has([name='_form'][value=dry]) button")
-            .await?;
-        self.browser.see("#would", "What goes for good").await?;
-        self.fill(state, &[("reason", "a look at it")]).await?;
-        self.browser.see(".side .badge", "suspended").await?;
-        self.fill(state, &[("reason", "seen")]).await?;
-        self.see("Suspend it").await
-    }
-
-    async fn first_link(&self, tenant: &str) -> Result<String> {
-        self.open(&format!("{tenant}/links")).await?;
-        self.browser
-            .attribute("tbody a", "href")
-            .await?
-            .context("no link")
-    }
-
-    /// Light and dark, wide and narrow.
-    pub(super) async fn every_page(&self, tenant: &str, conversation: &str) -> Result<()> {
-        let link = self.first_link(tenant).await?;
-        self.open(&format!("{tenant}/webhooks")).await?;
-        let webhook = self
-            .browser
-            .attribute("tbody a", "href")
-            .await?
-            .context("no webhook")?;
+    async fn look_at_pages(&self, half: usize) -> Result<()> {
+        let tenant = &self.at_work().await?;
+        self.furnish(tenant).await?;
+        let link = self.first(&format!("{tenant}/links")).await?;
+        let mut all = vec![
+            ("tenants".to_owned(), "/console/tenants".to_owned()),
+            ("tenant".to_owned(), tenant.clone()),
+            ("link".to_owned(), link.clone()),
+            ("certificates".to_owned(), format!("{link}/certificates")),
+            (
+                "webhook".to_owned(),
+                self.first(&format!("{tenant}/webhooks")).await?,
+            ),
+            (
+                "conversation".to_owned(),
+                self.first(&format!("{tenant}/conversations")).await?,
+            ),
+        ];
+        self.open(&format!("{tenant}/statistics")).await?;
+        let hour = self.browser.attribute("main p.buttons a", "href").await?;
+        all.push(("statistics-hour".to_owned(), hour.context("no hour")?));
         let of_tenant = [
+            "setup",
+            "statistics",
             "links",
             "numbers",
             "conversations",
+            "dead-letters",
             "routing",
             "access",
-            "audit",
+            "audit?verify=1",
             "usage",
             "webhooks",
             "events",
-            "search",
+            "search?q=there",
             "opt-outs",
             "settings",
             "settings/chat",
             "settings/retention",
             "templates",
             "state",
-            "dead-letters",
         ];
-        let mut all = vec![
-            ("tenants".to_owned(), "/console/tenants".to_owned()),
-            ("tenant".to_owned(), tenant.to_owned()),
-            ("link".to_owned(), link.clone()),
-            ("certificates".to_owned(), format!("{link}/certificates")),
-            ("webhook".to_owned(), webhook),
-            ("conversation".to_owned(), conversation.to_owned()),
-            ("setup-done".to_owned(), format!("{tenant}/setup")),
-        ];
-        all.extend(of_tenant.map(|name| (name.replace('/', "-"), format!("{tenant}/{name}"))));
-        all.extend(
-            ["audit", "usage", "access", "deletions"]
-                .map(|name| (format!("all-{name}"), format!("/console/{name}"))),
-        );
-        for (name, path) in all {
+        for page in of_tenant {
+            let name = page.split('?').next().unwrap_or_default().replace('/', "-");
+            all.push((name, format!("{tenant}/{page}")));
+        }
+        for page in ["platform", "audit", "usage", "access", "deletions"] {
+            all.push((format!("all-{page}"), format!("/console/{page}")));
+        }
+        for (name, path) in all.into_iter().skip(half).step_by(2) {
             self.open(&path).await?;
             for (shade, width, height, shape) in [
                 ("light", 1280, 1300, "wide"),
@@ -357,18 +146,17 @@ impl Scene {
             ] {
                 self.browser.prefer_dark(shade == "dark").await?;
                 self.browser.size(width, height).await?;
-                self.sound(&format!("{name}, {shade}, {shape}")).await?;
+                let what = format!("{name}-{shade}-{shape}");
+                self.sound(&what).await?;
                 let overflow =
                     "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
                 let overflow = self.browser.run(overflow).await?;
                 ensure!(
                     overflow.as_i64() <= Some(0),
-                    "{name}, {shape}: {overflow} pixels stand out"
+                    "{what}: {overflow} pixels stand out"
                 );
-                self.picture(&format!("{name}-{shade}-{shape}"), width, height)
-                    .await?;
+                self.picture(&what, width, height).await?;
             }
-            self.browser.size(1280, 900).await?;
         }
         Ok(())
     }
