@@ -129,9 +129,11 @@ pub(crate) fn message(row: &PgRow) -> Result<MessageRow, DbError> {
     })
 }
 
-/// As the trigger of migration 0216 writes them.
-fn steps(written: Json<Vec<(i64, String, i32, Option<String>)>>) -> Result<Vec<MessageStep>, DbError> {
-    let read = |(ms, state, attempts, error_code): (i64, String, _, _)| {
+/// A step as the trigger of migration 0216 writes it: milliseconds, state, attempts, code.
+type WrittenStep = (i64, String, i32, Option<String>);
+
+fn steps(written: Json<Vec<WrittenStep>>) -> Result<Vec<MessageStep>, DbError> {
+    let read = |(ms, state, attempts, error_code): WrittenStep| {
         let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000);
         Ok(MessageStep {
             at: at.map_err(|error| DbError::Corrupt(error.to_string()))?,

@@ -252,19 +252,28 @@ impl Browser {
     }
 
     /// What axe-core (`deploy/dev/axe-core` fetches it) finds in the page that is serious or critical: rule, how many, and where first.
-    pub async fn barriers(&self) -> Result<Vec<String>> {
+    /// With `rules`, only these are looked at.
+    pub async fn barriers(&self, rules: Option<&[&str]>) -> Result<Vec<String>> {
         let file = tools().join("axe-core/axe.min.js");
         let axe = fs::read_to_string(&file)
             .with_context(|| format!("reading {}; deploy/dev/axe-core fetches it", file.display()))?;
         let run = "var done = arguments[arguments.length - 1];
-            axe.run(document, { resultTypes: ['violations'] }).then(function (found) {
+            var options = { resultTypes: ['violations'] };
+            if (arguments[0]) { options.runOnly = arguments[0]; }
+            axe.run(document, options).then(function (found) {
                 done(found.violations.filter(function (one) { return one.impact === 'serious' || one.impact === 'critical'; })
                     .map(function (one) {
                         var first = one.nodes[0];
                         return one.id + ' (' + one.impact + ', ' + one.nodes.length + '): ' + one.help + ': ' + first.html + ' ' + first.failureSummary; }));
             }, function (error) { done(['axe failed: ' + error]); });";
-        self.client.execute(&axe, Vec::new()).await?;
-        let found = self.client.execute_async(run, Vec::new()).await?;
+        let there = self
+            .client
+            .execute("return typeof axe !== 'undefined'", Vec::new())
+            .await?;
+        if there != true {
+            self.client.execute(&axe, Vec::new()).await?;
+        }
+        let found = self.client.execute_async(run, vec![json!(rules)]).await?;
         let found = found.as_array().context("no list")?;
         Ok(found
             .iter()
@@ -289,7 +298,10 @@ impl Browser {
     /// Makes the window so wide and high, and takes a picture.
     pub async fn picture(&self, width: u32, height: u32, file: &Path) -> Result<()> {
         self.size(width, height).await?;
-        sleep(Duration::from_millis(500)).await;
+        // Drawn, and drawn again with what a script has made of the new size.
+        let drawn = "var done = arguments[0];
+            requestAnimationFrame(function () { requestAnimationFrame(function () { setTimeout(done, 50); }); });";
+        self.client.execute_async(drawn, Vec::new()).await?;
         fs::write(file, self.client.screenshot().await?)
             .with_context(|| format!("writing {}", file.display()))
     }

@@ -277,13 +277,18 @@ impl Scene {
 
     /// Nothing is in anybody's way, and nothing went wrong in the page.
     async fn sound(&self, what: &str) -> Result<()> {
-        let found = self.browser.barriers().await?;
-        ensure!(found.is_empty(), "{what}: {}", found.join("\n"));
+        self.passes(what, None).await?;
         let wrongs = self
             .browser
             .run("return (window.wrongs || []).join('; ')")
             .await?;
         ensure!(wrongs == "", "{what}: {wrongs}");
+        Ok(())
+    }
+
+    async fn passes(&self, what: &str, rules: Option<&[&str]>) -> Result<()> {
+        let found = self.browser.barriers(rules).await?;
+        ensure!(found.is_empty(), "{what}: {}", found.join("\n"));
         Ok(())
     }
 
