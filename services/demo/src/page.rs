@@ -82,6 +82,7 @@ impl Page {
             .route("/demo.js", get(js))
             .route("/demo/about", get(about))
             .route("/demo/screenpop", get(screenpop))
+            .route("/demo/console", get(console))
             .route("/demo/events", get(events))
             .route("/demo/store", get(store))
             .with_state(shown)
@@ -137,6 +138,16 @@ async fn screenpop(State(shown): State<Arc<Shown>>) -> Redirect {
         "{}&dialed={ours}&dest={caller}&agent=Russell",
         shown.pop
     ))
+}
+
+/// The console, signed in as the demo's platform-admin: a browser's cookies are a host's, whatever the port.
+async fn console(State(shown): State<Arc<Shown>>) -> Result<impl IntoResponse, (StatusCode, String)> {
+    let made = shown.admin.post("/sessions", &json!({})).await;
+    let made = made.map_err(|error| (StatusCode::BAD_GATEWAY, format!("{error:#}")))?;
+    let key = made["key"].as_str().unwrap_or_default();
+    let cookie = format!("ccm_session={key}; Path=/; HttpOnly; SameSite=Lax");
+    let to = format!("{}/console/tenants/{}", shown.admin.base(), shown.tenant);
+    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&to)))
 }
 
 /// Both simulators' events in one stream: a browser opens six connections to an origin, so two streams a tab would end
