@@ -1,4 +1,5 @@
 -- Who looked last at what of the tenant's texts: a page that refreshes itself is one look in the audit, and not one a second. Ids only.
+SET LOCAL lock_timeout = '2s';
 CREATE TABLE text_look (
   tenant_id uuid NOT NULL REFERENCES tenant (id),
   -- SHA-256 of how the audit knows them, the same for all of their requests: of any length, and no name.

@@ -108,8 +108,8 @@ SELECT 'texts_for_agents' AS name, count(*) AS waiting, NULL::timestamptz AS due
 FROM (SELECT message_id FROM inbox ORDER BY message_id LIMIT $2) AS waiting
 UNION ALL
 SELECT 'texts_for_providers', count(*), NULL, min(message_id::text)::uuid
-FROM (SELECT message_id, tenant_id FROM outbox ORDER BY message_id LIMIT $2) AS waiting
-JOIN tenant t ON t.id = waiting.tenant_id AND t.state = 'active'
+FROM (SELECT message_id FROM outbox WHERE tenant_id <> ALL (ARRAY(SELECT id FROM tenant WHERE state <> 'active'))
+      ORDER BY message_id LIMIT $2) AS waiting
 UNION ALL
 SELECT 'lines_to_providers', count(*), min(due_at), NULL
 FROM (SELECT due_at FROM outbox_line WHERE due_at <= $1::timestamptz ORDER BY due_at LIMIT $2) AS due
@@ -132,11 +132,10 @@ UNION ALL
 SELECT 'number_moves', count(*), min(at), NULL
 FROM (SELECT at FROM number_move WHERE state = 'pending' AND at <= $1::timestamptz ORDER BY at LIMIT $2) AS due";
 
-/// Of a tenant that is carried. What a suspended one keeps is passed over, as much of it as is counted of a queue.
+/// Of a tenant that is carried.
 pub(crate) const UNSENT: &str = "
-SELECT waiting.message_id, waiting.tenant_id, waiting.created_at
-FROM (SELECT message_id, tenant_id, created_at FROM outbox ORDER BY message_id LIMIT $1) AS waiting
-JOIN tenant t ON t.id = waiting.tenant_id AND t.state = 'active' ORDER BY message_id LIMIT 1";
+SELECT message_id, tenant_id, created_at FROM outbox
+WHERE tenant_id <> ALL (ARRAY(SELECT id FROM tenant WHERE state <> 'active')) ORDER BY message_id LIMIT 1";
 
 /// Of tenants that are carried: whose, and since when, the longest first.
 pub(crate) const FAILING: &str = "

@@ -56,13 +56,14 @@ pub struct Statistics {
     pub failures: Vec<FailureRow>,
 }
 
+/// What a rule or a keyword has answered came to no agent: it was never handed over.
 /// Texts are read conversation by conversation (`OFFSET 0`), however many there are: never all of a month. A text's id is made within
 /// moments of its time.
 pub(crate) const TEXTS: &str = "
 WITH texts AS MATERIALIZED (
   SELECT floor(extract(epoch FROM m.created_at - $2::timestamptz) / $4::float8)::integer AS bucket, m.direction, m.origin, m.state, m.error_code,
          coalesce(m.segments, 1) AS segments,
-         CASE WHEN m.origin = 'customer' AND m.state = 'delivered'
+         CASE WHEN m.origin = 'customer' AND m.state = 'delivered' AND m.attempts > 0
               THEN (extract(epoch FROM m.updated_at - m.created_at) * 1000)::bigint END AS to_agent
   FROM (
     SELECT c.id FROM conversation c
@@ -72,7 +73,7 @@ WITH texts AS MATERIALIZED (
     SELECT c.id FROM conversation c
     WHERE c.tenant_id = $1 AND c.state = 'open' AND c.id < uuid_v7_floor($2::timestamptz - interval '31 days')) AS c
   CROSS JOIN LATERAL (
-    SELECT m.direction, m.origin, m.state, m.error_code, m.segments, m.created_at, m.updated_at FROM message m
+    SELECT m.direction, m.origin, m.state, m.error_code, m.segments, m.attempts, m.created_at, m.updated_at FROM message m
     WHERE m.tenant_id = $1 AND m.conversation_id = c.id AND m.created_at >= $2::timestamptz AND m.created_at < $3::timestamptz
       AND m.id >= uuid_v7_floor($2::timestamptz - interval '1 hour') AND m.id < uuid_v7_floor($3::timestamptz + interval '1 hour') OFFSET 0) AS m
 )

@@ -439,6 +439,11 @@ pub async fn discard_dead_letter(
     Path(path): Path<DeadLetterPath>,
 ) -> Result<Json<WholeDeadLetter>, Failure> {
     let (db, by) = (deps.tenant(&scope).await?, &scope.bearer.sub);
+    // What is discarded is answered, with its text.
+    if may_read_texts(&scope) {
+        db.dead_letter(path.letter).await?;
+        deps.looks(&scope, Look::DeadLetter(path.letter)).await?;
+    }
     if !db
         .discard_dead_letter(path.letter, by, deps.ids.clock().now())
         .await?

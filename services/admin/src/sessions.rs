@@ -102,7 +102,7 @@ pub async fn get_me(by: Authenticated) -> Json<Me> {
 /// Sign in: begin a session
 ///
 /// Its key is good in place of the token or API key that this request shows, until it is signed out, is not used for an hour, or is
-/// twelve hours old (`admin.session_idle_ms`, `admin.session_ms`); it ends with a token or key that ends before that, and with the user's
+/// twelve hours old (`admin.session_idle_ms`, `admin.session_ms`); it ends with an API key, or a token that was issued here, that ends before that, and with the user's
 /// being disabled or the key's being revoked. A user's role counts as it is at each request.
 /// For every role: platform-admin, engineer, support, tenant-admin and tenant-viewer.
 #[utoipa::path(post, path = "/v1/sessions", tag = "sessions",

@@ -13,7 +13,7 @@ use axum::{
     http::Method,
     response::{IntoResponse, Redirect, Response},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// `POST /console/act`. Of the form's own fields, `_do` is the request (`POST /v1/tenants`), `_from` the page that it stands on, which
 /// shows what went wrong; `_next` the page that follows, where `{id}` is that of what was made; without it `_from` shows what was
@@ -36,14 +36,7 @@ pub async fn act(
     };
     let body = match form::json(&fields) {
         Ok(body) => own("_bare").is_none().then_some(body),
-        Err(unreadable) => {
-            let problem = json!({
-                "status": 400, "title": "A field cannot be read", "field": unreadable.field,
-                "detail": format!("{} {}", unreadable.field, unreadable.reason).trim_start(),
-                "remedy": "correct it and send the form again",
-            });
-            return again(said(problem, &fields)).await;
-        }
+        Err(unreadable) => return again(said(unreadable.problem(), &fields)).await,
     };
     let path = form::address(path, &fields);
     let once = [Method::POST, Method::PATCH].contains(&method);
@@ -75,7 +68,9 @@ pub async fn act(
     };
     let next = next.replace("{id}", answer.json["id"].as_str().unwrap_or_default());
     let mark = if next.contains('?') { '&' } else { '?' };
-    let done = own("_done").map_or(String::new(), |done| format!("{mark}done={done}"));
+    let done = own("_done")
+        .filter(|done| is_word(done))
+        .map_or(String::new(), |done| format!("{mark}done={done}"));
     Ok(Redirect::to(&format!("{next}{done}")).into_response())
 }
 
@@ -97,7 +92,12 @@ fn request(text: &str) -> Option<(Method, &str)> {
         _ => return None,
     };
     // Signing out takes the cookie away as well.
-    (path.starts_with("/v1/") && path != "/v1/me/session").then_some((method, path))
+    let below = path.split('?').next().unwrap_or_default();
+    (path.starts_with("/v1/") && below != "/v1/me/session").then_some((method, path))
+}
+
+fn is_word(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
 }
 
 /// Whether an address leads to a page of the console, and nowhere else.
@@ -120,6 +120,7 @@ mod tests {
             "POST http://x/v1/",
             "POST",
             "DELETE /v1/me/session",
+            "DELETE /v1/me/session?",
         ] {
             assert_eq!(request(other), None, "{other}");
         }

@@ -4,7 +4,7 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::{
     extract::Path,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use rust_embed::RustEmbed;
@@ -23,15 +23,19 @@ pub fn address(name: &str) -> String {
     let Some(file) = Files::get(name) else {
         return format!("/console/static/{name}");
     };
+    format!("/console/static/{name}?{}", mark(&file.data))
+}
+
+fn mark(content: &[u8]) -> String {
     let mut mark = String::new();
-    for byte in &digest(&SHA256, &file.data).as_ref()[..6] {
+    for byte in &digest(&SHA256, content).as_ref()[..6] {
         let _ = write!(mark, "{byte:02x}");
     }
-    format!("/console/static/{name}?{mark}")
+    mark
 }
 
 /// `GET /console/static/{file}`
-pub async fn serve(Path(name): Path<String>) -> Response {
+pub async fn serve(Path(name): Path<String>, uri: Uri) -> Response {
     let Some(file) = Files::get(&name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
@@ -41,12 +45,14 @@ pub async fn serve(Path(name): Path<String>) -> Response {
         Some("svg") => "image/svg+xml",
         _ => "application/octet-stream",
     };
+    // A page of another version asks for another file: what it gets instead is not kept under that name.
+    let kept = match uri.query() == Some(&mark(&file.data)) {
+        true => "private, max-age=31536000, immutable",
+        false => "no-store",
+    };
     let mut response = file.data.into_owned().into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("private, max-age=31536000, immutable"),
-    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(kept));
     response
 }

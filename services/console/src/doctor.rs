@@ -3,7 +3,7 @@
 use crate::{
     Console,
     api::{Answer, Ask},
-    form::{self, Fields},
+    form::{self, Fields, Unreadable},
     render,
     show::{Failed, Said, draw},
     visitor::Visitor,
@@ -30,7 +30,7 @@ pub async fn examine(
     Path((tenant, link)): Path<(String, String)>,
     Form(fields): Form<Fields>,
 ) -> Result<Response, Failed> {
-    let asked = form::json(&fields).unwrap_or_default();
+    let asked = form::json(&fields);
     let path = format!("/v1/tenants/{tenant}/links/{link}/doctor");
     let back = format!("tenants/{tenant}/links/{link}");
     Examination {
@@ -39,7 +39,7 @@ pub async fn examine(
         path,
         back,
     }
-    .answer(&asked, fields)
+    .answer(asked, fields)
     .await
 }
 
@@ -50,7 +50,7 @@ pub async fn examine_new(
     Path(tenant): Path<String>,
     Form(fields): Form<Fields>,
 ) -> Result<Response, Failed> {
-    let asked = json!({ "link": form::json(&fields).unwrap_or_default() });
+    let asked = form::json(&fields).map(|link| json!({ "link": link }));
     let path = format!("/v1/tenants/{tenant}/doctor");
     let back = match form::own(&fields, "_from").and_then(|from| from.strip_prefix("/console/")) {
         Some(from) => from.to_owned(),
@@ -62,7 +62,7 @@ pub async fn examine_new(
         path,
         back,
     }
-    .answer(&asked, fields)
+    .answer(asked, fields)
     .await
 }
 
@@ -76,17 +76,24 @@ struct Examination {
 }
 
 impl Examination {
-    async fn answer(self, asked: &Value, given: Fields) -> Result<Response, Failed> {
+    async fn answer(self, asked: Result<Value, Unreadable>, given: Fields) -> Result<Response, Failed> {
+        let asked = match asked {
+            Ok(asked) => asked,
+            Err(unreadable) => return self.refused(unreadable.problem(), given).await,
+        };
         let api = self.console.api();
-        let ask = Ask::post(&self.path, Some(asked));
+        let ask = Ask::post(&self.path, Some(&asked));
         let answer = api.stream(&self.visitor.who, ask, "application/x-ndjson").await;
         if !answer.status().is_success() {
-            let said = Said {
-                problem: Some(Answer::read(answer).await.json),
-                given,
-                made: None,
-            };
-            return draw(&self.console, &self.visitor, &self.back, "", said).await;
+            let mut problem = Answer::read(answer).await.json;
+            // The form is the link.
+            if let Some(field) = problem["field"]
+                .as_str()
+                .and_then(|field| field.strip_prefix("link."))
+            {
+                problem["field"] = json!(field);
+            }
+            return self.refused(problem, given).await;
         }
         let tenant = self.back.split('/').nth(1).unwrap_or_default();
         let tenant = api
@@ -110,6 +117,17 @@ impl Examination {
             (header::HeaderName::from_static("x-accel-buffering"), "no"),
         ];
         Ok((StatusCode::OK, kind, body).into_response())
+    }
+}
+
+impl Examination {
+    async fn refused(&self, problem: Value, given: Fields) -> Result<Response, Failed> {
+        let said = Said {
+            problem: Some(problem),
+            given,
+            made: None,
+        };
+        draw(&self.console, &self.visitor, &self.back, "", said).await
     }
 }
 
@@ -150,8 +168,7 @@ mod tests {
 
     #[tokio::test]
     async fn lines_come_whole_however_they_are_cut() {
-        let parts =
-            ["{\"a\"", ":1}\n{\"b\":2}\n{\"c", "\":3}\n", "{\"cut"].map(|part| Ok::<_, Infallible>(part));
+        let parts = ["{\"a\"", ":1}\n{\"b\":2}\n{\"c", "\":3}\n", "{\"cut"].map(Ok::<_, Infallible>);
         let body = Body::from_stream(stream::iter(parts));
         let read: Vec<String> = lines(body).collect().await;
         assert_eq!(read, ["{\"a\":1}", "{\"b\":2}", "{\"c\":3}"]);

@@ -17,6 +17,20 @@ pub struct Unreadable {
     pub reason: String,
 }
 
+/// A name makes an object in an object for each dot: those who make forms up must not make the deepest of all.
+const DEEPEST: usize = 8;
+
+impl Unreadable {
+    /// As the API would say it.
+    pub fn problem(&self) -> Value {
+        json!({
+            "status": 400, "title": "A field cannot be read", "field": self.field,
+            "detail": format!("{} {}", self.field, self.reason).trim_start(),
+            "remedy": "correct it and send the form again",
+        })
+    }
+}
+
 /// The console's own field of this name.
 pub fn own<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
     let found = fields.iter().find(|(found, _)| found == name);
@@ -29,6 +43,12 @@ pub fn own<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
 pub fn json(fields: &Fields) -> Result<Value, Unreadable> {
     let mut body = Value::Object(Map::new());
     for (name, value) in fields.iter().filter(|(name, _)| !name.starts_with('_')) {
+        if name.matches('.').count() > DEEPEST {
+            return Err(Unreadable {
+                field: String::new(),
+                reason: "a field's name has more dots than any of the console's".to_owned(),
+            });
+        }
         let (path, kind) = name.split_once(':').unwrap_or((name, ""));
         let wrong = |reason: &str| Unreadable {
             field: path.to_owned(),
@@ -136,6 +156,13 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         json(&fields.collect())
+    }
+
+    #[test]
+    fn a_name_makes_nothing_that_nobody_can_read() {
+        assert!(read(&[("a.b.c.d.e.f.g.h.i", "x")]).is_ok());
+        let deep = "a.".repeat(500_000);
+        assert!(read(&[(deep.as_str(), "x")]).is_err());
     }
 
     #[test]

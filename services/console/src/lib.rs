@@ -34,10 +34,10 @@ use ccm_web::{WebConfig, wrap};
 use std::{sync::Arc, time::Duration};
 use url::Url;
 
-/// Longer than any request takes on a healthy database.
-const TIMEOUT: Duration = Duration::from_secs(30);
-/// Certificates are pasted into forms.
-const MAX_FORM_BYTES: usize = 1 << 20;
+/// Longer than the API takes to say that it takes too long.
+const TIMEOUT: Duration = Duration::from_secs(40);
+/// What the API takes in JSON is up to three times as long in a form.
+const MAX_FORM_BYTES: usize = 4 << 20;
 
 /// What the console is made of. Cheap to clone.
 #[derive(Clone)]
@@ -83,21 +83,26 @@ impl Console {
             .route("/console/sign-in/{issuer}", get(sign_in::go_to_issuer))
             .route("/console/signed-in", get(sign_in::from_issuer))
             .route("/console/sign-out", post(sign_in::out))
-            .route("/console/act", post(act::act))
-            .route("/console/tenants/{tenant}/doctor", post(doctor::examine_new))
+            // Whoever loads a page anew that a form's answer has drawn.
+            .route("/console/act", post(act::act).get(show::home))
+            .route(
+                "/console/tenants/{tenant}/doctor",
+                post(doctor::examine_new).get(show::home),
+            )
             .route(
                 "/console/tenants/{tenant}/links/{link}/doctor",
-                post(doctor::examine),
+                post(doctor::examine).get(show::home),
             )
             .route("/console/download/{*path}", get(download::download))
             .route("/console/static/{file}", get(assets::serve))
             .route("/console", get(show::home))
+            .route("/console/", get(show::home))
             .route("/console/{*page}", get(show::show))
             .layer(from_fn_with_state(self.clone(), origin::same))
             .layer(from_fn(render::dress))
             .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
             .with_state(self.clone());
-        let pages = wrap(pages, web, self.0.ids.clone());
+        let pages = wrap(pages, web, self.0.ids.clone()).layer(from_fn(render::problems_are_pages));
         Router::new()
             .route("/", get(async || Redirect::to("/console")))
             .merge(pages)

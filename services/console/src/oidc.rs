@@ -23,8 +23,9 @@ const MAX_BYTES: usize = 512 * 1024;
 pub struct IssuersSettings {
     /// As their tokens' `iss` has them; `https`.
     pub issuers: Vec<String>,
-    /// By what they know the console. It must be the `aud` that the API takes.
+    /// By what they know the console, each of them. It must be the `aud` that the API takes.
     pub client_id: String,
+    /// Where there is one issuer: each has a secret of its own, which is nobody else's business.
     pub client_secret: Option<SecretString>,
     /// Trusted beside the public CAs, in PEM.
     pub cas: Option<String>,
@@ -74,6 +75,8 @@ pub struct Return {
     state: Option<String>,
     error: Option<String>,
     error_description: Option<String>,
+    /// Who sends the browser back, where they say so (RFC 9207).
+    iss: Option<String>,
 }
 
 /// What the browser keeps: nobody else's business, and nothing that opens anything without the code.
@@ -187,6 +190,9 @@ impl Issuers {
         }
         let code = came.code.ok_or(NotSignedIn::Another)?;
         let (known, name) = self.known(kept.issuer)?;
+        if came.iss.is_some_and(|iss| iss != name) {
+            return Err(NotSignedIn::Another);
+        }
         let back = back(url)?;
         let found = known.discover(name).await?;
         let tokens = known
@@ -224,7 +230,7 @@ impl Known {
             ("code_verifier", verifier),
             ("client_id", id),
         ];
-        if let Some(secret) = &self.settings.client_secret {
+        if let (Some(secret), [_]) = (&self.settings.client_secret, &self.settings.issuers[..]) {
             form.push(("client_secret", secret.expose_secret()));
         }
         read(self.http.post(at).form(&form)).await

@@ -2,14 +2,17 @@
 
 use crate::assets::{self, Templates};
 use axum::{
+    body::to_bytes,
     extract::Request,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::Next,
     response::{Html, IntoResponse, Response},
 };
-use minijinja::{Environment, Error, UndefinedBehavior, Value, context};
+use minijinja::{Environment, Error, UndefinedBehavior, Value, context, value::Serde};
 use std::sync::LazyLock;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
+
+const MOST_OF_A_PROBLEM: usize = 64 * 1024;
 
 fn environment() -> Environment<'static> {
     let mut templates = Environment::new();
@@ -72,7 +75,11 @@ pub fn problem(status: StatusCode, title: &str, remedy: &str) -> Response {
 /// What every answer of the console carries: nothing is loaded from elsewhere, nobody frames it, and it is kept nowhere.
 pub async fn dress(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+    put_on(response.headers_mut());
+    response
+}
+
+fn put_on(headers: &mut HeaderMap) {
     let policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                   form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
     for (name, value) in [
@@ -87,7 +94,6 @@ pub async fn dress(request: Request, next: Next) -> Response {
     headers
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
-    response
 }
 
 /// Where an axis ends that is to hold `most`: 1, 2 or 5 with zeros.
@@ -108,6 +114,27 @@ fn short(figure: f64) -> String {
     }
     let written = format!("{figure:.2}");
     written.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// What is refused before a page is thought of (a form that is too large, a request that takes too long) is a page, too.
+pub async fn problems_are_pages(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let is_page = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if is_page || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let read = to_bytes(response.into_body(), MOST_OF_A_PROBLEM)
+        .await
+        .unwrap_or_default();
+    let problem = serde_json::from_slice(&read).unwrap_or_else(|_| {
+        let detail = String::from_utf8_lossy(&read);
+        serde_json::json!({"status": status.as_u16(), "title": status.canonical_reason(), "detail": detail})
+    });
+    let mut response = page(status, "problem.html", context! { problem => Serde(problem) });
+    put_on(response.headers_mut());
+    response
 }
 
 fn moment(at: &Value) -> Option<OffsetDateTime> {

@@ -3,7 +3,7 @@
 use crate::{
     Console, address,
     api::{Answer, Ask},
-    form::Fields,
+    form::{self, Fields},
     render,
     visitor::Visitor,
 };
@@ -14,6 +14,7 @@ use axum::{
 };
 use futures::future::join_all;
 use minijinja::{context, value::Serde};
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 use time::format_description::well_known::Rfc3339;
 
@@ -57,6 +58,25 @@ pub struct Said {
     pub given: Fields,
     /// What was made, where that is shown once.
     pub made: Option<Value>,
+}
+
+impl Said {
+    /// The `If-Match` of a form that was refused: what somebody else has changed since the form was read stays in its way, however often the
+    /// form is sent.
+    fn tag_of(&self, address: &str) -> Option<&str> {
+        self.problem.as_ref()?;
+        let (_, path) = form::own(&self.given, "_do")?.split_once(' ')?;
+        let address = address.split('?').next().unwrap_or_default();
+        let same = percent_decode_str(address).eq(path.bytes());
+        form::own(&self.given, "_tag").filter(|_| same)
+    }
+
+    /// The `Idempotency-Key` of a form that may have been done: sent again it is done once.
+    fn once(&self) -> Option<&str> {
+        let problem = self.problem.as_ref()?;
+        let unsure = problem["field"] == "Idempotency-Key" || problem["status"].as_u64() >= Some(500);
+        form::own(&self.given, "_once").filter(|_| unsure)
+    }
 }
 
 /// `GET /console`
@@ -103,15 +123,17 @@ pub async fn draw(
         .filter_map(|(name, pattern)| Some((name, address::wanted(pattern, &query)?)));
     let needs = wanted.map(async |(name, pattern)| {
         let address = address::fill(pattern, &parts, &query)?;
-        Some((*name, api.ask(&visitor.who, Ask::get(&address)).await))
+        let answer = api.ask(&visitor.who, Ask::get(&address)).await;
+        Some((*name, address, answer))
     });
     let mut shown = Map::new();
     for (place, answer) in join_all(needs).await.into_iter().enumerate() {
-        let (name, answer) = answer.ok_or(Failed::Nowhere)?;
+        let (name, address, answer) = answer.ok_or(Failed::Nowhere)?;
         if place == 0 && !answer.is_ok() {
             return Err(Failed::problem(answer));
         }
-        shown.insert(format!("{name}_tag"), json!(answer.tag));
+        let tag = said.tag_of(&address).or(answer.tag.as_deref());
+        shown.insert(format!("{name}_tag"), json!(tag));
         shown.insert(name.to_owned(), answer.for_page());
     }
     let status = match &said.problem {
@@ -120,6 +142,7 @@ pub async fn draw(
             .and_then(|status| StatusCode::from_u16(status as u16).ok()),
         None => Some(StatusCode::OK),
     };
+    let once = said.once().map_or_else(|| api.once(), ToOwned::to_owned);
     let mut given = Map::new();
     for (name, value) in said.given {
         let many = name.ends_with(":many");
@@ -141,7 +164,7 @@ pub async fn draw(
         parts => parts.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
         query => Serde(query),
         now => now,
-        once => api.once(),
+        once => once,
         problem => said.problem.map(Serde),
         given => Serde(given),
         made => said.made.map(Serde),

@@ -27,10 +27,21 @@
       || part.querySelector('details[open]') || String(getSelection()).length > 0;
   }
 
+  // Whether something stands in a field that did not come with the page.
+  function typed() {
+    return Array.prototype.some.call(document.querySelectorAll('input, textarea'), function (field) {
+      return field.type !== 'hidden' && field.value !== field.defaultValue;
+    });
+  }
+
   function refresh() {
     var parts = Array.prototype.slice.call(document.querySelectorAll('[data-live]'));
-    return fetch(location.href, { credentials: 'same-origin', redirect: 'manual', headers: { accept: 'text/html' } }).then(function (answer) {
-      if (answer.type === 'opaqueredirect') { location.reload(); return ''; }
+    // A page that a form's answer has drawn stands at the form's address.
+    return fetch(document.body.dataset.page || location.href, { credentials: 'same-origin', redirect: 'manual', headers: { accept: 'text/html' } }).then(function (answer) {
+      if (answer.type === 'opaqueredirect') {
+        if (typed()) { stale('You are not signed in any more. Sign in in another tab, then send what you have typed here.'); } else { location.reload(); }
+        return '';
+      }
       if (!answer.ok) { throw new Error(String(answer.status)); }
       return answer.text();
     }).then(function (html) {

@@ -31,13 +31,16 @@ async fn conversation(rig: &Rig, tenant: Tenant, customer: u32, opened: OffsetDa
 /// `what` are direction, origin, state, code, segments; `took` is until it changed last.
 async fn text(rig: &Rig, tenant: Tenant, of: ConversationId, at: OffsetDateTime, what: &str, took: Duration) {
     rig.run(&format!(
-        "INSERT INTO message (direction, origin, state, error_code, segments, id, tenant_id, conversation_id, seq, body, created_at, updated_at)
-         VALUES ({what}, '{}', '{}', '{}', {}, 'x', '{at}', '{}');
+        "INSERT INTO message (direction, origin, state, error_code, segments, id, tenant_id, conversation_id, seq, body, attempts, created_at,
+                              updated_at)
+         VALUES ({what}, '{}', '{}', '{}', {}, 'x', {}, '{at}', '{}');
          ",
         id_at(at),
         tenant.id,
         of.uuid(),
         at.unix_timestamp(),
+        // What CCM answers itself is handed to nobody.
+        u8::from(took != Duration::milliseconds(7)),
         at + took
     ))
     .await;
@@ -106,6 +109,16 @@ async fn texts_are_counted_in_their_steps_and_in_no_others() {
     ] {
         text(&rig, tenant, of, minutes(at), what, seconds(took)).await;
     }
+    const BY_A_RULE: &str = "'mo', 'customer', 'delivered', NULL, 1";
+    text(
+        &rig,
+        tenant,
+        today,
+        minutes(16),
+        BY_A_RULE,
+        Duration::milliseconds(7),
+    )
+    .await;
     text(
         &rig,
         other,
@@ -135,8 +148,8 @@ async fn texts_are_counted_in_their_steps_and_in_no_others() {
                 ..BucketRow::default()
             },
             BucketRow {
-                texts_in: 1,
-                segments_in: 1,
+                texts_in: 2,
+                segments_in: 2,
                 ..BucketRow::default()
             }
         ]

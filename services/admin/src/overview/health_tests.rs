@@ -103,7 +103,8 @@ fn told(seen: &OverviewRow) -> Vec<(Code, Health)> {
 fn what_should_be_seen_to_is_named_and_weighed() {
     use Health::{Attention, Failing};
     let day = Duration::DAY;
-    let cases: Vec<(&str, OverviewRow, Option<(Code, Health)>)> = vec![
+    type Case = (&'static str, OverviewRow, Option<(Code, Health)>);
+    let cases: Vec<Case> = vec![
         ("all is well", well(), None),
         (
             "no link",

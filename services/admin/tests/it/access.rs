@@ -343,7 +343,7 @@ async fn an_issuer_changes_its_key_and_is_not_asked_for_each_made_up_one() {
     assert_eq!(as_(&app, &issuer.token(&claims), "/v1/tenants").await.status, 401);
     assert_eq!(issuer.asked(), 1);
     as_(&app, &old, "/v1/tenants").await.ok();
-    let fresh = App::start_with(settings(&issuer)).await;
+    let fresh = App::start_with(settings(issuer)).await;
     let new = json!({"name": "r", "issuer": issuer.name, "subject": "1", "role": "platform-admin"});
     let admin = fresh.token(Role::PlatformAdmin, None);
     fresh

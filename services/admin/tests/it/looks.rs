@@ -174,6 +174,7 @@ async fn what_cannot_be_told_is_not_shown() {
             Method::POST,
             format!("/webhooks/{webhook}/deliveries/{delivery}/replay"),
         ),
+        (Method::POST, format!("/dead-letters/{letter}/discard")),
     ] {
         let answer = app
             .send(method, &of(&tenant, &path), Some(&app.engineer()), None)
@@ -186,4 +187,9 @@ async fn what_cannot_be_told_is_not_shown() {
         .unwrap();
     let path = of(&tenant, &format!("/conversations/{conversation}/messages"));
     assert_eq!(app.get(&path).await.ok()["items"][0]["body"], "BODY-CANARY");
+    let letter = app
+        .get(&of(&tenant, &format!("/dead-letters/{letter}")))
+        .await
+        .ok();
+    assert_eq!(letter["resolution"], Value::Null, "nor is it discarded");
 }

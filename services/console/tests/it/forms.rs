@@ -130,3 +130,96 @@ async fn what_somebody_else_has_changed_is_not_overwritten() {
     assert_eq!(change("Other", "").await.goes_to(), from);
     assert_eq!(rig.api(Method::GET, &path, &token, None).await["name"], "Other");
 }
+
+/// However often it is sent: what the page is drawn with again is not what somebody else has made of it meanwhile.
+#[tokio::test]
+async fn a_document_that_was_refused_once_is_still_of_its_time() {
+    let rig = Rig::new().await;
+    let token = rig.token(Engineer, None);
+    let cookies = rig.sign_in(&token).await;
+    let made = rig
+        .api(
+            Method::POST,
+            "/v1/tenants",
+            &token,
+            Some(json!({"slug": "acme", "name": "Acme"})),
+        )
+        .await;
+    let tenant = made["id"].as_str().unwrap();
+    let (page, api) = (
+        format!("/console/tenants/{tenant}/routing"),
+        format!("/v1/tenants/{tenant}/routing"),
+    );
+    let tag_in = |html: &str| {
+        let after = html.split("name=\"_tag\" value=\"").nth(1).expect("a tag");
+        after.split("\">").next().unwrap().replace("&quot;", "\"")
+    };
+    let read = rig.get(&page, &cookies).await;
+    let mine = tag_in(&read.html);
+    let theirs = json!({"lists": {"vip": {"numbers": ["+353861234567"]}}});
+    rig.api(Method::PUT, &api, &token, Some(theirs.clone())).await;
+    let do_ = format!("PUT {api}");
+    let send = async |document: &str, tag: &str| {
+        let fields = [
+            ("_do", do_.as_str()),
+            ("_from", &page),
+            ("_next", &page),
+            ("_form", "change"),
+            ("_tag", tag),
+            (":json", document),
+        ];
+        rig.post("/console/act", &cookies, &fields).await
+    };
+    for document in ["{", "{\"lists\": 7}", "{}"] {
+        let refused = send(document, &mine).await;
+        assert!(refused.status.is_client_error(), "{document}: {}", refused.status);
+        assert_eq!(tag_in(&refused.html), mine, "{document}");
+    }
+    let last = send("{}", &mine).await;
+    assert_eq!(last.status, 412);
+    last.has("read the page anew");
+    let stands = rig.api(Method::GET, &api, &token, None).await;
+    assert_eq!(
+        stands["lists"]["vip"]["numbers"],
+        theirs["lists"]["vip"]["numbers"]
+    );
+    let anew = tag_in(&rig.get(&page, &cookies).await.html);
+    assert_eq!(send("{}", &anew).await.goes_to(), format!("{page}"));
+}
+
+#[tokio::test]
+async fn what_is_made_up_is_refused_with_a_page() {
+    let rig = Rig::new().await;
+    let cookies = rig.sign_in(&rig.token(Engineer, None)).await;
+    let deep = "a.".repeat(400_000);
+    let fields = [("_do", "POST /v1/tenants"), ("_from", NEW), (deep.as_str(), "x")];
+    let refused = rig.post("/console/act", &cookies, &fields).await;
+    assert_eq!(refused.status, 400);
+    refused.has("more dots than any");
+    let much = "a".repeat(5 << 20);
+    let fields = [
+        ("_do", "POST /v1/tenants"),
+        ("_from", NEW),
+        ("name", much.as_str()),
+    ];
+    let refused = rig.post("/console/act", &cookies, &fields).await;
+    assert_eq!(refused.status, 413);
+    refused.has("<!DOCTYPE html>");
+    assert!(!refused.header("content-security-policy").is_empty());
+    let odd = [
+        ("_do", "POST /v1/tenants"),
+        ("_from", NEW),
+        ("_next", NEW),
+        ("_done", "a\r\nb: c"),
+        ("name", "A"),
+        ("slug", "a"),
+    ];
+    assert_eq!(rig.post("/console/act", &cookies, &odd).await.goes_to(), NEW);
+    for path in ["/console/", "/console/act"] {
+        assert_eq!(
+            rig.get(path, &cookies).await.goes_to(),
+            "/console/tenants",
+            "{path}"
+        );
+    }
+}
