@@ -92,6 +92,9 @@ fn message(row: &MessageRow, webhook: &Webhook) -> Value {
         "error_code": row.error_code,
         "error_detail": row.error_detail.as_ref().filter(|_| words),
         "trace_parent": row.trace_parent,
+        "steps": row.steps.iter().map(|step| json!({
+            "at": moment(step.at), "state": step.state, "attempts": step.attempts, "error_code": step.error_code,
+        })).collect::<Vec<_>>(),
         "chat_id": row.chat,
         "created_at": moment(row.created_at),
         "updated_at": moment(row.updated_at),
