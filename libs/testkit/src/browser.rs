@@ -298,10 +298,8 @@ impl Browser {
     /// Makes the window so wide and high, and takes a picture.
     pub async fn picture(&self, width: u32, height: u32, file: &Path) -> Result<()> {
         self.size(width, height).await?;
-        // Drawn, and drawn again with what a script has made of the new size.
-        let drawn = "var done = arguments[0];
-            requestAnimationFrame(function () { requestAnimationFrame(function () { setTimeout(done, 50); }); });";
-        self.client.execute_async(drawn, Vec::new()).await?;
+        // Drawn, and drawn again with what a script has made of the new size; pages without scripts cannot say when.
+        sleep(Duration::from_millis(200)).await;
         fs::write(file, self.client.screenshot().await?)
             .with_context(|| format!("writing {}", file.display()))
     }

@@ -35,6 +35,16 @@ pub struct Rig {
     later_s: Arc<AtomicI64>,
 }
 
+fn open(test: &TestDb) -> Db {
+    let config = DbConfig {
+        app_url: test.app_url().to_owned().into(),
+        system_url: test.system_url().to_owned().into(),
+        app_pool: 8,
+        system_pool: 3,
+    };
+    Db::open(&config, KeyRing::new([[7; 32]]).unwrap()).unwrap()
+}
+
 /// A worker that runs until it is stopped.
 pub struct Worker {
     pub life: Lifecycle,
@@ -48,19 +58,13 @@ impl Rig {
         let test = TestDb::create(async |owner: String| ccm_db::migrate(&owner.into()).await)
             .await
             .unwrap();
-        let config = DbConfig {
-            app_url: test.app_url().to_owned().into(),
-            system_url: test.system_url().to_owned().into(),
-            app_pool: 8,
-            system_pool: 3,
-        };
         let later_s = Arc::new(AtomicI64::new(0));
         let later = later_s.clone();
         let clock = Clock::from_fn(move || {
             Clock::system().now() + Duration::from_secs(later.load(Ordering::SeqCst).unsigned_abs())
         });
         let ids = IdSource::new(clock, Clock::system().now().unix_timestamp_nanos() as u64);
-        let db = Db::open(&config, KeyRing::new([[7; 32]]).unwrap()).unwrap();
+        let db = open(&test);
         let (tenant, route) = carrying(&db, &ids).await;
         Self {
             db,
@@ -134,6 +138,14 @@ impl Rig {
             ids: self.ids.clone(),
             egress: Egress::new(here).unwrap(),
             settings,
+        }
+    }
+
+    /// With connections of its own, which end with whoever opens them.
+    pub fn events_apart(&self, settings: Settings) -> Events {
+        Events {
+            db: open(&self.test),
+            ..self.events(settings)
         }
     }
 

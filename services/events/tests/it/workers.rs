@@ -50,7 +50,7 @@ async fn what_a_worker_had_in_hand_when_it_died_is_told_by_another() {
         .enable_all()
         .build()
         .unwrap();
-    let events = rig.events(brief.clone());
+    let events = rig.events_apart(brief.clone());
     runtime.spawn(events.run(Rig::life()));
     receiver.wait("gate", 1).await;
     runtime.shutdown_background();
