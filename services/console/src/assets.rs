@@ -1,13 +1,12 @@
 //! Templates, style and script: read from the source folder where the console is built for development, so that a page is changed by
 //! saving it; part of the program where it is built for release.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use axum::{
     extract::Path,
     http::{HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use rust_embed::RustEmbed;
+use rust_embed::{EmbeddedFile, RustEmbed};
 use std::fmt::Write;
 
 #[derive(RustEmbed)]
@@ -23,12 +22,13 @@ pub fn address(name: &str) -> String {
     let Some(file) = Files::get(name) else {
         return format!("/console/static/{name}");
     };
-    format!("/console/static/{name}?{}", mark(&file.data))
+    format!("/console/static/{name}?{}", mark(&file))
 }
 
-fn mark(content: &[u8]) -> String {
+/// The hash comes with the file: in a release it is not computed at all.
+fn mark(file: &EmbeddedFile) -> String {
     let mut mark = String::new();
-    for byte in &digest(&SHA256, content).as_ref()[..6] {
+    for byte in &file.metadata.sha256_hash()[..6] {
         let _ = write!(mark, "{byte:02x}");
     }
     mark
@@ -46,7 +46,7 @@ pub async fn serve(Path(name): Path<String>, uri: Uri) -> Response {
         _ => "application/octet-stream",
     };
     // A page of another version asks for another file: what it gets instead is not kept under that name.
-    let kept = match uri.query() == Some(&mark(&file.data)) {
+    let kept = match uri.query() == Some(&mark(&file)) {
         true => "private, max-age=31536000, immutable",
         false => "no-store",
     };
