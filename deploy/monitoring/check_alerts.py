@@ -177,7 +177,8 @@ def check_metrics(tree, known):
 
 
 def without_roles(text):
-    return re.sub(r"\bccm_(app|system)(_login)?\b", "", text)
+    """Database roles and crates are called alike."""
+    return re.sub(r"\bccm_(app|system|ewc_client)(_login)?\b", "", text)
 
 
 def pages(tree):
@@ -241,29 +242,52 @@ def check_runbooks(tree):
                 yield f"dashboard {board['title']}: leads to a runbook of {name}, which is no alert"
 
 
+def commands(text):
+    """Commands of ccmctl: in blocks of shell, and in a line between backquotes."""
+    for block in re.findall(r"```sh\n(.*?)```", text, flags=re.S):
+        yield from re.findall(r"(?:^|[|(] *)ccmctl (.+)$", block, flags=re.M)
+    yield from re.findall(r"`ccmctl ([^`]+)`", text)
+
+
 def check_commands(tree, program):
     """Commands of ccmctl, up to their first flag or argument, are asked for their help."""
     found = {}
     for path in pages(tree):
-        for block in re.findall(r"```sh\n(.*?)```", path.read_text(), flags=re.S):
-            for line in re.findall(r"(?:^|[|(] *)ccmctl (.+)$", block, flags=re.M):
-                words = []
-                for word in line.split():
-                    if not re.fullmatch(r"[a-z][a-z-]*", word):
-                        break
-                    words.append(word)
-                # ccmctl takes flags before it looks at arguments: those that are named are looked for in the help.
-                flags = frozenset(re.findall(r"(?:^| )(--[a-z-]+)", line.split("#")[0]))
-                found.setdefault((tuple(words), flags), path)
+        for line in commands(path.read_text()):
+            line = line.split(" #")[0]
+            words = []
+            for word in line.split():
+                if not re.fullmatch(r"[a-z][a-z-]*", word):
+                    break
+                words.append(word)
+            flags = frozenset(re.findall(r"(?:^| )(--[a-z][a-z.-]*)", line))
+            found.setdefault((tuple(words), flags), path)
+
     def ask(command):
         return subprocess.run([program, *command[0], "--help"], capture_output=True, text=True)
+
     for ((words, flags), path), done in zip(found.items(), at_once(ask, found)):
         where = f"{path.relative_to(tree.root)}: ccmctl {' '.join(words)}"
         if done.returncode != 0 or re.search(r"Usage: .*<COMMAND>", done.stdout):
             yield f"{where} is no command"
         for flag in sorted(flags):
-            if flag not in done.stdout:
+            if not re.search(re.escape(flag) + r"\b", done.stdout):
                 yield f"{where} has no {flag}"
+
+
+def check_log_lines(tree):
+    """What a page has people look for in logs, some line of the source says."""
+    said = " ".join(
+        path.read_text() for folder in ("services", "libs") for path in sorted(Path(ROOT, folder).glob("*/src/**/*.rs"))
+    ).lower()
+    for path in pages(tree):
+        for line in re.findall(r"kubectl -n ccm logs .*", path.read_text()):
+            for extended, phrase in re.findall(r"grep (?:-i |-A5 |-o |(-E) )*(?:'([^']+)')", line):
+                if phrase.startswith('"'):
+                    continue
+                for part in phrase.split("|") if extended else [phrase]:
+                    if part.lower() not in said:
+                        yield f"{path.relative_to(tree.root)}: no line of the source says {part!r}"
 
 
 def check_dashboards(tree):
@@ -284,6 +308,7 @@ def everything(tree, known):
     yield from check_coverage(tree)
     yield from check_metrics(tree, known)
     yield from check_runbooks(tree)
+    yield from check_log_lines(tree)
     yield from check_dashboards(tree)
     yield from check_rules(tree)
     yield from check_queries(tree, known)
@@ -340,6 +365,7 @@ BREAKS = [
     ("a link to nowhere", swap(RUNBOOKS / "README.md", r"\]\(\.\./slo\.md\)", "](../slos.md)"), "which is not there"),
     ("a page names a metric that is gone", swap(RUNBOOKS / "README.md", r"\Z", "\n`ccm_gone_total`\n"), "ccm_gone_total is no metric"),
     ("a page's query is none", swap(RUNBOOKS / "README.md", r"\Z", "\n```promql\nsum(ccm_ready\n```\n"), "does not read"),
+    ("a page looks for a log line that nothing says", swap(RUNBOOKS / "CcmIngestNotStored.md", "webhook failed", "webhook has failed"), "no line of the source says"),
     ("a dashboard was changed by hand", swap(dashboards.FOLDER / "overview.json", r'"title": "', '"title": "My '), "is not what dashboards.py makes"),
     ("a dashboard of one's own", add(dashboards.FOLDER / "mine.json", '{"title": "Mine", "panels": [], "templating": {"list": []}}'), "makes no such dashboard"),
     ("a panel asks for what there is not", swap(dashboards.FOLDER / "ingest.json", r"ccm_ingest_accepted_total", "ccm_ingest_taken_total"), "ccm_ingest_taken_total is no metric"),
