@@ -1,6 +1,7 @@
 """What metrics there are (read from the Rust source), and what a PromQL expression asks for."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 MACRO = re.compile(r"\b(counter|gauge|histogram)!\s*\(")
@@ -35,6 +36,7 @@ def arguments(text, start):
     return text[start : at - 1]
 
 
+@cache
 def in_source(root):
     """All metrics by name, and all words that stand in the source between quotes."""
     metrics, words = {}, set()
