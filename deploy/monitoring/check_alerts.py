@@ -247,8 +247,9 @@ def check_runbooks(tree):
         for heading, body in zip(parts[1::2], parts[2::2]):
             if len(body.split()) < 5:
                 yield f"{RUNBOOKS}/{name}.md: {heading} says nothing"
-        if f"]({name}.md)" not in index:
-            yield f"{RUNBOOKS}/README.md: {name} is not in it"
+        severities = ", ".join(sorted({alert["labels"].get("severity", "") for alert in tree.alerts() if alert["alert"] == name}))
+        if f"\n| [{name}]({name}.md) | {severities} |" not in index:
+            yield f"{RUNBOOKS}/README.md: {name} is not in it as {severities}"
     for path in pages(tree):
         for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
             # A copy has none of the pages outside.
@@ -381,7 +382,8 @@ BREAKS = [
     ("a runbook of no alert", add(RUNBOOKS / "CcmAnything.md", "# CcmAnything\n"), "there is no such alert"),
     ("a heading is missing", swap(RUNBOOKS / "CcmRoleGone.md", "## Remedy", "## Remedies"), "its headings are"),
     ("a heading with nothing below", swap(RUNBOOKS / "CcmRoleGone.md", r"## Escalation\n.*", "## Escalation\n\nNobody.\n"), "says nothing"),
-    ("it is not in the index", swap(RUNBOOKS / "README.md", r"\[CcmRoleGone\]\(CcmRoleGone.md\)", "CcmRoleGone"), "is not in it"),
+    ("it is not in the index", swap(RUNBOOKS / "README.md", r"\[CcmRoleGone\]\(CcmRoleGone.md\)", "CcmRoleGone"), "CcmRoleGone is not in it"),
+    ("the index has another severity", swap(RULES / "dependencies.yaml", "severity: page", "severity: ticket"), "CcmDatabaseDown is not in it as ticket"),
     ("a link to nowhere", swap(RUNBOOKS / "README.md", r"\]\(\.\./slo\.md\)", "](../slos.md)"), "which is not there"),
     ("a page names a metric that is gone", swap(RUNBOOKS / "README.md", r"\Z", "\n`ccm_gone_total`\n"), "ccm_gone_total is no metric"),
     ("a page's query is none", swap(RUNBOOKS / "README.md", r"\Z", "\n```promql\nsum(ccm_ready\n```\n"), "does not read"),
