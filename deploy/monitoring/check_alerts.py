@@ -228,6 +228,12 @@ def check_queries(tree, known):
         yield told("queries that promtool does not read", named)
 
 
+def headings_of(path):
+    """As GitHub makes addresses of them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def check_runbooks(tree):
     folder = tree.root / RUNBOOKS
     alerts = {alert["alert"] for alert in tree.alerts()}
@@ -251,10 +257,14 @@ def check_runbooks(tree):
         if f"\n| [{name}]({name}.md) | {severities} |" not in index:
             yield f"{RUNBOOKS}/README.md: {name} is not in it as {severities}"
     for path in pages(tree):
-        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
+        for link, part in re.findall(r"\]\(([^)#:]+)(?:#([^)]*))?\)", path.read_text()):
             # A copy has none of the pages outside.
-            if not (path.parent / link).exists() and not (ROOT / path.relative_to(tree.root).parent / link).exists():
+            places = [path.parent / link, ROOT / path.relative_to(tree.root).parent / link]
+            there = next((place for place in places if place.exists()), None)
+            if there is None:
                 yield f"{path.relative_to(tree.root)}: leads to {link}, which is not there"
+            elif part and part not in headings_of(there):
+                yield f"{path.relative_to(tree.root)}: leads to {link}#{part}, which has no such heading"
     for board in dashboards.read(tree.root):
         for name in re.findall(re.escape(PREFIX) + r"(\w+)\.md", dashboards.text_of(board)):
             if name not in alerts | {"README"}:
@@ -385,6 +395,7 @@ BREAKS = [
     ("it is not in the index", swap(RUNBOOKS / "README.md", r"\[CcmRoleGone\]\(CcmRoleGone.md\)", "CcmRoleGone"), "CcmRoleGone is not in it"),
     ("the index has another severity", swap(RULES / "dependencies.yaml", "severity: page", "severity: ticket"), "CcmDatabaseDown is not in it as ticket"),
     ("a link to nowhere", swap(RUNBOOKS / "README.md", r"\]\(\.\./slo\.md\)", "](../slos.md)"), "which is not there"),
+    ("a link to a heading that is gone", swap(RUNBOOKS / "CcmLinkDown.md", "#causes", "#reasons"), "which has no such heading"),
     ("a page names a metric that is gone", swap(RUNBOOKS / "README.md", r"\Z", "\n`ccm_gone_total`\n"), "ccm_gone_total is no metric"),
     ("a page's query is none", swap(RUNBOOKS / "README.md", r"\Z", "\n```promql\nsum(ccm_ready\n```\n"), "does not read"),
     ("a page looks for a log line that nothing says", swap(RUNBOOKS / "CcmIngestNotStored.md", "webhook failed", "webhook has failed"), "no line of the source says"),
