@@ -36,7 +36,7 @@ class Prometheus:
     def series(self, query, minutes):
         """How many series have a figure in the last minutes, and what went wrong."""
         now = time.time()
-        data, error = self.get("query_range", query=query, start=now - 60 * minutes, end=now, step=max(1, minutes))
+        data, error = self.get("query_range", query=query, start=now - 60 * minutes, end=now, step=max(1, minutes * 60 // 1000))
         if error:
             return 0, error
         figures = (any(not math.isnan(float(value)) for _, value in one["values"]) for one in data["result"])
