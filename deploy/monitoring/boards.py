@@ -97,7 +97,7 @@ OVERVIEW = [
                 [(0.0005, "yellow"), (0.0072, "red")],
                 ["CcmAcceptBudgetBurnsFast"],
             ),
-            lines("Accept to chat", "From a text's acceptance to AACC's first acknowledgement of its session. Waiting for an agent is not in it.", "s", quantiles("ccm_connector_accept_to_chat_seconds"), [(5, "red")], ["CcmChatBudgetBurnsFast"]),
+            lines("Accept to chat", "From the acceptance of a text that opens a chat to AACC's word that it is open. Waiting for an agent is not in it.", "s", quantiles("ccm_connector_accept_to_chat_seconds"), [(5, "red")], ["CcmChatBudgetBurnsFast"]),
             lines("Agent to provider", "From what an agent wrote to the provider's acceptance, waiting for numbers' rates included.", "s", quantiles("ccm_dispatch_sent_seconds"), [(5, "red")], ["CcmProviderBudgetBurnsFast"]),
             lines("Accept to agent", "From a text's acceptance to its acknowledgement, waiting for an agent included: what customers feel, and what the tenants' staffing decides.", "s", quantiles("ccm_connector_delivery_seconds")),
         ],
@@ -214,7 +214,7 @@ CONNECTOR = [
     (
         "Texts to agents",
         [
-            lines("Accepted to AACC", "From a text's acceptance to AACC's first acknowledgement of its session. Waiting for an agent is not in it.", "s", quantiles("ccm_connector_accept_to_chat_seconds"), [(5, "red")], ["CcmChatBudgetBurnsFast", "CcmChatBudgetBurnsSlowly"]),
+            lines("Accepted to AACC", "From the acceptance of a text that opens a chat to AACC's word that it is open. Waiting for an agent is not in it.", "s", quantiles("ccm_connector_accept_to_chat_seconds"), [(5, "red")], ["CcmChatBudgetBurnsFast", "CcmChatBudgetBurnsSlowly"]),
             lines("Accepted to agent", "From a text's acceptance to AACC's acknowledgement of it, waiting for an agent included.", "s", quantiles("ccm_connector_delivery_seconds")),
             lines("Texts both ways", "Texts that AACC has acknowledged, texts it held back because no agent was in, and texts that agents wrote.", "cps", [(rate("ccm_connector_texts_delivered_total"), "to agents"), (rate("ccm_connector_texts_held_total"), "held"), (rate("ccm_connector_agent_texts_total"), "of agents")]),
             lines("In doubt and sent again", "Texts whose acknowledgement did not come, and those that were sent again for it.", "cps", [(rate("ccm_connector_texts_in_doubt_total"), "in doubt"), (rate("ccm_connector_resends_total"), "sent again")], alerts=["CcmTextsSentAgain"]),
