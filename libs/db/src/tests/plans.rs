@@ -222,7 +222,7 @@ const CASES: &[Case] = &[
     case(
         "tenants' last texts",
         overview::LAST_TEXTS,
-        "ARRAY[$tenant], 10000",
+        "ARRAY[$tenant], 500",
         &["conversation_newest", "conversation_open", "conversation_id = "],
     ),
     case(
