@@ -1,7 +1,7 @@
 //! The pages beside the way of a text: the important form of each is filled in once.
 
-use super::{CUSTOMER, Scene};
-use anyhow::{Context, Result, ensure};
+use super::{CUSTOMER, LIMIT, Scene};
+use anyhow::{Context, Result, bail, ensure};
 use axum::{
     Router,
     extract::State,
@@ -9,13 +9,14 @@ use axum::{
     routing::post,
 };
 use ccm_carrier_sim::Kind;
-use ccm_testkit::ports;
+use ccm_testkit::{certs::Ca, ports};
 use std::{
     net::Ipv4Addr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 use tokio::net::TcpListener;
 
@@ -23,11 +24,31 @@ use tokio::net::TcpListener;
 const RULES: &str = r#"{"rules": [{"name": "opening hours", "when": {"keyword": {"any_of": ["HOURS"]}},
     "action": {"reply": {"words": {"en": "Nine to five."}, "then": "done"}}}]}"#;
 
+const ISSUER: &str = "https://login.example.com/realms/ccm";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_tenant_needs_beside_is_done_in_the_console() -> Result<()> {
-    let scene = Scene::start([Kind::Twilio]).await?;
+    let scene = Scene::with([Kind::Twilio], |stack| {
+        // People need an issuer that is named; nobody signs in there.
+        stack
+            .env("CCM__OIDC__ISSUERS", ISSUER)
+            .env("CCM__OIDC__AUDIENCE", "ccm")
+    })
+    .await?;
     let played = scene.fill_in_what_there_is().await;
     scene.end(played).await
+}
+
+/// Waits until the receiver was called so often.
+async fn called(calls: &AtomicUsize, wanted: usize) -> Result<()> {
+    let looks = LIMIT.as_millis() / 100;
+    for _ in 0..looks {
+        if calls.load(Ordering::SeqCst) >= wanted {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    bail!("it was called {} times", calls.load(Ordering::SeqCst))
 }
 
 impl Scene {
@@ -36,6 +57,7 @@ impl Scene {
         self.rules_and_their_dry_run(&tenant).await?;
         self.certificates_and_maintenance(&tenant).await?;
         self.keys_are_shown_once(&tenant).await?;
+        self.people_come_and_go(&tenant).await?;
         self.a_webhook_is_tried(&tenant).await?;
         self.texts_are_found(&tenant).await?;
         self.settings_and_templates(&tenant).await?;
@@ -108,6 +130,31 @@ impl Scene {
         browser
             .see("code.copy", "-----BEGIN CERTIFICATE REQUEST-----")
             .await?;
+        let request = browser.texts("pre code.copy").await?.concat();
+        let certificate = "form:has([name='_form'][value=certificate])";
+        self.fill(certificate, &[("client_certificate_pem", &request)])
+            .await?;
+        browser.see(".field.wrong", "Certificate").await?;
+        ensure!(
+            browser
+                .value(&format!("{certificate} textarea"))
+                .await?
+                .contains("REQUEST"),
+            "it must be typed again"
+        );
+        let signed = Ca::new("Customer CA")?.sign_request(&request, &["ccm.example.com"])?;
+        self.fill(certificate, &[("client_certificate_pem", &signed)])
+            .await?;
+        self.see("Issued by CN=Customer CA").await?;
+        self.sound("a link with a certificate of its own").await?;
+        self.picture("certificate-of-ones-own", 1280, 1600).await?;
+        browser
+            .press("details.menu:has([value*='client-certificate']) summary")
+            .await?;
+        browser
+            .press("details.menu:has([value*='client-certificate']) button")
+            .await?;
+        self.see("Removed.").await?;
         self.open(&link).await?;
         browser
             .press("details:has([name='_form'][value=window]) summary")
@@ -130,7 +177,7 @@ impl Scene {
             .press("form:has([name='_form'][value=window]) button")
             .await?;
         self.see("Planned.").await?;
-        self.see("2999-01-01 22:00:00 to 2999-01-02 02:00:00 UTC: AACC patch")
+        self.see("2999-01-01 22:00:00 UTC to 2999-01-02 02:00:00 UTC: AACC patch")
             .await?;
         browser.press("main li details summary").await?;
         browser.press("main li button.danger").await?;
@@ -166,10 +213,72 @@ impl Scene {
                 "the key of {name} is shown again"
             );
         }
-        self.picture("access", 1280, 1200).await
+        self.picture("access", 1280, 1200).await?;
+        // What is being replaced says until when it is good; its successor is shown once.
+        for keys in ["api-keys", "auth-keys"] {
+            let row = format!("tr:has([value*='/{keys}/'])");
+            browser.press(&format!("{row} summary")).await?;
+            browser
+                .press(&format!("{row} form:has([value$='rotate']) button"))
+                .await?;
+            browser.see(".note code.copy", "").await?;
+            browser.see("tbody .badge", "being replaced").await?;
+            self.open(&access).await?;
+        }
+        Ok(())
     }
 
-    /// A receiver that takes the first call and is too busy for the second one.
+    async fn people_come_and_go(&self, tenant: &str) -> Result<()> {
+        let browser = &self.browser;
+        let new = "form:has([name='_form'][value=user])";
+        self.open(&format!("{tenant}/access")).await?;
+        browser.press(&format!("details:has({new}) summary")).await?;
+        self.fill(new, &[("name", "Mary Byrne")]).await?;
+        browser.see(".field.wrong", "").await?;
+        ensure!(
+            browser.value(&format!("{new} [name=name]")).await? == "Mary Byrne",
+            "it must be typed again"
+        );
+        self.fill(new, &[("email", "mary@example.com")]).await?;
+        self.see("Made.").await?;
+        let row = "tr:has([value*='/users/'])";
+        browser.see(row, "Mary Byrne").await?;
+        browser.press(&format!("{row} summary")).await?;
+        let edit = format!("{row} form:has([name=role])");
+        browser.choose(&format!("{edit} select"), "tenant-admin").await?;
+        browser.clear(&format!("{edit} [name=name]")).await?;
+        let long = "x".repeat(201);
+        browser.type_into(&format!("{edit} [name=name]"), &long).await?;
+        browser.press(&format!("{edit} button")).await?;
+        browser.see("tr .field.wrong", "Name").await?;
+        ensure!(
+            browser.value(&format!("{edit} [name=name]")).await? == long
+                && browser.value(&format!("{edit} select")).await? == "tenant-admin",
+            "what was refused is lost"
+        );
+        self.sound("a row that was refused").await?;
+        self.picture("row-refused", 1280, 1400).await?;
+        browser.clear(&format!("{edit} [name=name]")).await?;
+        browser.type_into(&format!("{edit} [name=name]"), "Mary").await?;
+        browser.press(&format!("{edit} button")).await?;
+        self.see("Saved.").await?;
+        browser.see("tr td", "tenant-admin").await?;
+        for (button, then) in [
+            ("form:has([name='disabled:bool'])", "disabled"),
+            ("form:has([name='disabled:bool'])", "active"),
+            ("form:has([value^=DELETE])", ""),
+        ] {
+            browser.press(&format!("{row} summary")).await?;
+            browser.press(&format!("{row} {button} button")).await?;
+            match then {
+                "" => self.see("Removed.").await?,
+                then => browser.see(&format!("{row} .badge"), then).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A receiver that takes the first call, is too busy for the second one, and takes that when it is told again.
     async fn a_webhook_is_tried(&self, tenant: &str) -> Result<()> {
         async fn take(
             State(calls): State<Arc<AtomicUsize>>,
@@ -177,7 +286,7 @@ impl Scene {
         ) -> (StatusCode, &'static str) {
             let signed = headers.contains_key("webhook-signature");
             match (signed, calls.fetch_add(1, Ordering::SeqCst)) {
-                (true, 0) => (StatusCode::OK, "thanks"),
+                (true, n) if n != 1 => (StatusCode::OK, "thanks"),
                 _ => (StatusCode::IM_A_TEAPOT, "<b>too busy</b>"),
             }
         }
@@ -190,6 +299,8 @@ impl Scene {
         let browser = &self.browser;
         self.open(&format!("{tenant}/webhooks")).await?;
         let url = format!("http://127.0.0.1:{port}/ccm");
+        // Of what nobody does meanwhile.
+        browser.press("input[value='consent.*']").await?;
         self.fill(
             "form:has([name='_form'][value=new])",
             &[("name", "CRM"), ("url", &url)],
@@ -209,8 +320,35 @@ impl Scene {
         browser.see("#answer", "418").await?;
         self.sound("a webhook that was tried").await?;
         self.picture("webhook-tried", 1280, 1200).await?;
-        receiver.abort();
         ensure!(calls.load(Ordering::SeqCst) == 2, "it was not called twice");
+
+        browser.press("tbody td form button").await?;
+        self.see("It is on its way again.").await?;
+        called(&calls, 3).await?;
+        browser
+            .press("details:has([name='_form'][value=replay]) summary")
+            .await?;
+        for (field, at) in [("from", "2020-01-01T00:00"), ("to", "2020-01-02T00:00")] {
+            browser
+                .run(&format!(
+                    "document.querySelector(\"[name='{field}:utc']\").value = '{at}'"
+                ))
+                .await?;
+        }
+        browser
+            .press("form:has([name='_form'][value=replay]) button")
+            .await?;
+        self.see("0 are told again").await?;
+        let first = "form:has([name='_form'][value=rotate]) button";
+        browser.press(first).await?;
+        browser.see("code.copy", "whsec_").await?;
+        self.see("Signed with the old secret, too, until").await?;
+        browser
+            .press("form:has([name='_form'][value=test]) button")
+            .await?;
+        browser.see("#answer", "It has taken the call.").await?;
+        self.sound("a webhook with two secrets").await?;
+        receiver.abort();
         Ok(())
     }
 
