@@ -21,12 +21,12 @@ async fn a_row_that_is_refused_comes_back_where_it_was_and_as_it_was_typed() {
     }
     let first = rig
         .get(
-            &format!("/console/tenants/{}/templates?name=template", tenant.id),
+            &format!("/console/tenants/{}/templates?scope=tenant", tenant.id),
             &cookies,
         )
         .await;
     let next = first.link("Next page").expect("a second page");
-    assert!(next.contains("name=template"), "{next}");
+    assert!(next.contains("scope=tenant"), "{next}");
     let second = rig.get(&next, &cookies).await;
     assert!(second.link("Next page").is_none());
     assert_eq!(second.html.matches(">Remove it<").count(), 1);
@@ -46,7 +46,7 @@ async fn a_row_that_is_refused_comes_back_where_it_was_and_as_it_was_typed() {
         .await;
     let and_done = saved.goes_to();
     assert!(
-        and_done.starts_with(&next.replace("%20", "+")) || and_done.contains("cursor="),
+        and_done.contains("cursor=") && and_done.ends_with("done=saved"),
         "{and_done}"
     );
     rig.get(and_done, &cookies).await.has("Saved.").has("Bye");
@@ -152,7 +152,7 @@ async fn lists_are_read_to_their_end() {
     let chosen = rig
         .get(&format!("/console/tenants/{}/setup", tenant.id), &cookies)
         .await;
-    assert_eq!(chosen.html.matches(">WC_").count(), 206, "all can be chosen");
+    chosen.has(">WC_000</option>").has(">WC_204</option>");
     assert!(!chosen.html.contains("There are more"));
 }
 
