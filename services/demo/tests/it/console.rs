@@ -57,7 +57,11 @@ impl Scene {
         let profile = tempfile::tempdir()?;
         let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/screenshots");
         fs::create_dir_all(&pictures)?;
-        let world = World::builder(&ccm).tenants(kinds).stack(stack).start().await?;
+        let (world, browser) = tokio::join!(
+            World::builder(&ccm).tenants(kinds).stack(stack).start(),
+            Browser::start(profile.path())
+        );
+        let (world, browser) = (world?, browser?);
         let aacc = match world.tenants.first() {
             Some(tenant) => tenant.aacc.clone(),
             None => aacc::Sim::start(aacc::Config::default()).await?,
@@ -66,7 +70,7 @@ impl Scene {
             base: world.admin.base().to_owned(),
             world,
             aacc,
-            browser: Browser::start(profile.path()).await?,
+            browser,
             _profile: profile,
             pictures,
         })
@@ -87,6 +91,7 @@ impl Scene {
         let conversation = self.a_text_and_its_answer(&tenant).await?;
         self.the_link_breaks(&tenant, &conversation).await?;
         self.a_dead_letter_is_mended(&tenant).await?;
+        self.what_is_typed_outlives_its_session().await?;
         self.sign_out().await
     }
 
@@ -99,8 +104,11 @@ impl Scene {
     }
 
     async fn picture(&self, name: &str, width: u32, height: u32) -> Result<()> {
-        let file = self.pictures.join(format!("console-{name}.png"));
-        self.browser.picture(width, height, &file).await
+        self.browser.picture(width, height, &self.file(name)).await
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.pictures.join(format!("console-{name}.png"))
     }
 
     async fn sign_in(&self) -> Result<()> {
@@ -156,7 +164,7 @@ impl Scene {
         self.sound("a doctor who has found something").await?;
         self.picture("doctor-failed", 1280, 1300).await?;
         browser.back().await?;
-        browser.type_into("textarea[name=ca_pem]", ca).await?;
+        browser.paste("textarea[name=ca_pem]", ca).await?;
         browser.press("details[open] button.main").await?;
         self.see("1 of 6 steps are done").await?;
         browser.press("details[open] button.main").await?;
@@ -252,7 +260,7 @@ impl Scene {
             new MutationObserver(function () { drawn.n += 1; }).observe(document.getElementById('live'), { childList: true });";
         browser.run(listen).await?;
         for _ in 0..600 {
-            if browser.run("return drawn.n > 1").await? == true {
+            if browser.run("return drawn.n > 0").await? == true {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -330,6 +338,34 @@ impl Scene {
         let found = self.browser.barriers(rules).await?;
         ensure!(found.is_empty(), "{what}: {}", found.join("\n"));
         Ok(())
+    }
+
+    /// Signed out in another tab while a form is filled in.
+    async fn what_is_typed_outlives_its_session(&self) -> Result<()> {
+        let browser = &self.browser;
+        self.open("/console/tenants/new").await?;
+        browser.type_into("input[name=name]", "Bäcker & <Söhne>").await?;
+        browser.type_into("input[name=slug]", "baecker").await?;
+        let [form, _] = browser.new_tab().await?;
+        self.open("/console/tenants").await?;
+        browser.press(".who button").await?;
+        self.see("Token or API key").await?;
+        browser.switch_to(&form).await?;
+        browser.press("main button.main").await?;
+        self.see("Your session is over, so nothing was done.").await?;
+        self.sound("a form that is kept").await?;
+        self.picture("kept", 1280, 900).await?;
+        browser
+            .enter("input[name=token]", self.world.admin.token())
+            .await?;
+        self.see("Nothing was done yet").await?;
+        ensure!(
+            browser.value("input[name=name]").await? == "Bäcker & <Söhne>",
+            "it must be typed again"
+        );
+        self.sound("a form that has come back").await?;
+        browser.press("main button.main").await?;
+        self.see("0 of 6 steps are done").await
     }
 
     async fn sign_out(&self) -> Result<()> {

@@ -109,8 +109,9 @@ impl Scene {
 
     async fn look_at_pages(&self) -> Result<()> {
         let tenant = &self.at_work().await?;
-        self.furnish(tenant).await?;
+        // Before a calendar says that nobody is there.
         self.have_figures().await?;
+        self.furnish(tenant).await?;
         let link = self.first(&format!("{tenant}/links")).await?;
         let mut all = vec![
             ("tenants".to_owned(), "/console/tenants".to_owned()),
@@ -187,7 +188,7 @@ impl Scene {
                     overflow.as_i64() <= Some(0),
                     "{what}: {overflow} pixels stand out"
                 );
-                self.picture(&what, width, height).await?;
+                self.browser.shot(&self.file(&what)).await?;
             }
         }
         Ok(())
