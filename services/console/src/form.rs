@@ -177,10 +177,9 @@ mod tests {
         let mut unseen = 0;
         for file in Templates::iter() {
             let text = Templates::get(&file).unwrap();
-            for line in String::from_utf8_lossy(&text.data).lines() {
-                let Some((_, field)) = line.split_once("{{ field(\"") else {
-                    continue;
-                };
+            let text = String::from_utf8_lossy(&text.data).into_owned();
+            for field in text.split("{{ field(\"").skip(1) {
+                let field = field.split("}}").next().unwrap();
                 let name = field.split('"').nth(2).unwrap();
                 let typed_unseen = field.contains("type=\"password\"");
                 unseen += i32::from(typed_unseen);

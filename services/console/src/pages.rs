@@ -223,6 +223,15 @@ pub const PAGES: &[Page] = &[
             ),
         ],
     ),
+    page(
+        "tenants/{tenant}/persons",
+        "persons.html",
+        &[
+            TENANT,
+            ("holds", "/v1/tenants/{tenant}/legal-holds{?cursor=holds,all}"),
+            ("erasures", "/v1/tenants/{tenant}/erasures{?cursor=erasures}"),
+        ],
+    ),
     page("tenants/{tenant}/settings", "settings.html", &[TENANT]),
     page(
         "tenants/{tenant}/settings/{document}",

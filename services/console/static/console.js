@@ -112,7 +112,7 @@
   // Whoever has signed in in another tab goes on with what was typed.
   var going = document.querySelector('form[data-go-on]');
   if (going) {
-    document.addEventListener('visibilitychange', function () { if (!document.hidden) { going.submit(); } });
+    document.addEventListener('visibilitychange', function () { if (!document.hidden && !typed()) { going.submit(); } });
   }
 
   // To what is wrong: its field, which says so, or else the problem.

@@ -1,6 +1,7 @@
 //! The console in a browser: from signing in to a working text with both simulators, a link that breaks, a dead letter that is mended.
 //! On every page axe-core looks for what is in the way of a keyboard or a screen reader.
 
+mod changes;
 mod figures;
 mod forms;
 mod pages;

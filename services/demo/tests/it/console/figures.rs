@@ -23,14 +23,14 @@ impl Scene {
             self.offer(caller).await?;
             carrier.wait_received(caller, 1, LIMIT).await?;
         }
-        for caller in &CALLERS[..2] {
+        for caller in &CALLERS[1..] {
             carrier.text(caller, &tenant.number, "yes please")?;
             let theirs = |chat: &ChatView| chat.customer == *caller;
             let chat = tenant.aacc.wait_for_chat(theirs, LIMIT).await?;
             tenant.aacc.join(chat.guid, Agent::new("7000", "Russell"))?;
             tenant.aacc.say(chat.guid, "7000", "How can I help you?")?;
             carrier.wait_received(caller, 2, LIMIT).await?;
-            if *caller == CALLERS[0] {
+            if *caller == CALLERS[2] {
                 self.two_fail(chat.guid).await?;
             }
         }

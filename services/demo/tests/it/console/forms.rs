@@ -58,6 +58,8 @@ impl Scene {
         self.certificates_and_maintenance(&tenant).await?;
         self.keys_are_shown_once(&tenant).await?;
         self.people_come_and_go(&tenant).await?;
+        self.what_there_is_is_changed(&tenant).await?;
+        self.a_person_is_held_and_forgotten(&tenant).await?;
         self.a_webhook_is_tried(&tenant).await?;
         self.texts_are_found(&tenant).await?;
         self.settings_and_templates(&tenant).await?;
@@ -67,7 +69,7 @@ impl Scene {
     }
 
     /// Fills in a form by its fields' names, and sends it.
-    async fn fill(&self, form: &str, fields: &[(&str, &str)]) -> Result<()> {
+    pub(super) async fn fill(&self, form: &str, fields: &[(&str, &str)]) -> Result<()> {
         for (name, value) in fields {
             let field = format!("{form} [name='{name}']");
             match value.len() {
@@ -229,57 +231,6 @@ impl Scene {
             browser.see(".note code.copy", "").await?;
             browser.see("tbody .badge", "being replaced").await?;
             self.open(&access).await?;
-        }
-        Ok(())
-    }
-
-    async fn people_come_and_go(&self, tenant: &str) -> Result<()> {
-        let browser = &self.browser;
-        let new = "form:has([name='_form'][value=user])";
-        self.open(&format!("{tenant}/access")).await?;
-        browser
-            .press("details:has([name='_form'][value=user]) summary")
-            .await?;
-        self.fill(new, &[("name", "Mary Byrne")]).await?;
-        browser.see(".field.wrong", "").await?;
-        ensure!(
-            browser.value(&format!("{new} [name=name]")).await? == "Mary Byrne",
-            "it must be typed again"
-        );
-        self.fill(new, &[("email", "mary@example.com")]).await?;
-        self.see("Made.").await?;
-        let row = "tr:has([value*='/users/'])";
-        browser.see(row, "Mary Byrne").await?;
-        browser.press(&format!("{row} summary")).await?;
-        let edit = format!("{row} form:has([name=role])");
-        browser.choose(&format!("{edit} select"), "tenant-admin").await?;
-        let long = "x".repeat(201);
-        browser.paste(&format!("{edit} [name=name]"), &long).await?;
-        browser.press(&format!("{edit} button")).await?;
-        browser.see("tr .field.wrong", "Name").await?;
-        ensure!(
-            browser.value(&format!("{edit} [name=name]")).await? == long
-                && browser.value(&format!("{edit} select")).await? == "tenant-admin",
-            "what was refused is lost"
-        );
-        self.sound("a row that was refused").await?;
-        self.picture("row-refused", 1280, 1400).await?;
-        browser.clear(&format!("{edit} [name=name]")).await?;
-        browser.type_into(&format!("{edit} [name=name]"), "Mary").await?;
-        browser.press(&format!("{edit} button")).await?;
-        self.see("Saved.").await?;
-        browser.see("tr td", "tenant-admin").await?;
-        for (button, then) in [
-            ("form:has([name='disabled:bool'])", "disabled"),
-            ("form:has([name='disabled:bool'])", "active"),
-            ("form:has([value^=DELETE])", ""),
-        ] {
-            browser.press(&format!("{row} summary")).await?;
-            browser.press(&format!("{row} {button} button")).await?;
-            match then {
-                "" => self.see("Removed.").await?,
-                then => browser.see(&format!("{row} .badge"), then).await?,
-            }
         }
         Ok(())
     }

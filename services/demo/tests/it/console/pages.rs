@@ -147,6 +147,7 @@ impl Scene {
             "events",
             "search?q=there",
             "opt-outs",
+            "persons",
             "settings",
             "settings/chat",
             "settings/retention",
