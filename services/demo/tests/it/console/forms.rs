@@ -72,13 +72,7 @@ impl Scene {
     pub(super) async fn fill(&self, form: &str, fields: &[(&str, &str)]) -> Result<()> {
         for (name, value) in fields {
             let field = format!("{form} [name='{name}']");
-            match value.len() {
-                ..60 => {
-                    self.browser.clear(&field).await?;
-                    self.browser.type_into(&field, value).await?;
-                }
-                _ => self.browser.paste(&field, value).await?,
-            }
+            self.browser.paste(&field, value).await?;
         }
         self.browser.press(&format!("{form} p:last-of-type button")).await
     }
