@@ -95,7 +95,10 @@ impl Console {
                 "/console/tenants/{tenant}/links/{link}/doctor",
                 post(doctor::examine).get(show::home),
             )
-            .route("/console/download/{*path}", get(download::download))
+            .route(
+                "/console/download/{*path}",
+                get(download::download).post(download::made),
+            )
             .route("/console/static/{file}", get(assets::serve))
             .route("/console", get(show::home))
             .route("/console/", get(show::home))
