@@ -44,6 +44,9 @@ connector.pod_name: "leave it out: it is the pod's name"
 {{- end -}}
 {{- if .Values.oidc.ca.name }}{{ $_ := set $config.oidc "ca_file" "/etc/ccm/files/oidc-ca.crt" }}{{ end -}}
 {{- if .Values.oidc.clientSecret }}{{ $_ := set $config.console "client_secret_file" "/etc/ccm/files/client.secret" }}{{ end -}}
+{{- range $section := keys $config -}}
+  {{- if not (get $config $section) }}{{ $_ := unset $config $section }}{{ end -}}
+{{- end -}}
 {{ toToml $config }}
 {{- end }}
 

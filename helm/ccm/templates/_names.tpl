@@ -26,11 +26,16 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: {{ last . }}
 {{- end }}
 
-{{/* (list $ "component"): the labels of an object, and of pods. */}}
+{{/* (list $ "component"): the labels of pods. The chart's version is not among them: pods would be replaced for a change of the chart alone. */}}
+{{- define "ccm.podLabels" -}}
+{{ include "ccm.selector" . }}
+app.kubernetes.io/version: {{ (first .).Values.image.tag | default (first .).Chart.AppVersion | trunc 63 | quote }}
+{{- end }}
+
+{{/* (list $ "component"): the labels of objects. */}}
 {{- define "ccm.labels" -}}
 {{- $ := first . -}}
-{{ include "ccm.selector" . }}
-app.kubernetes.io/version: {{ $.Values.image.tag | default $.Chart.AppVersion | trunc 63 | quote }}
+{{ include "ccm.podLabels" . }}
 app.kubernetes.io/managed-by: {{ $.Release.Service }}
 app.kubernetes.io/part-of: ccm
 helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version | replace "+" "_" | trunc 63 }}
