@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ import policy
 import trial
 
 CHART = pathlib.Path("helm/ccm")
+PAGE = pathlib.Path("docs/kubernetes.md")
 SCHEMA = CHART / "values.schema.json"
 DEFAULTS = pathlib.Path("libs/runtime/src/config/default.toml")
 # The oldest Kubernetes that the chart takes, and the newest that there are schemas of.
@@ -178,6 +180,15 @@ def validate(manifest):
     return found
 
 
+def examples(folder):
+    """The page's sets of values, as files."""
+    blocks = re.findall(r"^ *```yaml\n( *# values\n.*?)^ *```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    for number, block in enumerate(blocks, 1):
+        file = pathlib.Path(folder, f"{PAGE.stem}-{number}.yaml")
+        file.write_text(textwrap.dedent(block))
+        yield file
+
+
 def check_sets(files):
     rendered = {}
     with ThreadPoolExecutor() as workers:
@@ -329,7 +340,8 @@ def main():
     files = sorted((CHART / "ci").glob("*.yaml"))
     if len(files) < 8:
         problem("there are fewer than eight sets of values in helm/ccm/ci")
-    rendered = check_sets(files)
+    with tempfile.TemporaryDirectory() as folder:
+        rendered = check_sets([*files, *examples(folder)])
     if problems:
         sys.exit(f"{len(problems)} things are wrong with the chart")
     check_program(rendered["defaults"])
