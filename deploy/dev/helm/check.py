@@ -159,6 +159,25 @@ def check_program(manifests):
         passed("version, ports and grace are the program's")
 
 
+def check_network(manifests):
+    """Each role may dial what it needs, and nothing else: exactly these ports, with the chart's defaults."""
+    before = len(problems)
+    for role in policy.ROLES:
+        allowed = {53, 5432, 6379}
+        allowed |= {8445, 8081, 443} if role in policy.DIALS_AACC else set()
+        allowed |= {443} if role in policy.DIALS_OUT else set()
+        rules = [
+            rule
+            for each in policy.of_kind(manifests, "NetworkPolicy")
+            if policy.selects(each["spec"]["podSelector"], {**policy.labels(each), policy.COMPONENT: role})
+            for rule in each["spec"].get("egress", [])
+        ]
+        if set().union(*map(policy.ports_of, rules)) != allowed:
+            problem(f"{role} needs the ports {sorted(allowed)}, and its NetworkPolicy opens others")
+    if len(problems) == before:
+        passed("each role may dial what it needs, and nothing else")
+
+
 # --- manifests -----------------------------------------------------------------------------------------------------------------
 
 
@@ -296,10 +315,10 @@ def program_takes(toml, folder):
     file.write_text(toml)
     key.write_bytes(base64.b64encode(bytes(48)))
     run = subprocess.run(
-        [CCM, "--config", str(file), "token", "--role", "support", "--valid-for", "1s"],
+        [CCM, "token", "--role", "support", "--valid-for", "1s"],
         capture_output=True,
         text=True,
-        env={"CCM__JWT__HS256_SECRET_FILE": str(key), "CCM__JWT__ED25519_PUBLIC_KEY_FILE": "", "RUST_BACKTRACE": "0"},
+        env={"CCM_CONFIG": str(file), "CCM__JWT__HS256_SECRET_FILE": str(key), "CCM__JWT__ED25519_PUBLIC_KEY_FILE": "", "RUST_BACKTRACE": "0"},
     )
     return "" if run.returncode == 0 else run.stderr.strip() or f"it ended with {run.returncode}"
 
@@ -345,6 +364,7 @@ def main():
     if problems:
         sys.exit(f"{len(problems)} things are wrong with the chart")
     check_program(rendered["defaults"])
+    check_network(rendered["defaults"])
     check_mutations(rendered["everything"])
     check_refused()
     check_files()

@@ -100,11 +100,9 @@ def with_server(script, postgres, ccm, folder, port):
             return f"ccm migrate: {migrated.stderr.strip()[-500:]}"
         if (status := answer(ops, "/readyz", 10, {200})) != 200:
             return f"after the migration /readyz of ingest says {status}, not 200"
-        role.terminate()
-        if role.wait(30):
-            return "ingest did not end by itself"
     finally:
         role.kill()
+        role.wait()
     return ""
 
 
