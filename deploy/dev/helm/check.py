@@ -38,6 +38,16 @@ FOREIGN = {
     ("gateway.networking.k8s.io/v1", "HTTPRoute"): {"parentRefs": list, "hostnames": list, "rules": list},
 }
 
+class Loader(yaml.SafeLoader):
+    """Refuses what is said twice, of which YAML takes the last."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value]
+        if twice := {key for key in keys if keys.count(key) > 1 and key != "<<"}:
+            raise yaml.YAMLError(f"line {node.start_mark.line + 1}: {', '.join(twice)} is there twice")
+        return super().construct_mapping(node, deep)
+
+
 kubernetes.schema_contents = functools.lru_cache(None)(kubernetes.schema_contents)
 problems = []
 
@@ -58,13 +68,16 @@ def helm(*arguments):
     return subprocess.run([HELM, *arguments], capture_output=True, text=True)
 
 
-def render(values, *arguments):
+def render(values, *arguments, chart=CHART, release="ccm"):
     """The manifests of a release with these files of values; what went wrong, where it did."""
     files = [part for file in values for part in ("-f", str(file))]
-    run = helm("template", "ccm", str(CHART), "-n", "ccm", "--kube-version", f"{OLDEST}.0", *files, *arguments)
+    run = helm("template", release, str(chart), "-n", "ccm", "--kube-version", f"{OLDEST}.0", *files, *arguments)
     if run.returncode:
         return None, run.stderr
-    return [manifest for manifest in yaml.safe_load_all(run.stdout) if manifest], ""
+    try:
+        return [manifest for manifest in yaml.load_all(run.stdout, Loader) if manifest], ""
+    except yaml.YAMLError as error:
+        return None, str(error)
 
 
 def lint(file):
@@ -208,6 +221,11 @@ def examples(folder):
         yield file
 
 
+def wrong_with(manifests):
+    schemas = [found for manifest in manifests for found in validate(manifest)]
+    return schemas + [f"{name}: {found}" for name, found in policy.findings(manifests)]
+
+
 def check_sets(files):
     rendered = {}
     with ThreadPoolExecutor() as workers:
@@ -219,13 +237,20 @@ def check_sets(files):
             wrong.append(error)
         else:
             rendered[file.stem] = manifests
-            wrong += [found for manifest in manifests for found in validate(manifest)]
-            wrong += [f"{name}: {found}" for name, found in policy.findings(manifests)]
+            wrong += wrong_with(manifests)
         for one in wrong:
             problem(f"{file.name}: {one.strip()}")
         if not wrong:
             passed(f"{file.name}: {len(manifests)} manifests")
     return rendered
+
+
+def check_long_names():
+    """Helm takes names of releases of up to 53 characters, Kubernetes names of Services of up to 63."""
+    for values in ("everything", "trial"):
+        manifests, error = render([CHART / f"ci/{values}.yaml"], release="r" * 53)
+        for one in wrong_with(manifests) if manifests else [error]:
+            problem(f"{values}.yaml, as a release with a long name: {one}")
 
 
 def check_mutations(sound):
@@ -287,8 +312,7 @@ def check_files():
             (other / "files" / kind).mkdir(parents=True)
         made = []
         for _ in range(2):
-            run = helm("template", "ccm", str(other), "--kube-version", f"{OLDEST}.0", "-f", str(CHART / "ci/everything.yaml"))
-            made.append([m for m in yaml.safe_load_all(run.stdout) if m] if not run.returncode else None)
+            made.append(render([CHART / "ci/everything.yaml"], chart=other)[0])
             rule = {"alert": "A", "expr": "x > 1", "annotations": {"summary": "{{ $value }}", "runbook_url": "https://RUNBOOKS/a.md"}}
             (other / "files/alerts/some.yaml").write_text(yaml.safe_dump({"groups": [{"name": "g", "rules": [rule]}]}))
             (other / "files/dashboards/one.json").write_text('{"title": "{{namespace}}"}')
@@ -341,16 +365,15 @@ def check_toml(rendered):
 
 
 def check_trial(manifests):
-    """The Postgres for trials gets the roles that the program needs: on a real one, with the script out of the chart."""
-    postgres = trial.programs()
-    if not CCM or not postgres:
-        print("  not checked  the trial's logins: ccm is not built, or there is no Postgres (deploy/dev/bootstrap)")
+    found = trial.programs()
+    if not CCM or not found:
+        print("  not checked  the trial's logins, and TLS: ccm is not built, or Postgres, Redis or openssl are missing (deploy/dev/bootstrap)")
         return
     script = next(m["data"]["logins.sh"] for m in manifests if "logins.sh" in m.get("data", {}))
-    if said := trial.try_out(script, postgres, CCM):
-        problem(f"on the trial's Postgres: {said}")
+    if said := trial.try_out(script, found, CCM):
+        problem(f"on a real Postgres and Redis: {said}")
     else:
-        passed("the trial's Postgres: the script makes the logins, ccm migrate the tables, and ccm ingest is ready")
+        passed("on a real Postgres and Redis: logins, TLS of a private authority, the migration, and a pod that waits for it")
 
 
 def main():
@@ -365,6 +388,7 @@ def main():
         sys.exit(f"{len(problems)} things are wrong with the chart")
     check_program(rendered["defaults"])
     check_network(rendered["defaults"])
+    check_long_names()
     check_mutations(rendered["everything"])
     check_refused()
     check_files()

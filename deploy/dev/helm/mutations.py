@@ -108,4 +108,10 @@ MUTATIONS = [
     ("hooks_find_what_they_need", "service account is not there", lambda m: first(m, "ServiceAccount", "migrate")["metadata"].pop("annotations")),
     ("hooks_find_what_they_need", "or old", lambda m: put(spec(m, "migrate", "Job"), "volumes", spec(m)["volumes"])),
     ("hooks_find_what_they_need", "for ever", lambda m: first(m, "Job", "migrate")["spec"].pop("activeDeadlineSeconds")),
+    ("the_cluster_would_take_it", "is no name", lambda m: put(first(m, "Service", "ingest")["metadata"], "name", "x" * 64)),
+    ("the_cluster_would_take_it", "cannot be", lambda m: put(labels(first(m, "Service", "ingest")), "team", "a b")),
+    ("the_cluster_would_take_it", "has X twice", lambda m: put(container(m), "env", [{"name": "X", "value": ""}] * 2)),
+    ("the_cluster_would_take_it", "not before it", lambda m: container(m)["env"].append({"name": "X", "value": "$(PASSWORD)"})),
+    ("the_cluster_would_take_it", "than its limit", lambda m: put(container(m)["resources"]["requests"], "memory", "1Gi")),
+    ("the_cluster_would_take_it", "too long", lambda m: put(container(m)["ports"][0], "name", "x" * 16)),
 ]

@@ -447,6 +447,42 @@ def hooks_find_what_they_need(manifests):
             yield f"{title(job)}: may hang for ever"
 
 
+NAME_PATTERN = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+LABEL_PATTERN = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+UNITS = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+
+
+def amount(text):
+    match = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", str(text))
+    return float(match[1]) * UNITS[match[2]]
+
+
+def the_cluster_would_take_it(manifests):
+    """What the API server checks beyond its schemas."""
+    for manifest in manifests:
+        if not NAME_PATTERN.fullmatch(manifest["metadata"]["name"]):
+            yield f"{title(manifest)}: is no name"
+        for place in (manifest, pod_of(manifest) or {"metadata": {}}):
+            for label, value in place["metadata"].get("labels", {}).items():
+                if not LABEL_PATTERN.fullmatch(str(value)):
+                    yield f"{title(manifest)}: the label {label} cannot be {value!r}"
+    for name, _, container in containers(manifests):
+        variables = [variable["name"] for variable in container.get("env", [])]
+        for index, variable in enumerate(container.get("env", [])):
+            if variables.count(variable["name"]) > 1:
+                yield f"{name}: has {variable['name']} twice"
+            for used in re.findall(r"\$\(([A-Za-z_0-9]+)\)", variable.get("value", "")):
+                if used not in variables[:index]:
+                    yield f"{name}: {variable['name']} is made of {used}, which is not before it"
+        resources = container.get("resources", {})
+        for what, limit in resources.get("limits", {}).items():
+            if amount(resources.get("requests", {}).get(what, 0)) > amount(limit):
+                yield f"{name}: requests more {what} than its limit"
+        for port in container.get("ports", []):
+            if len(port["name"]) > 15:
+                yield f"{name}: {port['name']} is too long for a port's name"
+
+
 POLICIES = [
     nobody_is_root,
     containers_are_closed,
@@ -467,6 +503,7 @@ POLICIES = [
     selectors_match,
     references_exist,
     hooks_find_what_they_need,
+    the_cluster_would_take_it,
 ]
 
 
