@@ -51,6 +51,17 @@
   {{- fail (printf "roles.connector.minReadySeconds must be more than config.connector.lease_ms (%d ms): a new pod gets its share of the chats only then, and the next old one should not go before" $lease) -}}
 {{- end -}}
 
+{{- $telemetry := .Values.config.telemetry | default dict -}}
+{{- if and $telemetry.otlp_endpoint .Values.networkPolicy.enabled -}}
+  {{- $collector := urlParse $telemetry.otlp_endpoint -}}
+  {{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $collector.host) | default (ternary "443" "80" (eq $collector.scheme "https")) -}}
+  {{- $open := list -}}
+  {{- range .Values.networkPolicy.otlp.ports }}{{ $open = append $open (toString .) }}{{ end -}}
+  {{- if not (has $port $open) -}}
+    {{- fail (printf "config.telemetry.otlp_endpoint is %s, but networkPolicy.otlp.ports does not open %s" $telemetry.otlp_endpoint $port) -}}
+  {{- end -}}
+{{- end -}}
+
 {{- include "ccm.validateExpose" (list . $enabled) -}}
 {{- end }}
 
