@@ -85,7 +85,8 @@ class Trial:
         postgres, data = self.found["postgres"], f"{self.folder}/data"
         self.run(f"{postgres}/initdb", "-D", data, "-U", "postgres", "-A", "trust")
         # Passwords are asked for over TCP, as the image does it; its script comes over the socket.
-        pathlib.Path(data, "pg_hba.conf").write_text("local all all trust\nhost all all localhost scram-sha-256\n")
+        lines = ["local all all trust", "host all all 127.0.0.1/32 scram-sha-256", "host all all ::1/128 scram-sha-256", ""]
+        pathlib.Path(data, "pg_hba.conf").write_text("\n".join(lines))
         options = {
             "listen_addresses": "localhost",
             "fsync": "off",
@@ -99,7 +100,7 @@ class Trial:
         tls = ("--tls-port", str(self.redis_port), "--port", "0", "--tls-auth-clients", "no")
         certificate = ("--tls-cert-file", "own.crt", "--tls-key-file", "own.key", "--tls-ca-cert-file", "ca.crt")
         # The rest as the chart starts it.
-        rest = ("--save", "", "--appendonly", "no", "--maxmemory", "128mb", "--requirepass", "r4", "--bind", "127.0.0.1")
+        rest = ("--save", "", "--appendonly", "no", "--maxmemory", "128mb", "--requirepass", "r4", "--bind", "127.0.0.1", "-::1")
         self.begin(self.found["redis"], *tls, *certificate, *rest, **self.as_user)
         env = {"PATH": os.environ["PATH"], "PGHOST": self.folder, "PGPORT": str(self.postgres_port), **PASSWORDS}
         for _ in range(100):
