@@ -333,18 +333,22 @@ def check_files():
 # --- the program ---------------------------------------------------------------------------------------------------------------
 
 
-def program_takes(toml, folder):
+def program_takes(toml, folder, env=()):
     """What the program says against a configuration: it reads all of it before it makes a token, with a key of ours."""
     file, key = pathlib.Path(folder, "ccm.toml"), pathlib.Path(folder, "key")
     file.write_text(toml)
     key.write_bytes(base64.b64encode(bytes(48)))
+    ours = {"CCM_CONFIG": str(file), "CCM__JWT__HS256_SECRET_FILE": str(key), "CCM__JWT__ED25519_PUBLIC_KEY_FILE": ""}
     run = subprocess.run(
-        [CCM, "token", "--role", "support", "--valid-for", "1s"],
-        capture_output=True,
-        text=True,
-        env={"CCM_CONFIG": str(file), "CCM__JWT__HS256_SECRET_FILE": str(key), "CCM__JWT__ED25519_PUBLIC_KEY_FILE": "", "RUST_BACKTRACE": "0"},
+        [CCM, "token", "--role", "support", "--valid-for", "1s"], capture_output=True, text=True, env={**dict(env), **ours}
     )
     return "" if run.returncode == 0 else run.stderr.strip() or f"it ended with {run.returncode}"
+
+
+@functools.cache
+def command_line_taken(*arguments):
+    """Whether the program knows such a command line: it reads all of it before it helps."""
+    return subprocess.run([CCM, *arguments, "--help"], capture_output=True).returncode == 0
 
 
 def check_toml(rendered):
@@ -355,13 +359,22 @@ def check_toml(rendered):
     with tempfile.TemporaryDirectory() as folder:
         for name, manifests in rendered.items():
             toml = next(m["data"]["ccm.toml"] for m in manifests if "ccm.toml" in m.get("data", {}))
-            if said := program_takes(toml, folder):
+            env = {}
+            for where, component, container in policy.containers(manifests):
+                if component in {"postgres", "redis"}:
+                    continue
+                env |= {v["name"]: v.get("value", "from a secret") for v in container["env"] if v["name"].startswith("CCM__")}
+                if not command_line_taken(*container["args"]):
+                    problem(f"{name}: {where}: {CCM} does not know {container['args']}")
+            if said := program_takes(toml, folder, env):
                 problem(f"{name}: {CCM} does not take its configuration: {said.splitlines()[0]}")
         for wrong in ("[ingest]\nlisten_at = 1", "[connector]\nlease_ms = 0", "[shutdown]\ngrace_ms = 'long'"):
             if not program_takes(wrong, folder):
                 problem(f"{CCM} takes {wrong!r}: what it takes proves nothing")
+        if not program_takes("", folder, {"CCM__DATABASE__APP_ADDRESS": ""}) or command_line_taken("doctor", "--tenants", "acme"):
+            problem(f"{CCM} takes any variable or argument: what it takes proves nothing")
     if len(problems) == before:
-        passed(f"{CCM} takes each configuration, and refuses wrong ones")
+        passed(f"{CCM} takes each configuration, environment and command line, and refuses wrong ones")
 
 
 def check_trial(manifests):

@@ -41,7 +41,7 @@ MUTATIONS = [
     ("nobody_is_root", "may run as root", lambda m: put(spec(m, "migrate", "Job")["securityContext"], "runAsUser", 0)),
     ("nobody_is_root", "seccomp", lambda m: spec(m, "test", "Pod")["securityContext"].pop("seccompProfile")),
     ("nobody_is_root", "hostNetwork", lambda m: put(spec(m, "connector"), "hostNetwork", True)),
-    ("nobody_is_root", "node's files", lambda m: spec(m)["volumes"].append({"name": "x", "hostPath": {"path": "/"}})),
+    ("nobody_is_root", "does not allow", lambda m: spec(m)["volumes"].append({"name": "x", "hostPath": {"path": "/"}})),
     ("nobody_is_root", "runs as root", lambda m: put(container(m)["securityContext"], "runAsUser", 0)),
     ("containers_are_closed", "root file system", lambda m: container(m)["securityContext"].pop("readOnlyRootFilesystem")),
     ("containers_are_closed", "gain privileges", lambda m: put(container(m)["securityContext"], "privileged", True)),

@@ -82,11 +82,12 @@
     {{- if and $.Values.networkPolicy.enabled (not (has $role $.Values.networkPolicy.entryRoles)) -}}
       {{- fail (printf "expose.hosts.%s is set, but networkPolicy.entryRoles does not let the entry call %s: add it there, if it is meant to be reached from outside" $role $role) -}}
     {{- end -}}
-    {{- $section := index $.Values.config $role | default dict -}}
-    {{- with $section.public_base_url -}}
+    {{- $setting := ternary "console.url" (printf "%s.public_base_url" $role) (eq $role "admin") -}}
+    {{- $section := index $.Values.config (first (splitList "." $setting)) | default dict -}}
+    {{- with index $section (last (splitList "." $setting)) -}}
       {{- $public := urlParse . -}}
       {{- if ne (first (splitList ":" $public.host)) $host -}}
-        {{- fail (printf "expose.hosts.%s is %s, but config.%s.public_base_url says %s: what the outside calls must be what the program says" $role $host $role .) -}}
+        {{- fail (printf "expose.hosts.%s is %s, but config.%s says %s: what the outside calls must be what the program says" $role $host $setting .) -}}
       {{- end -}}
     {{- end -}}
     {{- if and (eq $expose.kind "ingress") (not (index $expose.ingress.tlsSecrets $role)) -}}
