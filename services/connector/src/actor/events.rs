@@ -267,7 +267,7 @@ impl Actor {
             &detail,
             at
         ))?;
-        metrics::counter!("ccm_connector_texts_refused_total").increment(1);
+        metrics::counter!("ccm_connector_texts_refused_total", "why" => "aacc").increment(1);
         count_text(fence.owned.tenant, TextEvent::Refused, None);
         tracing::error!(message.id = %text.message, why = %reason, "a text became a dead letter");
         Ok(())
