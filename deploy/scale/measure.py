@@ -3,10 +3,10 @@
 
 deploy/scale/measure.py [--bin FOLDER] [--texts N] [--chats N]
 
-Counts, not times: it can run on a busy machine. Prints one JSON object, whose figures stand in deploy/scale/figures.json (`measure.*`).
+Counts, and CPU time of Postgres alone: it can run on a busy machine. Prints one JSON object, whose figures stand in deploy/scale/model.py.
 Texts come one after the other to each chat, so nothing shares a commit that could: figures are of the dearest case.
 """
-import argparse, importlib.machinery, importlib.util, json, sys, time
+import argparse, importlib.machinery, importlib.util, json, os, signal, sys, time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,6 +23,21 @@ SIZES = """SELECT json_object_agg(t, json_build_array(heap, idx, n)) FROM (
   FROM pg_class c JOIN pg_namespace s ON s.oid = relnamespace WHERE s.nspname = 'public' AND relkind = 'r' GROUP BY 1) x"""
 
 
+def postgres_cpu_ms(world):
+    """Of the postmaster, its children, and those of them that have ended."""
+    pid, ticks = world.processes["postgres"].pid, 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rsplit(") ", 1)[1].split()
+        except OSError:
+            continue
+        if int(stat.parent.name) == pid:
+            ticks += sum(map(int, fields[11:15]))
+        elif int(fields[1]) == pid:
+            ticks += sum(map(int, fields[11:13]))
+    return ticks * 1000 / os.sysconf("SC_CLK_TCK")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", default=str(ROOT / "target/debug"))
@@ -30,6 +45,8 @@ def main():
     parser.add_argument("--chats", type=int, default=10, help="of each of the two tenants")
     parser.set_defaults(synchronous=False, without_quarantine=False, keep=False)
     args = parser.parse_args()
+    for ends in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ends, lambda number, _: sys.exit(128 + number))
     world = restore.World(args)
     try:
         world.start()
@@ -40,10 +57,10 @@ def main():
         def counted(name, per, action):
             # Statistics of a backend are sent when it has been idle for a moment.
             time.sleep(2)
-            before, began = json.loads(world.psql(COUNTS)), time.monotonic()
+            before, began = json.loads(world.psql(COUNTS)) | {"cpu_ms": postgres_cpu_ms(world)}, time.monotonic()
             action()
             time.sleep(2)
-            after, took = json.loads(world.psql(COUNTS)), time.monotonic() - began
+            after, took = json.loads(world.psql(COUNTS)) | {"cpu_ms": postgres_cpu_ms(world)}, time.monotonic() - began
             change = {k: after[k] - before[k] for k in before}
             idle = result.get("idle_per_second", {})
             result[name] = {k: round((v - took * idle.get(k, 0)) / per(took), 2) for k, v in change.items()}
