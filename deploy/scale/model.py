@@ -27,7 +27,6 @@ INPUTS = [
     ("in_cpu_ms", 1.120, "ms a text, ingest and connector", "measured", "2026-11-23", ("| deliver | 300/s | ccm |", "1.120")),
     ("connector_out_cpu_ms", 0.66, "ms a text", "estimated", "", "as the way in costs the connector"),
     ("dispatch_cpu_ms", 1.264, "ms a text", "measured", "2026-11-27", ("| 500/s | ccm |", "1.264")),
-    ("dispatch_max", 222, "texts/s over all pods, on 2 cores with Postgres", "measured", "2026-11-27", ("| max | ccm | 30,000 |", "222")),
     ("chat_kb", 31.2, "KB a chat", "measured", "2026-11-27", ("| KB a chat |", "31.2")),
     ("ping_cpu_us", 72, "µs a ping", "measured", "2026-11-27", ("| CPU µs a ping", "72")),
     ("ping_s", 5, "s", "given", "", "connector.ping_ms"),
@@ -37,19 +36,19 @@ INPUTS = [
     ("provider_ms", 150, "ms, median of a request", "estimated", "", "Twilio from the same continent"),
     ("dispatch_slots", 64, "texts under way a pod", "given", "", "dispatch.concurrency"),
     ("pool", 20, "connections a process at most", "given", "", "database.app_pool + system_pool"),
-    ("pg_in_cpu_ms", 0, "ms of Postgres a text", "measured", "2026-11-30", "measure.py, text_in"),
-    ("pg_out_cpu_ms", 0, "ms of Postgres a text", "measured", "2026-11-30", "measure.py, text_out"),
-    ("pg_open_cpu_ms", 0, "ms of Postgres a conversation, its first text included", "measured", "2026-11-30", "measure.py, conversation_opened"),
-    ("commits_in", 0, "commits a text", "measured", "2026-11-30", "measure.py, text_in; none shared"),
-    ("commits_out", 0, "commits a text", "measured", "2026-11-30", "measure.py, text_out"),
-    ("commits_open", 0, "commits a conversation, its first text included", "measured", "2026-11-30", "measure.py, conversation_opened"),
-    ("wal_in_kb", 0, "KB a text", "measured", "2026-11-30", "measure.py, text_in, without whole pages"),
-    ("wal_out_kb", 0, "KB a text", "measured", "2026-11-30", "measure.py, text_out, without whole pages"),
-    ("wal_open_kb", 0, "KB a conversation, its first text included", "measured", "2026-11-30", "measure.py, conversation_opened"),
+    ("pg_in_cpu_ms", 7.0, "ms of Postgres a text", "measured", "2026-11-30", "measure.py, text_in"),
+    ("pg_out_cpu_ms", 6.05, "ms of Postgres a text", "measured", "2026-11-27", ("| 500/s | ccm |", "6.047")),
+    ("pg_open_cpu_ms", 20, "ms of Postgres a conversation, its first text included", "measured", "2026-11-30", "measure.py, conversation_opened"),
+    ("commits_in", 4.4, "commits a text", "measured", "2026-11-30", "measure.py, text_in; none shared"),
+    ("commits_out", 5.7, "commits a text", "measured", "2026-11-30", "measure.py, text_out"),
+    ("commits_open", 14.4, "commits a conversation, its first text included", "measured", "2026-11-30", "measure.py, conversation_opened"),
+    ("wal_in_kb", 3.8, "KB a text", "measured", "2026-11-30", "measure.py, text_in, without whole pages"),
+    ("wal_out_kb", 6.4, "KB a text", "measured", "2026-11-30", "measure.py, text_out, without whole pages"),
+    ("wal_open_kb", 5.7, "KB a conversation, its first text included", "measured", "2026-11-30", "measure.py, conversation_opened"),
     ("wal_pages", 2.0, "times, for whole pages after checkpoints", "estimated", "", "checkpoints every 15 min"),
-    ("stored_kb", 0, "KB a text at rest, indexes and words included", "measured", "2026-11-30", "measure.py, bytes_per_text"),
-    ("dead_rows", 0, "row versions a text that vacuum takes away", "measured", "2026-11-30", "measure.py, updates and deletes, both ways' mean"),
-    ("idle_commits", 0, "commits/s of four idle processes", "measured", "2026-11-30", "measure.py, idle_per_second"),
+    ("stored_kb", 1.27, "KB a text at rest, indexes and words included", "measured", "2026-11-30", "measure.py, bytes_per_text"),
+    ("dead_rows", 9.5, "row versions a text that vacuum takes away", "measured", "2026-11-30", "measure.py, updates and deletes, both ways' mean"),
+    ("idle_commits", 30, "commits/s of four idle processes", "measured", "2026-11-30", "measure.py, idle_per_second"),
     ("claim_ms", 0.028, "ms of a claim for each tenant that has a line (0.25 to 0.45 s with 10,000)", "measured", "2026-11-30", "EXPLAIN ANALYZE of CLAIM_LINES, 20,000 lines due"),
     ("claim_base_ms", 9, "ms of a claim of 64 lines", "measured", "2026-11-30", "the same, 100 tenants"),
     ("line_s", 0.5, "s that a text's line is there", "estimated", "", "provider's answer, two commits, the number's rate"),
@@ -127,6 +126,8 @@ def size(v, tenants, chats, texts):
 
 
 def number(x):
+    if float(x).is_integer():
+        return f"{x:,.0f}"
     return f"{x:,.0f}" if abs(x) >= 100 else f"{x:.1f}" if abs(x) >= 10 else f"{x:.2f}".rstrip("0").rstrip(".") if x else "0"
 
 
@@ -146,7 +147,7 @@ def simulations(v, sized, seconds=40):
                       seconds=seconds, seed=SEED, claim_s=r["one_claim_ms"] / 1000)
         for what, change in (
             ("dispatch as sized", {}),
-            ("one pod fewer", {"slots": (r["dispatch"] - 1) * v["dispatch_slots"]}),
+            ("only as many slots as are busy 95 % of the time", {"slots": math.ceil(each * (v["provider_ms"] / 1000 * math.exp(0.125) + 0.008) / 0.95)}),
             ("the provider 20 times slower for 10 s", {"slow": (10, 20, 20)}),
         ):
             done = simulate.outbox(**({"slots": r["dispatch"] * v["dispatch_slots"]} | common | change))
@@ -159,6 +160,9 @@ def simulations(v, sized, seconds=40):
             done = simulate.handover(chats=chats, tenants=tenants, pods=survivors, cores=v["pod_cores"], cpu_s=v["reopen_cpu_ms"] / 1000, connects_per_second=rate,
                                      lease_s=6, poll_s=1, handshake=lognormal(0.2, 0.4), seed=SEED)
             handed.append((name, what, number(chats), *(f"{simulate.percentile(done, q):.1f} s" for q in (0.5, 0.99, 1))))
+    done = simulate.handover(chats=2_000, tenants=1, pods=1, cores=v["pod_cores"], cpu_s=v["reopen_cpu_ms"] / 1000, connects_per_second=10, lease_s=6, poll_s=1,
+                             handshake=lognormal(0.2, 0.4), seed=SEED)
+    handed.append(("any", "one tenant with 2,000 chats at 10/s", "2,000", *(f"{simulate.percentile(done, q):.1f} s" for q in (0.5, 0.99, 1))))
     return rows, handed
 
 
@@ -167,7 +171,7 @@ def document(changes=()):
     sized = [(name, size(v, *rest)) for name, *rest in STEPS]
     blocks = {}
     blocks["inputs"] = table(("input", "value", "unit", "how", "from"), [
-        (f"`{n}`", number(v[n]) if n not in ("claim_ms", "pg_in_cpu_ms") else f"{v[n]:g}", unit, f"{how} {when}".strip(), "performance.md, " + " ".join(w.strip("| ") for w in where[:1]) if isinstance(where, tuple) else where)
+        (f"`{n}`", f"{v[n]:,g}", unit, f"{how} {when}".strip(), "performance.md, " + " ".join(w.strip("| ") for w in where[:1]) if isinstance(where, tuple) else where)
         for n, _, unit, how, when, where in INPUTS])
     blocks["pods"] = table(("at the peak", *(n for n, _ in sized)), [
         (label, *(number(r[key]) for _, r in sized)) for label, key in (
