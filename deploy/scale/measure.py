@@ -41,8 +41,8 @@ def postgres_cpu_ms(world):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", default=str(ROOT / "target/debug"))
-    parser.add_argument("--texts", type=int, default=5, help="each way in each chat")
-    parser.add_argument("--chats", type=int, default=60, help="of each of the two tenants")
+    parser.add_argument("--texts", type=int, default=12, help="each way in each chat")
+    parser.add_argument("--chats", type=int, default=24, help="of each of the two tenants")
     parser.set_defaults(synchronous=False, without_quarantine=False, keep=False)
     args = parser.parse_args()
     for ends in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -36,21 +36,22 @@ INPUTS = [
     ("provider_ms", 150, "ms, median of a request", "estimated", "", "Twilio from the same continent"),
     ("dispatch_slots", 64, "texts under way a pod", "given", "", "dispatch.concurrency"),
     ("pool", 20, "connections a process at most", "given", "", "database.app_pool + system_pool"),
-    ("pg_in_cpu_ms", 7.0, "ms of Postgres a text", "measured", "2026-11-30", "measure.py, text_in"),
+    ("pg_in_cpu_ms", 8.6, "ms of Postgres a text, with few texts a second", "measured", "2026-11-30", "measure.py, text_in"),
+    ("pg_open_cpu_ms", 32.1, "ms of Postgres a conversation, its first text included, with few a second", "measured", "2026-11-30", "measure.py, conversation_opened"),
+    ("busy", 0.38, "of that, on a busy server", "estimated", "", "as on the way out: 6.05 ms under load, 15.8 ms with few texts (measure.py, text_out)"),
     ("pg_out_cpu_ms", 6.05, "ms of Postgres a text", "measured", "2026-11-27", ("| 500/s | ccm |", "6.047")),
-    ("pg_open_cpu_ms", 20, "ms of Postgres a conversation, its first text included", "measured", "2026-11-30", "measure.py, conversation_opened"),
-    ("commits_in", 4.4, "commits a text", "measured", "2026-11-30", "measure.py, text_in; none shared"),
-    ("commits_out", 5.7, "commits a text", "measured", "2026-11-30", "measure.py, text_out"),
-    ("commits_open", 14.4, "commits a conversation, its first text included", "measured", "2026-11-30", "measure.py, conversation_opened"),
-    ("wal_in_kb", 3.8, "KB a text", "measured", "2026-11-30", "measure.py, text_in, without whole pages"),
-    ("wal_out_kb", 6.4, "KB a text", "measured", "2026-11-30", "measure.py, text_out, without whole pages"),
-    ("wal_open_kb", 5.7, "KB a conversation, its first text included", "measured", "2026-11-30", "measure.py, conversation_opened"),
+    ("commits_in", 4.8, "commits a text", "measured", "2026-11-30", "measure.py, text_in; none shared"),
+    ("commits_out", 5.2, "commits a text", "measured", "2026-11-30", "measure.py, text_out"),
+    ("commits_open", 13.9, "commits a conversation, its first text included", "measured", "2026-11-30", "measure.py, conversation_opened"),
+    ("wal_in_kb", 4.1, "KB a text", "measured", "2026-11-30", "measure.py, text_in, without whole pages"),
+    ("wal_out_kb", 6.1, "KB a text", "measured", "2026-11-30", "measure.py, text_out, without whole pages"),
+    ("wal_open_kb", 6.1, "KB a conversation, its first text included", "measured", "2026-11-30", "measure.py, conversation_opened"),
     ("wal_pages", 2.0, "times, for whole pages after checkpoints", "estimated", "", "checkpoints every 15 min"),
-    ("stored_kb", 1.27, "KB a text at rest, indexes and words included", "measured", "2026-11-30", "measure.py, bytes_per_text"),
-    ("dead_rows", 9.5, "row versions a text that vacuum takes away", "measured", "2026-11-30", "measure.py, updates and deletes, both ways' mean"),
+    ("stored_kb", 1.2, "KB a text at rest, indexes and words included", "measured", "2026-11-30", "measure.py, bytes_per_text"),
+    ("dead_rows", 9.8, "row versions a text that vacuum takes away", "measured", "2026-11-30", "measure.py, updates and deletes, both ways' mean"),
     ("idle_commits", 30, "commits/s of four idle processes", "measured", "2026-11-30", "measure.py, idle_per_second"),
-    ("claim_ms", 0.028, "ms of a claim for each tenant that has a line (0.25 to 0.45 s with 10,000)", "measured", "2026-11-30", "EXPLAIN ANALYZE of CLAIM_LINES, 20,000 lines due"),
-    ("claim_base_ms", 9, "ms of a claim of 64 lines", "measured", "2026-11-30", "the same, 100 tenants"),
+    ("claim_ms", 0.011, "ms of a claim for each tenant that has a line", "measured", "2026-11-30", "EXPLAIN ANALYZE of CLAIM_LINES, lines of 1,000 and 10,000 tenants, none due; 0.025 where all are"),
+    ("claim_base_ms", 0.06, "ms of a claim besides", "measured", "2026-11-30", "the same, no line; what is claimed is in pg_out_cpu_ms"),
     ("line_s", 0.5, "s that a text's line is there", "estimated", "", "provider's answer, two commits, the number's rate"),
     ("free_tenants_us", 4.5, "µs for each tenant, each pod and second", "measured", "2026-11-30", "EXPLAIN ANALYZE of free_tenants, 10,000 tenants, 50 pods: 40 to 60 ms"),
     ("usage_us", 3.0, "µs of Postgres a text of the day, each counting", "measured", "2026-11-26", "ADR 15: 1.2 s for 400,000"),
@@ -101,7 +102,7 @@ def size(v, tenants, chats, texts):
     r["others"] = max(8, 2 * 4 * math.ceil(texts / 2500))
     r["processes"] = r["ingest"] + r["connector"] + r["dispatch"] + r["others"]
     inside = each - opens
-    r["pg_texts"] = (inside * v["pg_in_cpu_ms"] + each * v["pg_out_cpu_ms"] + opens * v["pg_open_cpu_ms"]) / 1000
+    r["pg_texts"] = ((inside * v["pg_in_cpu_ms"] + opens * v["pg_open_cpu_ms"]) * v["busy"] + each * v["pg_out_cpu_ms"]) / 1000
     r["commits"] = inside * v["commits_in"] + each * v["commits_out"] + opens * v["commits_open"] + v["idle_commits"] / 4 * r["processes"]
     r["wal"] = (inside * v["wal_in_kb"] + each * v["wal_out_kb"] + opens * v["wal_open_kb"]) / 1024 * v["wal_pages"]
     day = texts / v["peak_to_mean"] * 86_400
@@ -110,7 +111,7 @@ def size(v, tenants, chats, texts):
     r["stored_tb"] = day * 400 * v["stored_kb"] / 1024**3
     with_line = tenants * (1 - math.exp(-each * v["line_s"] / tenants))
     one_claim = (v["claim_base_ms"] + v["claim_ms"] * with_line) / 1000
-    # Every wake-up wakes every dispatch pod; a pod has one claim under way, and one claim takes at most what is due.
+    # Every wake-up wakes every dispatch pod; a pod has one claim under way. At most: wake-ups that come together are one.
     claims = min(each * r["dispatch"], r["dispatch"] / one_claim)
     r["claims"], r["one_claim_ms"] = claims * one_claim, one_claim * 1000
     r["free"] = r["connector"] * tenants * v["free_tenants_us"] / 1e6
@@ -123,6 +124,16 @@ def size(v, tenants, chats, texts):
         "Redis, one process": r["redis"], "sockets through one NAT address": chats,
     }
     return r
+
+
+def breaks_at(v, what):
+    """By how many times the first step is multiplied when one is not enough any more."""
+    _, *first = STEPS[0]
+    for tenth in range(0, 31):
+        times = 10 ** (tenth / 10)
+        if size(v, *(n * times for n in first))["loads"][what] > PRIMARY[what][0]:
+            return f"{times:,.0f}×"
+    return "beyond 1,000×"
 
 
 def number(x):
@@ -181,8 +192,8 @@ def document(changes=()):
     rows = []
     for what, (limit, unit) in PRIMARY.items():
         shares = [r["loads"][what] / limit for _, r in sized]
-        rows.append((shares[-1], (what, *(f"{number(r['loads'][what])} ({s:.0%})" for (_, r), s in zip(sized, shares)), f"{number(limit)} {unit}")))
-    blocks["loads"] = table(("load on what there is one of", *(n for n, _ in sized), "carries about"), [r for _, r in sorted(rows, key=lambda r: -r[0])])
+        rows.append((shares[-1], (what, *(f"{number(r['loads'][what])} ({s:.0%})" for (_, r), s in zip(sized, shares)), f"{number(limit)} {unit}", breaks_at(v, what))))
+    blocks["loads"] = table(("load on what there is one of", *(n for n, _ in sized), "carries about", "too little from"), [r for _, r in sorted(rows, key=lambda r: -r[0])])
     first = []
     for name, r in sized:
         over = sorted(((r["loads"][w] / PRIMARY[w][0], w) for w in PRIMARY), reverse=True)
@@ -197,7 +208,7 @@ def document(changes=()):
 
 def put(text, blocks):
     for name, block in blocks.items():
-        text, found = re.subn(rf"(<!-- model: {name} -->\n).*?(\n<!-- /model -->)", lambda m: m[1] + block + m[2], text, flags=re.S)
+        text, found = re.subn(rf"(<!-- model: {name} -->\n)(?:(?!<!-- model).)*?(<!-- /model -->)", lambda m: f"{m[1]}{block}\n{m[2]}", text, flags=re.S)
         if found != 1:
             raise SystemExit(f"error: docs/scale.md has {found} places for the table {name} instead of 1")
     return text
