@@ -30,6 +30,10 @@ def quantiles(metric, by="", where="", which=(0.5, 0.95, 0.99)):
     ]
 
 
+def ten(expression):
+    return f"topk(10, {expression})"
+
+
 def number(title, says, unit, ask, thresholds=(), alerts=(), w=4, **more):
     return {"title": title, "says": says, "unit": unit, "asks": [(ask, "")], "kind": "stat", "w": w, "h": 4, "thresholds": list(thresholds), "alerts": alerts, **more}
 
@@ -136,6 +140,19 @@ OVERVIEW = [
         ],
     ),
 ]
+
+OVERVIEW.append(
+    (
+        "Tenants (each process names 100; all others are one)",
+        [
+            lines("Texts in, by tenant", "The ten tenants with the most texts of customers.", "cps", [(ten(rate("ccm_tenant_texts_total", "tenant", 'event="accepted"')), "{{tenant}}")], w=12),
+            lines("Texts out, by tenant", "The ten tenants with the most texts to customers.", "cps", [(ten(rate("ccm_tenant_texts_total", "tenant", 'event="sent"')), "{{tenant}}")], w=12),
+            lines("Dead letters, by tenant", "Whose texts no agent or no phone will get.", "cps", [(ten(rate("ccm_tenant_texts_total", "tenant, event", 'event=~"refused|failed"')), "{{tenant}} {{event}}")], alerts=["CcmTextsRefused", "CcmTextsGivenUp"], w=8),
+            lines("Accept to agent, by tenant", "The slowest twentieth, waiting for an agent included, of the ten slowest tenants.", "s", [(ten(quantiles("ccm_tenant_text_seconds", "tenant", 'event="delivered"', (0.95,))[0][0]), "{{tenant}}")], w=8),
+            lines("Agent to provider, by tenant", "The slowest twentieth of the ten slowest tenants.", "s", [(ten(quantiles("ccm_tenant_text_seconds", "tenant", 'event="sent"', (0.95,))[0][0]), "{{tenant}}")], alerts=["CcmProviderBudgetBurnsFast"], w=8),
+        ],
+    )
+)
 
 INGEST = [
     (
@@ -312,8 +329,9 @@ PLATFORM = [
             },
             lines("Ready pods, by role", "Pods that can do their job.", "short", [(total("ccm_ready", "role", 'role=~"$role"'), "{{role}}")], alerts=["CcmRoleNotReady", "CcmPodNotReady"], w=6),
             lines("Draining pods", "Pods that were told to end; each is gone within shutdown.grace_ms.", "short", [(total("ccm_draining"), "pods")], alerts=["CcmDrainHangs"], w=6),
-            lines("Answers by role and status", "What each role answers over HTTP.", "reqps", [(rate("ccm_http_requests_total", "role, status", 'role=~"$role"'), "{{role}} {{status}}")], alerts=["CcmRequestsFail"], w=12),
-            lines("Time to an answer, by role", "The slowest twentieth of each role.", "s", quantiles("ccm_http_request_seconds", "role", 'role=~"$role"', (0.95,)), alerts=["CcmRequestsSlow"], w=12),
+            lines("Configuration", "Pods that have found a configuration that they cannot use, and pods with settings that wait for a restart.", "short", [(f"count(ccm_config_good{{{N}}} == 0) or vector(0)", "cannot be used"), (f"count(ccm_config_keys_for_restart{{{N}}} > 0) or vector(0)", "wait for a restart")], alerts=["CcmConfigBroken", "CcmConfigWaitsForRestart"], w=8),
+            lines("Answers by role and status", "What each role answers over HTTP.", "reqps", [(rate("ccm_http_requests_total", "role, status", 'role=~"$role"'), "{{role}} {{status}}")], alerts=["CcmRequestsFail"]),
+            lines("Time to an answer, by role", "The slowest twentieth of each role.", "s", quantiles("ccm_http_request_seconds", "role", 'role=~"$role"', (0.95,)), alerts=["CcmRequestsSlow"]),
         ],
     ),
     (
@@ -332,7 +350,7 @@ PLATFORM = [
         "Leases and queues",
         [
             lines("Who owns active tenants", "overdue, nobodys: nobody serves these tenants' chats.", "short", [(most("ccm_platform_leases", "state"), "{{state}}")], alerts=["CcmTenantsWithoutOwner"], stack=True),
-            lines("Waiting in each queue", "10,000 at most are counted.", "short", [(most("ccm_platform_queue_waiting", "queue"), "{{queue}}")]),
+            lines("Waiting in each queue", "10,000 at most are counted. failures: looks that failed, so that the figures are old.", "short", [(most("ccm_platform_queue_waiting", "queue"), "{{queue}}"), (rate("ccm_platform_failures_total"), "failures a second")], alerts=["CcmPlatformFiguresOld"]),
             lines("Age of each queue", "How long the first of each waits or has been due.", "s", [(most("ccm_platform_queue_oldest_seconds", "queue"), "{{queue}}")], alerts=["CcmLinesNotTaken", "CcmIngestLate", "CcmDeflectionsLate", "CcmBackgroundLate"]),
         ],
     ),

@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import dashboards
+import demo
 import fake
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +37,7 @@ class Prometheus:
     def series(self, query, minutes):
         """How many series have a figure in the last minutes, and what went wrong."""
         now = time.time()
-        data, error = self.get("query_range", query=query, start=now - 60 * minutes, end=now, step=max(1, minutes))
+        data, error = self.get("query_range", query=query, start=now - 60 * minutes, end=now, step=max(1, minutes * 60 // 1000))
         if error:
             return 0, error
         figures = (any(not math.isnan(float(value)) for _, value in one["values"]) for one in data["result"])
@@ -68,7 +69,7 @@ def wrong_with(known):
 
 def ask_all(prometheus, minutes, excused):
     """What is wrong, and how it went in numbers."""
-    wrong, counts = [], {"asked": 0, "full": 0, "empty": 0, "excused": 0}
+    wrong, counts = [], {"asked": 0, "full": 0, "empty": 0, "excused": 0, "needless": set()}
     for board in dashboards.read(ROOT):
         for panel, target in dashboards.targets(board):
             counts["asked"] += 1
@@ -80,6 +81,8 @@ def ask_all(prometheus, minutes, excused):
                 wrong.append(f"{' / '.join(where)}: {error}\n    {query}")
             elif many:
                 counts["full"] += 1
+                if reason:
+                    counts["needless"].add(" / ".join(where))
             elif reason:
                 counts["excused"] += 1
             else:
@@ -88,10 +91,20 @@ def ask_all(prometheus, minutes, excused):
     return wrong, counts
 
 
+def firing(prometheus):
+    """Nothing is wrong in a demo."""
+    data, error = prometheus.get("query", query='ALERTS{alertstate="firing"}')
+    if error:
+        yield error
+    for alert in (data or {}).get("result", []):
+        yield f"an alert fires in the demo: {alert['metric']}"
+
+
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("url", nargs="?")
     arguments.add_argument("--fake", action="store_true")
+    arguments.add_argument("--demo", metavar="FOLDER", help="of ccm and ccm-demo")
     arguments.add_argument("--minutes", type=int, default=30)
     arguments.add_argument("--all", action="store_true")
     given = arguments.parse_args()
@@ -107,6 +120,10 @@ def main():
             many, _ = Prometheus(url).series("ccm_nothing_total", 5)
             if many:
                 problems.append("a metric that there is not has figures")
+    elif given.demo:
+        with demo.playing(given.demo) as url:
+            wrong, counts = fake.until_full(lambda: ask_all(Prometheus(url), 10, known))
+            problems += firing(Prometheus(url))
     else:
         prometheus = Prometheus(given.url)
         built, error = prometheus.get("status/buildinfo")
@@ -116,6 +133,8 @@ def main():
         print(f"Prometheus {built['version']} at {given.url}, the last {given.minutes} minutes")
         wrong, counts = ask_all(prometheus, given.minutes, {} if given.all else known)
     problems += wrong
+    for where in sorted(counts["needless"]):
+        print(f"has data and may be empty: {where}")
     for problem in problems:
         print(f"wrong: {problem}", file=sys.stderr)
     print(

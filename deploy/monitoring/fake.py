@@ -88,28 +88,14 @@ def nobody():
 
 
 @contextlib.contextmanager
-def running():
-    wanted, since = series(), time.time()
-
-    class Page(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.end_headers()
-            self.wfile.write(page(wanted, since).encode())
-
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+def prometheus(scrape):
+    """A private one with all rules, that scrapes what `scrape` says each second; its address."""
     folder, port = tempfile.mkdtemp(), free_port()
     rules = [str(path) for path in sorted((ROOT / "helm/ccm/files/alerts").glob("*.yaml"))]
-    target = {"targets": [f"127.0.0.1:{server.server_port}"], "labels": {"namespace": "ccm", "pod": "ccm-fake-0"}}
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
         "rule_files": rules,
-        "scrape_configs": [{"job_name": "ccm", "static_configs": [target]}],
+        "scrape_configs": [{"job_name": "ccm"} | scrape],
     }
     Path(folder, "prometheus.yml").write_text(yaml.safe_dump(config))
     with open(Path(folder, "log"), "w") as log:
@@ -130,8 +116,31 @@ def running():
     finally:
         child.terminate()
         child.wait()
-        server.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def running():
+    wanted, since = series(), time.time()
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.end_headers()
+            self.wfile.write(page(wanted, since).encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    target = {"targets": [f"127.0.0.1:{server.server_port}"], "labels": {"namespace": "ccm", "pod": "ccm-fake-0"}}
+    try:
+        with prometheus({"static_configs": [target]}) as url:
+            yield url
+    finally:
+        server.shutdown()
 
 
 def until_full(ask):
