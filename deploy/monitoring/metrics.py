@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 MACRO = re.compile(r"\b(counter|gauge|histogram)!\s*\(")
-LITERAL = re.compile(r'"((?:\\.|[^"\\])*)"')
+LITERAL = re.compile(r'"((?:\\.|[^"\\])*)"', re.S)
 # What Prometheus and the cluster add to each series.
 TARGET = {"namespace", "pod", "job", "instance", "container", "service", "endpoint", "node"}
 # Prometheus' own.
