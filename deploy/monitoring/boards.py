@@ -218,7 +218,7 @@ CONNECTOR = [
             lines("Accepted to agent", "From a text's acceptance to AACC's acknowledgement of it, waiting for an agent included.", "s", quantiles("ccm_connector_delivery_seconds")),
             lines("Texts both ways", "Texts that AACC has acknowledged, texts it held back because no agent was in, and texts that agents wrote.", "cps", [(rate("ccm_connector_texts_delivered_total"), "to agents"), (rate("ccm_connector_texts_held_total"), "held"), (rate("ccm_connector_agent_texts_total"), "of agents")]),
             lines("In doubt and sent again", "Texts whose acknowledgement did not come, and those that were sent again for it.", "cps", [(rate("ccm_connector_texts_in_doubt_total"), "in doubt"), (rate("ccm_connector_resends_total"), "sent again")], alerts=["CcmTextsSentAgain"]),
-            lines("Refused for good", "Texts that became dead letters. A tenant's own time limit is in it.", "cps", [(rate("ccm_connector_texts_refused_total"), "dead letters")], alerts=["CcmTextsRefused", "CcmManyTextsRefused"]),
+            lines("Refused for good", "Texts that became dead letters. aacc: AACC refused them again and again. held: the tenant lets nothing wait longer.", "cps", [(rate("ccm_connector_texts_refused_total", "why"), "{{why}}")], alerts=["CcmTextsRefused", "CcmManyTextsRefused"]),
             lines("Left out", "What agents' windows said that no phone gets: repeats after a resume, AACC's own sentences, and (a fault) texts without a chat.", "cps", [(rate("ccm_connector_agent_texts_repeated_total"), "repeats"), (rate("ccm_connector_system_texts_total"), "AACC's own"), (rate("ccm_connector_agent_texts_without_chat_total"), "without a chat")], alerts=["CcmAgentTextDropped"]),
         ],
     ),
