@@ -155,10 +155,10 @@ impl Certificates {
     }
 
     /// The first end of each kind, for the metric.
-    pub fn first_ends(&self) -> impl Iterator<Item = (Whose, OffsetDateTime)> + '_ {
-        Whose::ALL.into_iter().filter_map(|whose| {
+    pub fn first_ends(&self) -> impl Iterator<Item = (Whose, Option<OffsetDateTime>)> + '_ {
+        Whose::ALL.into_iter().map(|whose| {
             let ends = self.ends.iter().filter(|((_, of), _)| *of == whose);
-            Some((whose, ends.map(|(_, until)| *until).min()?))
+            (whose, ends.map(|(_, until)| *until).min())
         })
     }
 }

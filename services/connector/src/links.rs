@@ -140,6 +140,16 @@ impl Links {
         (known.usable.values().cloned().collect(), unusable.collect())
     }
 
+    /// Forgets that a link cannot be used whose settings are others now: whoever needs it finds out anew.
+    pub fn forget_unusable(&self, now: &[LinkRow]) {
+        let mut known = self.known();
+        for row in now {
+            if known.unusable.get(&row.id).is_some_and(|(of, _)| of != row) {
+                known.unusable.remove(&row.id);
+            }
+        }
+    }
+
     /// Forgets links of tenants that are another pod's now.
     pub fn keep_only(&self, owned: &HashMap<TenantId, i64>) {
         let mut known = self.known();

@@ -21,6 +21,8 @@ use tokio::{
 const LOOK: Duration = Duration::from_secs(1);
 /// How often a state that has not changed is written all the same: its figures have.
 const REFRESH: Duration = Duration::from_secs(30);
+/// How long a failure is known of a link that nobody uses.
+const KNOWN_FOR: Duration = Duration::from_secs(180);
 /// How often the settings of links that do not work are read.
 const REREAD: Duration = Duration::from_secs(3);
 /// How often planned absences are read. They may be planned at short notice.
@@ -46,6 +48,18 @@ struct Seen {
     since: OffsetDateTime,
     held: bool,
     written_at: Instant,
+    /// When a chat had it open, or waited for it, or its state changed.
+    used_at: Instant,
+}
+
+impl Seen {
+    /// What failed when it was last used, some time ago, is not known to fail still.
+    fn state(&self) -> &'static str {
+        match is_up(self.state) {
+            Some(false) if self.used_at.elapsed() >= KNOWN_FOR => UNKNOWN,
+            _ => self.state,
+        }
+    }
 }
 
 impl Watcher {
@@ -104,11 +118,15 @@ impl Watcher {
         }
         for link in unusable {
             if let Some(fence) = fence(link.tenant) {
+                if reread {
+                    let rows = self.deps.db.tenant(link.tenant).links().await?;
+                    self.deps.tenants.links.forget_unusable(&rows);
+                }
                 self.unusable(&fence, &link, now).await?;
             }
         }
         for state in STATES {
-            let count = self.seen.values().filter(|seen| seen.state == state).count();
+            let count = self.seen.values().filter(|seen| seen.state() == state).count();
             metrics::gauge!("ccm_connector_links", "state" => state).set(count as f64);
         }
         self.certificates(fence, &epochs, now).await
@@ -147,7 +165,15 @@ impl Watcher {
         let before = self.seen.get(&id).filter(|s| s.epoch == fence.owned.epoch);
         let fresh =
             before.is_none_or(|s| s.state != state || s.endpoint != status.health.active || s.held != held);
-        if !fresh && before.is_some_and(|s| s.written_at.elapsed() < REFRESH) {
+        let used = fresh || status.sockets > 0 || status.waiting > 0;
+        if used && let Some(seen) = self.seen.get_mut(&id) {
+            seen.used_at = Instant::now();
+        }
+        let before = self.seen.get(&id).filter(|s| s.epoch == fence.owned.epoch);
+        // Of a failure that nobody meets any more the row grows old: it is read as that.
+        let old = before
+            .is_some_and(|s| s.written_at.elapsed() < REFRESH || is_up(s.state) == Some(false) && !used);
+        if !fresh && old {
             return Ok(());
         }
         let was_up = before.and_then(|s| is_up(s.state));
@@ -240,6 +266,7 @@ impl Watcher {
                 since,
                 held,
                 written_at: Instant::now(),
+                used_at: Instant::now(),
             },
         );
         Ok(())
@@ -282,6 +309,7 @@ impl Watcher {
                 since: row.since,
                 held: false,
                 written_at: Instant::now(),
+                used_at: Instant::now(),
             },
         );
         Ok(())
@@ -303,8 +331,9 @@ impl Watcher {
             }
         }
         for (whose, until) in self.certificates.first_ends() {
-            metrics::gauge!("ccm_connector_certificate_days_left", "whose" => whose.as_str())
-                .set((until - now).as_seconds_f64() / 86_400.0);
+            // Of a kind that there is no certificate of, any more, no figure stays behind: no alert compares with NaN.
+            let days = until.map_or(f64::NAN, |until| (until - now).as_seconds_f64() / 86_400.0);
+            metrics::gauge!("ccm_connector_certificate_days_left", "whose" => whose.as_str()).set(days);
         }
         Ok(())
     }
@@ -358,12 +387,13 @@ fn is_up(state: &str) -> Option<bool> {
     }
 }
 
+const UNKNOWN: &str = "unknown";
 const UNUSABLE: &str = "unusable";
-const STATES: [&str; 6] = ["unknown", "up", "down", "half_open", "held", UNUSABLE];
+const STATES: [&str; 6] = [UNKNOWN, "up", "down", "half_open", "held", UNUSABLE];
 
 fn state_name(state: &LinkState) -> &'static str {
     match state {
-        LinkState::Unknown => "unknown",
+        LinkState::Unknown => UNKNOWN,
         LinkState::Up => "up",
         LinkState::Down { .. } => "down",
         LinkState::HalfOpen { .. } => "half_open",
