@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 
 /// Contact Center Messaging: SMS conversations with the agents of Avaya Aura Contact Center.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(name = "ccm", version, about)]
 pub struct Cli {
     /// The configuration file (TOML); `ccm config` prints one with every setting explained. CCM__SECTION__KEY in the
     /// environment wins over it, and --set over that.

@@ -299,7 +299,7 @@ fn the_document_is_sound() {
         ("/v1/tenants/{tenant}/number-check", vec!["number", "region"]),
         (
             "/v1/tenants/{tenant}/conversations/{conversation}/messages",
-            vec!["after", "limit"],
+            vec!["after", "latest", "before", "limit"],
         ),
     ] {
         let parameters = document["paths"][path]["get"]["parameters"].as_array().unwrap();
