@@ -27,8 +27,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     deploy/image/cargo build \
  && mkdir /made && cp target/*/release/ccm target/*/release/ccmctl /made/ \
  && deploy/image/licences >/made/third-party-licences.txt \
- && cargo cyclonedx --manifest-path services/server/Cargo.toml --format json --override-filename sbom.cdx \
- && cp services/server/sbom.cdx.json /made/ \
+ && deploy/image/sbom /made/sbom.cdx.json \
  && deploy/image/tree /made/ccm /tree /made/sbom.cdx.json /made/third-party-licences.txt
 
 # Engineers' tool, for their own machines: docker build --target ccmctl --output type=local,dest=bin . It is not in the image: it talks to
