@@ -159,10 +159,11 @@ def ask(port, page):
 
 
 def look_at_a_role(root):
-    """`ccm ingest` with a database that is not there: lives, says what it lacks, ends when told to."""
+    """`ccm ingest` with a database and a Redis that are not there: lives, says what it lacks, ends when told to."""
     env = {
         "CCM__DATABASE__APP_URL": "postgres://ccm_app_login:x@127.0.0.1:1/ccm",
         "CCM__DATABASE__SYSTEM_URL": "postgres://ccm_system_login:x@127.0.0.1:1/ccm",
+        "CCM__REDIS__URL": "redis://127.0.0.1:1",
         "CCM__KEYS__MASTER_KEY": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
         "CCM__INGEST__PUBLIC_BASE_URL": "https://sms.example.com",
     }
