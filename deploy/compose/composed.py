@@ -1,15 +1,16 @@
 """compose.yaml as docker compose reads it, and everything in it that is not as it should be."""
 
+import importlib.util
 import ipaddress
 import json
 import pathlib
 import re
 
-import check_jsonschema
 import jsonschema
 import yaml
 
-SCHEMA = pathlib.Path(check_jsonschema.__file__).parent / "builtin_schemas/vendor/compose-spec.json"
+# Of check-jsonschema only this file is wanted, not what it needs to be run.
+SCHEMA = pathlib.Path(importlib.util.find_spec("check_jsonschema").origin).parent / "builtin_schemas/vendor/compose-spec.json"
 # What only these may have: root's right to low ports.
 ADDED_RIGHTS = {"caddy": ["NET_BIND_SERVICE"]}
 # Images whose own user is another than root. Grafana, Prometheus, Tempo, the collector: none of them is root. Caddy's is, without any of root's rights.
