@@ -170,8 +170,7 @@ class Stack:
         command = ["caddy", "run", "--adapter", "caddyfile", "--config", self.folder / "deploy/compose/Caddyfile"]
         self.start("caddy", 0, command, HOME=home, XDG_DATA_HOME=home, XDG_CONFIG_HOME=home)
         authority = self.folder / "caddy/caddy/pki/authorities/local/root.crt"
-        wait_for("Caddy's authority", 20, authority.exists)
-        self.trust = ssl.create_default_context(cafile=str(authority))
+        self.trust = wait_for("Caddy's authority", 20, lambda: ssl.create_default_context(cafile=str(authority)))
         wait_for("Caddy", 20, lambda: self.ask("CCM_SMS_HOST", "GET", "/", seconds=3))
 
     # -------------------------------------------------------------------------------------------------------------------- who calls
