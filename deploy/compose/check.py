@@ -17,7 +17,7 @@ import trial
 import yaml
 
 HERE = pathlib.Path.cwd()
-COPIED = ("compose.yaml", "Dockerfile", "deploy/compose", "helm/ccm/files", "helm/ccm/values.yaml", "libs/runtime/src/config/default.toml")
+COPIED = ("compose.yaml", "Dockerfile", "Cargo.toml", "docs/one-machine.md", "deploy/compose", "helm/ccm/files", "helm/ccm/values.yaml", "libs/runtime/src/config/default.toml")
 
 
 def copy_to(folder):
@@ -51,6 +51,12 @@ def look_at_init():
             found.append(f"init takes {what}")
     if pathlib.Path(".env").exists() or pathlib.Path("deploy/compose/secrets").exists():
         found.append("init leaves something behind when it refuses")
+    # As the page says it.
+    line = re.search(r"^ *(deploy/compose/init .*)$", pathlib.Path("docs/one-machine.md").read_text(), re.M)[1]
+    if subprocess.run(["sh", "-c", line], capture_output=True).returncode:
+        found.append(f"docs/one-machine.md: this fails: {line}")
+    pathlib.Path(".env").unlink()
+    shutil.rmtree("deploy/compose/secrets")
     networks = f"{trial.FRIEND}/32 198.51.100.0/24"
     done = init("--domain", "ccm.test", "--tls", "internal", "--console-networks", networks, "--observability")
     if done.returncode:
@@ -74,7 +80,7 @@ def look_at_init():
     return found
 
 
-def mutations(text, env, settings, chart):
+def mutations(text, env, settings, versions):
     """Breaks compose.yaml in each way that is looked for; what is not found."""
     published = 'ports: ["127.0.0.1:8082:8082"]'
     cases = {
@@ -83,6 +89,7 @@ def mutations(text, env, settings, chart):
         "rights of root's": ("  cap_drop: [ALL]\n", "", "keeps rights"),
         "a log without end": ("max-size: 20m, ", "", "grows without end"),
         "a version that moves": ("caddy:2.10.2-alpine", "caddy:latest", "no exact version"),
+        "another version of the program": ("image: ${CCM_IMAGE:-ccm:0.1.0}", "image: other/${CCM_IMAGE:-ccm:0.1.0}", "its image is"),
         "another Postgres than the chart's": ("postgres:15.14", "postgres:15.13", "the chart has"),
         "a port for everybody": (published, published.replace("127.0.0.1:", ""), "to everybody"),
         "a variable that nobody sets": ("https://${CCM_CHAT_HOST}", "https://${CCM_CHATS_HOST}", "has no value"),
@@ -99,7 +106,7 @@ def mutations(text, env, settings, chart):
         if old not in text:
             missed.append(f"{what}: {old!r} is no longer in compose.yaml; write this case anew")
             continue
-        found = composed.faults_of(text.replace(old, new, 1), env, settings, chart)
+        found = composed.faults_of(text.replace(old, new, 1), env, settings, versions)
         if not any(wanted in fault for fault in found):
             missed.append(f"{what} was planted and not found; found: {found}")
     return missed, len(cases)
@@ -128,10 +135,11 @@ def main(programs):
         env = composed.variables(pathlib.Path(".env").read_text())
         text = pathlib.Path("compose.yaml").read_text()
         values = yaml.safe_load(pathlib.Path("helm/ccm/values.yaml").read_text())
-        chart = {"postgres": values["database"]["inCluster"]["image"]["tag"], "redis": values["redis"]["inCluster"]["image"]["tag"]}
+        versions = {part: values[section]["inCluster"]["image"]["tag"] for part, section in {"postgres": "database", "redis": "redis"}.items()}
+        versions["ccm"] = tomllib.loads(pathlib.Path("Cargo.toml").read_text())["workspace"]["package"]["version"]
         settings = settings_of(pathlib.Path("libs/runtime/src/config/default.toml").read_text())
-        faults += composed.faults_of(text, env, settings, chart)
-        missed, count = mutations(text, env, settings, chart)
+        faults += composed.faults_of(text, env, settings, versions)
+        missed, count = mutations(text, env, settings, versions)
         faults += missed
         print(f"compose.yaml: the specification, init and our rules; {count - len(missed)} of {count} ways to break it are told apart")
         project, _ = composed.read(text, env)

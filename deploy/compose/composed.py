@@ -61,7 +61,7 @@ def names(value):
     return list(value)
 
 
-def service_faults(name, service, project, chart):
+def service_faults(name, service, project, versions):
     def expect(holds, fault):
         if not holds:
             yield f"{name}: {fault}"
@@ -94,10 +94,11 @@ def service_faults(name, service, project, chart):
         yield from expect(known, f"it waits for {other}, which is no service")
         if needs == "service_healthy":
             yield from expect("healthcheck" in known, f"it waits for the health of {other}, which has no check")
-    for part in ("postgres", "redis"):
-        if name == part:
-            wanted = f"docker.io/library/{part}:{chart[part]}"
-            yield from expect(image == wanted, f"the chart has {wanted}")
+    if name in ("postgres", "redis"):
+        wanted = f"docker.io/library/{name}:{versions[name]}"
+        yield from expect(image == wanted, f"the chart has {wanted}")
+    if name in ROLES or name == "migrate":
+        yield from expect(image == f"ccm:{versions['ccm']}", f"its image is {image}, the program {versions['ccm']}")
 
 
 def service_needs(service):
@@ -142,7 +143,7 @@ def role_faults(project):
             yield f"CCM_CONSOLE_NETWORKS has the proxy's own network in it: {network}"
 
 
-def faults_of(text, env, program_settings, chart):
+def faults_of(text, env, program_settings, versions):
     """Sentences, one a fault."""
     try:
         project, used = read(text, env)
@@ -155,7 +156,7 @@ def faults_of(text, env, program_settings, chart):
     if found:
         return found
     for name, service in project["services"].items():
-        found += service_faults(name, service, project, chart)
+        found += service_faults(name, service, project, versions)
         for key in service.get("environment", {}):
             setting = key.removeprefix("CCM__").lower().replace("__", ".")
             if key.startswith("CCM__") and setting not in program_settings:

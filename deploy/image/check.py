@@ -13,6 +13,8 @@ import started
 
 # A debug build, stripped, is 95 MB; a release 34. What comes above means that something was built in which should not be.
 LIMITS = {"debug": 130e6, "release": 60e6}
+# What .dockerignore lets into a build.
+BUILT_FROM = ["Cargo.toml", "Cargo.lock", "LICENSE", "deploy/image/", "docs/openapi.json", "docs/link-doctor.md", "libs/", "migrations/", "services/"]
 
 
 class Builder:
@@ -36,12 +38,31 @@ class Builder:
 
     def image(self, tree, dockerfile="Dockerfile", *, epoch="0", compressed=False):
         """Builds `final` alone, with `tree` in the place of the stage of that name; no base image is needed then."""
-        name, layout = f"ccm:{tree.name}", self.folder / f"image-{tree.name}"
-        options = ("--isolation", "chroot", "--no-cache", "--timestamp", epoch, "--build-arg", "REVISION=check")
-        self.buildah("bud", *options, "--target", "final", "--build-context", f"tree={tree}", "-f", dockerfile, "-t", name, ".")
-        self.buildah("push", "--quiet", *(() if compressed else ("--disable-compression",)), name, f"oci:{layout}:ccm")
-        self.buildah("rmi", "--force", name)
+        options = ("--timestamp", epoch, "--build-arg", "REVISION=check", "--target", "final", "--build-context", f"tree={tree}")
+        return self.build(tree.name, *options, "-f", dockerfile, compressed=compressed)
+
+    def build(self, name, *options, compressed=False):
+        layout = self.folder / f"image-{name}"
+        self.buildah("bud", "--isolation", "chroot", "--no-cache", *options, "-t", f"ccm:{name}", ".")
+        self.buildah("push", "--quiet", *(() if compressed else ("--disable-compression",)), f"ccm:{name}", f"oci:{layout}:ccm")
+        self.buildah("rmi", "--force", f"ccm:{name}")
         return oci.Image(layout)
+
+
+    def context(self):
+        """What the builder's stages see of this folder, as .dockerignore leaves it."""
+        file = self.folder / "Dockerfile.context"
+        file.write_text("FROM scratch\nCOPY . /\n")
+        return self.build("context", "-f", str(file))
+
+
+def context_faults(context):
+    """The context must have all that is compiled in, and nothing that is secret or changes without need."""
+    names = {entry.name.strip("/") for entry in context.entries if not entry.isdir()}
+    tracked = subprocess.run(["git", "ls-files", *BUILT_FROM], capture_output=True, text=True, check=True).stdout.split()
+    found = [f".dockerignore leaves out {name}" for name in sorted(set(tracked) - names)]
+    ours = tuple(BUILT_FROM)
+    return found + [f".dockerignore lets {name} in" for name in sorted(names) if not name.startswith(ours) or "/target/" in name]
 
 
 def mutations(builder, version):
@@ -129,6 +150,7 @@ def main(kind, binary, *files):
         program = next(entry.size for entry in image.entries if entry.name.endswith("bin/ccm"))
         print(f"the image of the {kind} build: {image.size / 1e6:.1f} MB, {image.compressed / 1e6:.1f} MB compressed, of which ccm {program / 1e6:.1f} MB;")
         print(f"  limit {LIMITS[kind] / 1e6:.0f} MB; built twice: {layer[0][:19]}… both times ({time.monotonic() - began:.0f} s)")
+        faults += context_faults(builder.context())
         missed, count = mutations(builder, version)
         faults += missed
         print(f"  {count - len(missed)} of {count} ways to break it are told apart ({time.monotonic() - began:.0f} s)")
@@ -144,5 +166,11 @@ def main(kind, binary, *files):
         return 1 if faults else 0
 
 
+def unpack_context(out):
+    """The Dockerfile's context, for --long: what is not in it is missed by the compiler."""
+    with tempfile.TemporaryDirectory(prefix="ccm-image-") as folder:
+        Builder(folder).context().unpack(out)
+
+
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(unpack_context(sys.argv[2]) if sys.argv[1] == "context" else main(*sys.argv[1:]))
