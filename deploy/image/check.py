@@ -140,7 +140,7 @@ def main(kind, binary, *files):
         linked = kind == "debug"
         trees = builder.tree(stripped, *files), builder.tree(stripped, *files)
         image, again = builder.image(trees[0], compressed=True), builder.image(trees[1])
-        faults = oci.faults_of(image, version=version, limit=LIMITS[kind], linked=linked, complete=bool(files))
+        faults = oci.faults_of(image, version=version, limit=LIMITS[kind], linked=linked, complete=any("sbom" in file for file in files))
         # The settings have the layer's digest, before it is compressed, among them.
         layer, layer_again = (which.settings["rootfs"]["diff_ids"] for which in (image, again))
         if layer != layer_again:
