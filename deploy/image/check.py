@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -61,6 +62,11 @@ def context_faults(context):
     names = {entry.name.strip("/") for entry in context.entries if not entry.isdir()}
     tracked = subprocess.run(["git", "ls-files", *BUILT_FROM], capture_output=True, text=True, check=True).stdout.split()
     found = [f".dockerignore leaves out {name}" for name in sorted(set(tracked) - names)]
+    for source in (name for name in tracked if name.endswith(".rs") and "/tests/" not in name):
+        for other in re.findall(r'include_(?:str|bytes)!\(\s*"([^"]+)"', pathlib.Path(source).read_text()):
+            wanted = os.path.normpath(os.path.join(os.path.dirname(source), other))
+            if wanted not in names:
+                found.append(f".dockerignore leaves out {wanted}, which {source} has in it")
     ours = tuple(BUILT_FROM)
     return found + [f".dockerignore lets {name} in" for name in sorted(names) if not name.startswith(ours) or "/target/" in name]
 
