@@ -1,5 +1,5 @@
 """What the dashboards show. A panel is a dict: `title`, `says` (its description), `unit`, `asks` (`[(PromQL, legend)]`), and where they are wanted
-`kind`, `w`, `h`, `thresholds`, `alerts` (whose runbooks it leads to), `stack`, `min`, `max`, `decimals`."""
+`kind`, `w`, `h`, `thresholds`, `alerts` (whose runbooks it leads to), `stack`, `min` (0 if nothing is said, `None`: none), `max`, `decimals`."""
 
 N = 'namespace=~"$namespace"'
 
@@ -179,7 +179,7 @@ CONNECTOR = [
             lines("What happens to links", "Links that went down or came back, fail-over, certificates that end. muted: in a planned absence.", "cps", [(rate("ccm_connector_link_events_total", "kind, muted"), "{{kind}} muted={{muted}}")], alerts=["CcmLinkDown"]),
             lines("Sockets lost, by reason", "Sockets of chats that broke; each chat resumes by itself.", "cps", [(rate("ccm_connector_links_lost_total", "why"), "{{why}}")], alerts=["CcmFramesNotUnderstood"]),
             lines("Dials that failed", "Attempts to open a socket that got no answer, and links whose settings turned out unusable.", "cps", [(rate("ccm_connector_connect_failures_total"), "dials"), (rate("ccm_connector_links_unusable_total"), "unusable settings")], alerts=["CcmLinkDown", "CcmLinkUnusable"]),
-            lines("Days until a certificate ends", "The first of each kind: server, an AACC's; trusted_ca, an authority that a link trusts; client, ours.", "d", [(f"min by (whose) (ccm_connector_certificate_days_left{{{N}}})", "{{whose}}")], alerts=["CcmCertificateEndsSoon", "CcmCertificateEnds"]),
+            lines("Days until a certificate ends", "The first of each kind: server, an AACC's; trusted_ca, an authority that a link trusts; client, ours.", "d", [(f"min by (whose) (ccm_connector_certificate_days_left{{{N}}})", "{{whose}}")], alerts=["CcmCertificateEndsSoon", "CcmCertificateEnds"], min=None),
             lines("What AACCs complain of", "Errors that AACC reports, and frames that CCM does not understand.", "cps", [(rate("ccm_connector_far_side_errors_total"), "errors"), (rate("ccm_connector_frames_not_understood_total"), "not understood")], alerts=["CcmFramesNotUnderstood"]),
         ],
     ),

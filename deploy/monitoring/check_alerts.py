@@ -228,6 +228,12 @@ def check_queries(tree, known):
         yield told("queries that promtool does not read", named)
 
 
+def headings_of(path):
+    """As GitHub makes addresses of them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def check_runbooks(tree):
     folder = tree.root / RUNBOOKS
     alerts = {alert["alert"] for alert in tree.alerts()}
@@ -247,13 +253,18 @@ def check_runbooks(tree):
         for heading, body in zip(parts[1::2], parts[2::2]):
             if len(body.split()) < 5:
                 yield f"{RUNBOOKS}/{name}.md: {heading} says nothing"
-        if f"]({name}.md)" not in index:
-            yield f"{RUNBOOKS}/README.md: {name} is not in it"
+        severities = ", ".join(sorted({alert["labels"].get("severity", "") for alert in tree.alerts() if alert["alert"] == name}))
+        if f"\n| [{name}]({name}.md) | {severities} |" not in index:
+            yield f"{RUNBOOKS}/README.md: {name} is not in it as {severities}"
     for path in pages(tree):
-        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
+        for link, part in re.findall(r"\]\(([^)#:]+)(?:#([^)]*))?\)", path.read_text()):
             # A copy has none of the pages outside.
-            if not (path.parent / link).exists() and not (ROOT / path.relative_to(tree.root).parent / link).exists():
+            places = [path.parent / link, ROOT / path.relative_to(tree.root).parent / link]
+            there = next((place for place in places if place.exists()), None)
+            if there is None:
                 yield f"{path.relative_to(tree.root)}: leads to {link}, which is not there"
+            elif part and part not in headings_of(there):
+                yield f"{path.relative_to(tree.root)}: leads to {link}#{part}, which has no such heading"
     for board in dashboards.read(tree.root):
         for name in re.findall(re.escape(PREFIX) + r"(\w+)\.md", dashboards.text_of(board)):
             if name not in alerts | {"README"}:
@@ -342,7 +353,8 @@ def swap(path, old, new):
     def broken(folder):
         file = Path(folder, path)
         text = file.read_text()
-        assert re.search(old, text, flags=re.S), f"{path} has no {old}"
+        if not re.search(old, text, flags=re.S):
+            raise LookupError(f"{path} has no {old}")
         file.write_text(re.sub(old, new, text, count=1, flags=re.S))
 
     return broken
@@ -380,8 +392,10 @@ BREAKS = [
     ("a runbook of no alert", add(RUNBOOKS / "CcmAnything.md", "# CcmAnything\n"), "there is no such alert"),
     ("a heading is missing", swap(RUNBOOKS / "CcmRoleGone.md", "## Remedy", "## Remedies"), "its headings are"),
     ("a heading with nothing below", swap(RUNBOOKS / "CcmRoleGone.md", r"## Escalation\n.*", "## Escalation\n\nNobody.\n"), "says nothing"),
-    ("it is not in the index", swap(RUNBOOKS / "README.md", r"\[CcmRoleGone\]\(CcmRoleGone.md\)", "CcmRoleGone"), "is not in it"),
+    ("it is not in the index", swap(RUNBOOKS / "README.md", r"\[CcmRoleGone\]\(CcmRoleGone.md\)", "CcmRoleGone"), "CcmRoleGone is not in it"),
+    ("the index has another severity", swap(RULES / "dependencies.yaml", "severity: page", "severity: ticket"), "CcmDatabaseDown is not in it as ticket"),
     ("a link to nowhere", swap(RUNBOOKS / "README.md", r"\]\(\.\./slo\.md\)", "](../slos.md)"), "which is not there"),
+    ("a link to a heading that is gone", swap(RUNBOOKS / "CcmLinkDown.md", "#causes", "#reasons"), "which has no such heading"),
     ("a page names a metric that is gone", swap(RUNBOOKS / "README.md", r"\Z", "\n`ccm_gone_total`\n"), "ccm_gone_total is no metric"),
     ("a page's query is none", swap(RUNBOOKS / "README.md", r"\Z", "\n```promql\nsum(ccm_ready\n```\n"), "does not read"),
     ("a page looks for a log line that nothing says", swap(RUNBOOKS / "CcmIngestNotStored.md", "webhook failed", "webhook has failed"), "no line of the source says"),
@@ -391,6 +405,50 @@ BREAKS = [
     ("what is there is still to come", swap(Path("deploy/monitoring/metrics-to-come.txt"), r"\Z", "gauge ccm_connector_actors\n"), "is in the source now"),
 ]
 
+# What is changed in a rule, and the alert of which a test then fails: its near miss, or the case for which the rule has the words.
+WEAKENED = [
+    ("connector", "links that a planned absence holds count", r'\{state=~"down\|half_open"\}\) >= 3', '{state=~"down|half_open|held"}) >= 0', "CcmManyLinksDown"),
+    ("connector", "two links are many", r">= 3\n", ">= 2\n", "CcmManyLinksDown"),
+    ("connector", "what a tenant lets wait no longer counts", r'(CcmTextsRefused\n.*?)why!="held"(.*?)why!="held"(.*?)why!="held"', r'\1\2\3', "CcmTextsRefused"),
+    ("connector", "the first event of a pod is not seen", r"\n            or ccm_connector_texts_refused_total\{[^\n]*", "", "CcmTextsRefused"),
+    ("connector", "an old series is taken for a new one", r'unless last_over_time\(ccm_connector_texts_refused_total[^\n]*', "", "CcmTextsRefused"),
+    ("connector", "waiting for agents counts", r'"link\|settings"', '"link|settings|agent"', "CcmTextsWaitForLinks"),
+    ("connector", "a kill of a connector wakes somebody", r"(nobodys.*?for: )2m", r"\g<1>0m", "CcmTenantsWithoutOwner"),
+    ("availability", "a pod that drains counts", r"          unless on \(namespace, job, instance\) ccm_draining == 1\n", "", "CcmPodNotReady"),
+    ("availability", "a rollout counts", r"for: 2h", "for: 20m", "CcmVersionsMixed"),
+    ("availability", "what follows from a database that is away is told besides", r"          unless on \(namespace\) ccm:database_down\n", "", "CcmRoleNotReady"),
+    ("availability", "other targets count", r"\n          and on \(namespace, job, instance\) last_over_time[^\n]*", "", "CcmPodNotScraped"),
+    ("dispatch", "30 seconds are long", r'"lines_to_providers"\}\) > 60', '"lines_to_providers"}) > 20', "CcmLinesNotTaken"),
+    ("dispatch", "refusals count as given up", r"refused\|opted_out\|capped", "opted_out|capped", "CcmTextsGivenUp"),
+    ("ingest", "who knows no account wakes somebody", r"signature\|stale\|wrong_account\|account\"", 'signature|stale|wrong_account|account|no_account"', "CcmIngestRefusesMost"),
+    ("slo", "two bad ones burn a budget", r">= 10", ">= 1", "CcmAcceptBudgetBurnsFast"),
+    ("slo", "only Prometheus 2 is read", r'bucket\{le=~"5\(\\\\\.0\)\?"', 'bucket{le="5"', "CcmChatBudgetBurnsFast"),
+    ("slo", "4xx count", r'status=~"5\.\."', 'status=~"[45].."', "CcmAcceptBudgetBurnsFast"),
+]
+
+
+def prove_rules(tree):
+    """Weakens a rule in each way; yields where its tests go on succeeding."""
+
+    def one(case):
+        file, what, old, new, name = case
+        with tempfile.TemporaryDirectory() as folder:
+            copy(folder)
+            try:
+                swap(RULES / f"{file}.yaml", old, new)(folder)
+            except LookupError as error:
+                return f"{what}: {error}"
+            path = Path(folder, TESTS, f"{file}.yaml")
+            tests = parsed(path.read_text())
+            of = [test for test in tests["tests"] if test["name"].split()[0] == name]
+            path.write_text(yaml.safe_dump(tests | {"tests": of}))
+            good, output = promtool("test", "rules", path)
+        if good or "exp:" not in output:
+            return told(f"not found: {what}: the tests of {name} do not fail", output)
+        return None
+
+    yield from filter(None, at_once(one, WEAKENED))
+
 
 def prove(tree):
     """Breaks a copy in each way; yields what was not found."""
@@ -398,10 +456,14 @@ def prove(tree):
         what, broken, said = case
         with tempfile.TemporaryDirectory() as folder:
             copy(folder)
-            broken(folder)
+            try:
+                broken(folder)
+            except LookupError as error:
+                return f"{what}: {error}"
             found = list(everything(Tree(folder), metrics.Known(ROOT, Path(folder, "deploy/monitoring"))))
         return None if any(said in problem for problem in found) else f"not found: {what}: {said!r} is in none of {len(found)} problems"
     yield from filter(None, at_once(one, BREAKS))
+    yield from prove_rules(tree)
     yield from prove_tests(tree)
 
 
@@ -449,7 +511,7 @@ def main():
     print(
         f"{len({a['alert'] for a in alerts})} alerts: {len(cases) - silent} tests in which they fire, {silent} in which they nearly do; "
         f"{len(boards)} dashboards with {panels} panels; {len(known.source)} metrics in the source, {len(known.coming)} to come; "
-        f"{'not proved to fail' if quick else f'{len(BREAKS)} things broken on purpose'}; {len(problems)} problems"
+        f"{'not proved to fail' if quick else f'{len(BREAKS) + len(WEAKENED)} things broken on purpose'}; {len(problems)} problems"
     )
     return 1 if problems else 0
 

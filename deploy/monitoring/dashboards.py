@@ -43,13 +43,14 @@ def panel(number, place, what):
     """`what` is one of boards.py's."""
     kind = what.get("kind", "timeseries")
     defaults = {"unit": what["unit"], "thresholds": {"mode": "absolute", "steps": steps(what.get("thresholds", []))}}
-    for key in ("min", "max", "decimals"):
+    for key in ("max", "decimals"):
         if key in what:
             defaults[key] = what[key]
     options = {}
     if kind == "timeseries":
         defaults["color"] = {"mode": "palette-classic"}
-        defaults["min"] = what.get("min", 0)
+        if what.get("min", 0) is not None:
+            defaults["min"] = what.get("min", 0)
         defaults["custom"] = {
             "drawStyle": "line",
             "lineWidth": 1,
@@ -68,7 +69,7 @@ def panel(number, place, what):
         options = {
             "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
             "colorMode": "value",
-            "graphMode": "area",
+            "graphMode": "none",
             "textMode": "auto",
             "justifyMode": "auto",
             "orientation": "auto",

@@ -286,14 +286,19 @@ impl TenantDb<'_> {
         fence: &Fence,
         conversation: ConversationId,
         held: Option<&Value>,
+        at: OffsetDateTime,
     ) -> Result<(), DbError> {
         let mut tx = self.fenced(fence).await?;
-        sqlx::query("UPDATE conversation SET held = $3 WHERE tenant_id = $1 AND id = $2")
-            .bind(self.tenant.uuid())
-            .bind(conversation.uuid())
-            .bind(held)
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(
+            "UPDATE conversation SET held = $3, excused_until = CASE WHEN $3::jsonb IS NULL THEN $4 ELSE excused_until END
+             WHERE tenant_id = $1 AND id = $2",
+        )
+        .bind(self.tenant.uuid())
+        .bind(conversation.uuid())
+        .bind(held)
+        .bind(at)
+        .execute(&mut *tx)
+        .await?;
         tx.commit().await?;
         Ok(())
     }
@@ -423,13 +428,15 @@ impl TenantDb<'_> {
     ) -> Result<(), DbError> {
         let mut tx = self.fenced(fence).await?;
         sqlx::query(
-            "UPDATE conversation SET waits_for = $3, waits_since = $4
+            "UPDATE conversation SET waits_for = $3, waits_since = $4,
+               excused_until = CASE WHEN waits_for IN ('opening', 'maintenance') THEN $5 ELSE excused_until END
              WHERE tenant_id = $1 AND id = $2 AND waits_for IS DISTINCT FROM $3",
         )
         .bind(self.tenant.uuid())
         .bind(conversation.uuid())
         .bind(waits_for)
         .bind(waits_for.map(|_| at))
+        .bind(at)
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;

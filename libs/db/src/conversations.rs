@@ -224,6 +224,13 @@ pub(crate) const MESSAGES: &str = concat!(
 ORDER BY seq LIMIT $5"
 );
 
+pub(crate) const LAST_MESSAGES: &str = concat!(
+    "SELECT ",
+    message_columns!(""),
+    " FROM message WHERE tenant_id = $1 AND conversation_id = $2 AND seq < $3 AND id >= uuid_v7_floor($4)
+ORDER BY seq DESC LIMIT $5"
+);
+
 // Of each conversation its last texts, by its own index. Notes of ours to agents are no texts of the customer's.
 pub(crate) const HISTORY: &str = "
 SELECT m.id, c.our_address, m.direction, m.origin, m.author, m.body, m.state, m.error_code, m.sent_again_as, m.created_at FROM (
@@ -294,16 +301,32 @@ impl TenantDb<'_> {
         after: i64,
         limit: i64,
     ) -> Result<Vec<MessageRow>, DbError> {
-        let mut tx = self.begin().await?;
-        let rows = sqlx::query(MESSAGES)
+        self.texts(MESSAGES, of, after, limit).await
+    }
+
+    /// A conversation's last texts before sequence `before`, the newest first, `limit` at most.
+    pub async fn last_messages(
+        &self,
+        of: &ConversationRow,
+        before: i64,
+        limit: i64,
+    ) -> Result<Vec<MessageRow>, DbError> {
+        self.texts(LAST_MESSAGES, of, before, limit).await
+    }
+
+    async fn texts(
+        &self,
+        query: &'static str,
+        of: &ConversationRow,
+        seq: i64,
+        limit: i64,
+    ) -> Result<Vec<MessageRow>, DbError> {
+        let asked = sqlx::query(query)
             .bind(self.tenant.uuid())
             .bind(of.id.uuid())
-            .bind(after)
+            .bind(seq)
             .bind(of.opened_at - CLOCK_SLACK)
-            .bind(limit)
-            .fetch_all(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        rows.iter().map(message).collect()
+            .bind(limit);
+        self.rows(asked, message).await
     }
 }

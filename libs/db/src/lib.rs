@@ -111,14 +111,16 @@ pub use link_watch::{LinkEventRow, LinkStateRow, MaintenanceWindow, Once};
 pub use links::{HostPort, LinkRow, LinkSecrets, NewLink, NewReach, Scheme};
 pub use listing::Part;
 pub use looks::{LOOK, Look};
-pub use migrate::{check_migrated, migrate};
+pub use migrate::{PendingMigration, check_migrated, migrate, pending_migrations};
 pub use mt::{AgentText, Notice, Said};
 pub use names::{Names, Naming, NamingState};
 pub use number_lookups::NumberLookupRow;
 pub use number_moves::{Destination, DueMove, Moved, NewNumberMove, NumberMoveRow};
 pub use numbers::{NewNumber, NumberChange, NumberFilter, NumberRow};
 pub use outbox::{AsSent, Claim, Doubt, Head, Knows, Outcome, Sender, Sending};
-pub use overview::{MOST_COUNTED, OverviewAccount, OverviewLink, OverviewRow, Waiting};
+pub use overview::{
+    Edges, LINK_STATE_LASTS, LastTexts, MOST_COUNTED, OverviewAccount, OverviewLink, OverviewRow, Waiting,
+};
 pub use parts::{DueParts, IncomingPart, Parted, StoredPart};
 pub use platform::{LeaseRow, LeaseState, Leases, MOST_WAITING, ProcessRow, QueueRow, UnsentRow};
 pub use pool::{Db, DbConfig, Operator, TenantDb};

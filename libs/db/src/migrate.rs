@@ -96,6 +96,37 @@ pub(crate) async fn lock(connection: &mut PgConnection) -> Result<(), DbError> {
     }
 }
 
+/// A migration that is to be applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingMigration {
+    pub version: i64,
+    pub description: String,
+}
+
+/// What [`migrate`] would apply, in its order. Nothing is changed, and nobody is waited for.
+pub async fn pending_migrations(owner_url: &SecretString) -> Result<Vec<PendingMigration>, DbError> {
+    let mut connection = PgConnection::connect(owner_url.expose_secret()).await?;
+    let there: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+        .fetch_one(&mut connection)
+        .await?;
+    let applied: Vec<i64> = match there {
+        true => {
+            sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success")
+                .fetch_all(&mut connection)
+                .await?
+        }
+        false => Vec::new(),
+    };
+    connection.close().await?;
+    let pending = MIGRATIONS.iter().filter(|m| !applied.contains(&m.version));
+    Ok(pending
+        .map(|m| PendingMigration {
+            version: m.version,
+            description: m.description.to_string(),
+        })
+        .collect())
+}
+
 fn classify(error: MigrateError) -> DbError {
     match error {
         MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) if crate::error::is_transient(&e) => {

@@ -3,13 +3,19 @@
 use crate::{Batch, DbError};
 use ccm_model::{AccountId, Id, LinkId, TenantId};
 use serde_json::Value;
-use sqlx::{Row, postgres::PgRow};
+use sqlx::{PgConnection, Row, postgres::PgRow};
 use std::collections::HashMap;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 /// Of each thing of a tenant no more are counted: one large tenant does not make a page slow.
 pub const MOST_COUNTED: i64 = 10_000;
+
+/// Among so many open conversations of a tenant its last text is looked for.
+const OPEN_LOOKED_AT: i64 = 500;
+
+/// A connector says every 30 s how the links do that it uses. What is older than this is not known of now: nobody uses the link.
+pub const LINK_STATE_LASTS: Duration = Duration::minutes(3);
 
 /// What a tenant has under way, and what stands still.
 #[derive(Debug, Clone)]
@@ -19,7 +25,8 @@ pub struct OverviewRow {
     pub open_conversations: i64,
     pub chats_with_agent: i64,
     pub chats_without_agent: i64,
-    /// Texts that no agent's AACC has acknowledged, but for those that are kept until the tenant opens; and since when the oldest waits.
+    /// Texts that no agent's AACC has acknowledged, but for those that wait for what is meant to be (opening hours, a maintenance
+    /// window); and since when the oldest waits for anything else.
     pub for_agents: Waiting,
     /// Texts that no provider has taken.
     pub for_providers: Waiting,
@@ -28,9 +35,19 @@ pub struct OverviewRow {
     pub has_number: bool,
     /// The tenant has sent as much as it may, of today or of this month.
     pub is_capped: bool,
-    /// The last text each way, among those of the tenant's latest conversations.
-    pub last_in: Option<OffsetDateTime>,
-    pub last_out: Option<OffsetDateTime>,
+    pub edges: Edges,
+}
+
+/// When a tenant's customers texted last, and were texted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LastTexts {
+    pub from_customer: Option<OffsetDateTime>,
+    pub to_customer: Option<OffsetDateTime>,
+}
+
+/// Where a tenant's texts come from and go to.
+#[derive(Debug, Clone, Default)]
+pub struct Edges {
     pub links: Vec<OverviewLink>,
     pub accounts: Vec<OverviewAccount>,
 }
@@ -48,9 +65,11 @@ pub struct Waiting {
 pub struct OverviewLink {
     pub id: LinkId,
     pub name: String,
-    /// As in [`crate::LinkStateRow`]; `unknown` where nobody has said anything.
+    /// As in [`crate::LinkStateRow`], as it was last said; `unknown` where nobody has said anything.
     pub state: String,
     pub since: Option<OffsetDateTime>,
+    /// When that was said.
+    pub said_at: Option<OffsetDateTime>,
     pub error: Option<String>,
     pub remedy: Option<String>,
     /// What the server has shown.
@@ -61,8 +80,9 @@ pub struct OverviewLink {
     /// Until when it is meant to be away, and why, if it is now.
     pub away_until: Option<OffsetDateTime>,
     pub away_because: Option<String>,
-    /// Whether there is a doctor's report about it.
-    pub examined: bool,
+    /// When the link doctor looked last, and what came of it (`passed`, `warned`, `failed`).
+    pub examined_at: Option<OffsetDateTime>,
+    pub examined_as: Option<String>,
 }
 
 /// A provider account, and what happened to it last.
@@ -76,7 +96,7 @@ pub struct OverviewAccount {
     pub detail: Option<Value>,
 }
 
-/// Of each tenant by indexes that begin with it. The age of a text for an agent stands in its id.
+/// Of each tenant by indexes that begin with it.
 pub(crate) const COUNTS: &str = "
 SELECT t.id, conversations.open, chats.with_agent, chats.without_agent, inbox.count AS inbox, inbox.oldest AS inbox_oldest,
        outbox.count AS outbox, outbox.oldest AS outbox_oldest, letters.count AS letters, letters.oldest AS letters_oldest,
@@ -93,9 +113,11 @@ CROSS JOIN LATERAL (
   SELECT count(*) FILTER (WHERE h.state = 'live') AS with_agent, count(*) FILTER (WHERE h.state = 'waiting') AS without_agent FROM (
     SELECT h.state FROM chat h WHERE h.tenant_id = t.id AND h.state <> 'closed' LIMIT $3) AS h) AS chats
 CROSS JOIN LATERAL (
-  SELECT count(*) AS count, min(i.message_id::text)::uuid AS oldest FROM (
-    SELECT i.message_id FROM inbox i JOIN conversation c ON c.tenant_id = i.tenant_id AND c.id = i.conversation_id
-    WHERE i.tenant_id = t.id AND i.kind <> 'note' AND c.held IS NULL LIMIT $3) AS i) AS inbox
+  SELECT count(*) AS count, min(i.since) AS oldest FROM (
+    SELECT greatest(uuid_v7_time(i.message_id), c.excused_until) AS since
+    FROM inbox i JOIN conversation c ON c.tenant_id = i.tenant_id AND c.id = i.conversation_id
+    WHERE i.tenant_id = t.id AND i.kind <> 'note' AND c.held IS NULL
+      AND c.waits_for IS DISTINCT FROM 'opening' AND c.waits_for IS DISTINCT FROM 'maintenance' LIMIT $3) AS i) AS inbox
 CROSS JOIN LATERAL (
   SELECT count(*) AS count, min(o.created_at) AS oldest FROM (
     SELECT o.created_at FROM outbox o WHERE o.tenant_id = t.id LIMIT $3) AS o) AS outbox
@@ -121,15 +143,17 @@ CROSS JOIN LATERAL (
 GROUP BY t.id";
 
 const LINKS: &str = "
-SELECT l.tenant_id, l.id, l.name, l.ca_pem, l.client_cert_pem, coalesce(s.state, 'unknown') AS state, s.since, s.error, s.remedy,
-       s.certificate, w.ends_at, w.reason,
-       (SELECT true FROM doctor_report r WHERE r.tenant_id = l.tenant_id AND r.link_id = l.id LIMIT 1) IS NOT NULL AS examined
+SELECT l.tenant_id, l.id, l.name, l.ca_pem, l.client_cert_pem, coalesce(s.state, 'unknown') AS state, s.since, s.updated_at, s.error, s.remedy,
+       s.certificate, w.ends_at, w.reason, r.made_at, r.outcome
 FROM unnest($1::uuid[]) AS t (id)
 JOIN ewc_link l ON l.tenant_id = t.id
 LEFT JOIN link_state s ON s.link_id = l.id AND s.tenant_id = l.tenant_id
 LEFT JOIN LATERAL (
   SELECT w.ends_at, w.reason FROM maintenance_window w
   WHERE w.tenant_id = l.tenant_id AND w.link_id = l.id AND w.begins_at <= $2 AND w.ends_at > $2 ORDER BY w.ends_at DESC LIMIT 1) AS w ON true
+LEFT JOIN LATERAL (
+  SELECT r.made_at, r.outcome FROM doctor_report r
+  WHERE r.tenant_id = l.tenant_id AND r.link_id = l.id ORDER BY r.id DESC LIMIT 1) AS r ON true
 ORDER BY l.name, l.id";
 
 const ACCOUNTS: &str = "
@@ -141,18 +165,13 @@ LEFT JOIN LATERAL (
   WHERE e.tenant_id = a.tenant_id AND e.account_id = a.id AND e.kind IN ('failing', 'recovered') ORDER BY e.id DESC LIMIT 1) AS e ON true
 ORDER BY a.name, a.id";
 
-/// When a UUIDv7 was made.
-pub(crate) fn made_at(id: Uuid) -> Option<OffsetDateTime> {
-    let millis = i128::try_from(id.as_u128() >> 80).ok()?;
-    OffsetDateTime::from_unix_timestamp_nanos(millis * 1_000_000).ok()
-}
-
 fn link(row: &PgRow) -> Result<OverviewLink, DbError> {
     Ok(OverviewLink {
         id: LinkId(row.try_get("id")?),
         name: row.try_get("name")?,
         state: row.try_get("state")?,
         since: row.try_get("since")?,
+        said_at: row.try_get("updated_at")?,
         error: row.try_get("error")?,
         remedy: row.try_get("remedy")?,
         certificate: row.try_get("certificate")?,
@@ -160,7 +179,8 @@ fn link(row: &PgRow) -> Result<OverviewLink, DbError> {
         client_cert_pem: row.try_get("client_cert_pem")?,
         away_until: row.try_get("ends_at")?,
         away_because: row.try_get("reason")?,
-        examined: row.try_get("examined")?,
+        examined_at: row.try_get("made_at")?,
+        examined_as: row.try_get("outcome")?,
     })
 }
 
@@ -174,16 +194,15 @@ fn account(row: &PgRow) -> Result<OverviewAccount, DbError> {
     })
 }
 
-fn counts(row: &PgRow) -> Result<OverviewRow, DbError> {
-    let oldest: Option<Uuid> = row.try_get("inbox_oldest")?;
+fn counts(row: &PgRow, edges: &mut HashMap<Uuid, Edges>) -> Result<OverviewRow, DbError> {
+    let tenant = TenantId(row.try_get("id")?);
     Ok(OverviewRow {
-        tenant: TenantId(row.try_get("id")?),
         open_conversations: row.try_get("open")?,
         chats_with_agent: row.try_get("with_agent")?,
         chats_without_agent: row.try_get("without_agent")?,
         for_agents: Waiting {
             count: row.try_get("inbox")?,
-            since: oldest.and_then(made_at),
+            since: row.try_get("inbox_oldest")?,
         },
         for_providers: Waiting {
             count: row.try_get("outbox")?,
@@ -195,11 +214,26 @@ fn counts(row: &PgRow) -> Result<OverviewRow, DbError> {
         },
         has_number: row.try_get("has_number")?,
         is_capped: row.try_get("is_capped")?,
-        last_in: None,
-        last_out: None,
-        links: Vec::new(),
-        accounts: Vec::new(),
+        edges: edges.remove(&tenant.uuid()).unwrap_or_default(),
+        tenant,
     })
+}
+
+async fn edges(
+    tx: &mut PgConnection,
+    ids: &[Uuid],
+    now: OffsetDateTime,
+) -> Result<HashMap<Uuid, Edges>, DbError> {
+    let mut of: HashMap<Uuid, Edges> = HashMap::new();
+    for row in &sqlx::query(LINKS).bind(ids).bind(now).fetch_all(&mut *tx).await? {
+        let tenant = of.entry(row.try_get("tenant_id")?).or_default();
+        tenant.links.push(link(row)?);
+    }
+    for row in &sqlx::query(ACCOUNTS).bind(ids).fetch_all(&mut *tx).await? {
+        let tenant = of.entry(row.try_get("tenant_id")?).or_default();
+        tenant.accounts.push(account(row)?);
+    }
+    Ok(of)
 }
 
 impl Batch<'_> {
@@ -217,40 +251,47 @@ impl Batch<'_> {
             .bind(MOST_COUNTED)
             .fetch_all(&mut *tx)
             .await?;
-        let last = sqlx::query(LAST_TEXTS)
-            .bind(&ids)
-            .bind(MOST_COUNTED)
-            .fetch_all(&mut *tx)
-            .await?;
-        let links = sqlx::query(LINKS)
-            .bind(&ids)
-            .bind(now)
-            .fetch_all(&mut *tx)
-            .await?;
-        let accounts = sqlx::query(ACCOUNTS).bind(&ids).fetch_all(&mut *tx).await?;
+        let mut edges = edges(&mut tx, &ids, now).await?;
         tx.commit().await?;
 
         let mut of = HashMap::new();
         for row in &counted {
-            let row = counts(row)?;
+            let row = counts(row, &mut edges)?;
             of.insert(row.tenant.uuid(), row);
         }
-        for row in &last {
-            if let Some(tenant) = of.get_mut(&row.try_get::<Uuid, _>("id")?) {
-                tenant.last_in = row.try_get("last_in")?;
-                tenant.last_out = row.try_get("last_out")?;
-            }
-        }
-        for row in &links {
-            if let Some(tenant) = of.get_mut(&row.try_get::<Uuid, _>("tenant_id")?) {
-                tenant.links.push(link(row)?);
-            }
-        }
-        for row in &accounts {
-            if let Some(tenant) = of.get_mut(&row.try_get::<Uuid, _>("tenant_id")?) {
-                tenant.accounts.push(account(row)?);
-            }
-        }
         Ok(ids.iter().filter_map(|id| of.remove(id)).collect())
+    }
+
+    /// The last text each way of these tenants, among those of their latest conversations, in their order.
+    pub async fn last_texts(&self, tenants: &[TenantId]) -> Result<Vec<LastTexts>, DbError> {
+        let ids: Vec<Uuid> = tenants.iter().map(|tenant| tenant.uuid()).collect();
+        let mut tx = self.db.begin(tenants.iter().copied()).await?;
+        let rows = sqlx::query(LAST_TEXTS)
+            .bind(&ids)
+            .bind(OPEN_LOOKED_AT)
+            .fetch_all(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        let mut of: HashMap<Uuid, LastTexts> = HashMap::new();
+        for row in &rows {
+            let last = LastTexts {
+                from_customer: row.try_get("last_in")?,
+                to_customer: row.try_get("last_out")?,
+            };
+            of.insert(row.try_get("id")?, last);
+        }
+        Ok(ids.iter().map(|id| of.remove(id).unwrap_or_default()).collect())
+    }
+
+    /// The links and the provider accounts of these tenants, in their order.
+    pub async fn edges(&self, tenants: &[TenantId], now: OffsetDateTime) -> Result<Vec<Edges>, DbError> {
+        let ids: Vec<Uuid> = tenants.iter().map(|tenant| tenant.uuid()).collect();
+        let mut tx = self.db.begin(tenants.iter().copied()).await?;
+        let mut edges = edges(&mut tx, &ids, now).await?;
+        tx.commit().await?;
+        Ok(ids
+            .iter()
+            .map(|id| edges.remove(id).unwrap_or_default())
+            .collect())
     }
 }

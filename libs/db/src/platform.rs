@@ -1,7 +1,7 @@
 //! How the platform does: its processes, who owns which tenant, what waits over all tenants, and whose links and accounts fail. No
 //! text and no customer's number is read here.
 
-use crate::{DbError, LeaseTimes, Operator, overview::made_at};
+use crate::{DbError, LINK_STATE_LASTS, LeaseTimes, Operator};
 use ccm_model::{Id, MessageId, PodId, TenantId};
 use sqlx::Row;
 use time::OffsetDateTime;
@@ -23,8 +23,10 @@ pub struct ProcessRow {
     pub draining: bool,
     /// How long ago it was seen, in seconds of the database's clock.
     pub silent_s: i64,
-    /// Tenants that a connector of this name owns.
+    /// Tenants that it owns.
     pub leases: i64,
+    /// Another one of its role has started since it was last seen.
+    pub replaced: bool,
 }
 
 /// Who owns a tenant.
@@ -104,32 +106,32 @@ FROM mine ORDER BY state = 'owned', until NULLS FIRST, id LIMIT $2";
 
 /// Texts by the time in their ids, those to phones of tenants that are carried; of all else what is due. Each in the order of an index, and no more of it than are counted.
 pub(crate) const QUEUES: &str = "
-SELECT 'texts_for_agents' AS name, count(*) AS waiting, NULL::timestamptz AS due, min(message_id::text)::uuid AS first
+SELECT 'texts_for_agents' AS name, count(*) AS waiting, uuid_v7_time(min(message_id::text)::uuid) AS oldest
 FROM (SELECT message_id FROM inbox ORDER BY message_id LIMIT $2) AS waiting
 UNION ALL
-SELECT 'texts_for_providers', count(*), NULL, min(message_id::text)::uuid
+SELECT 'texts_for_providers', count(*), uuid_v7_time(min(message_id::text)::uuid)
 FROM (SELECT message_id FROM outbox WHERE tenant_id <> ALL (ARRAY(SELECT id FROM tenant WHERE state <> 'active'))
       ORDER BY message_id LIMIT $2) AS waiting
 UNION ALL
-SELECT 'lines_to_providers', count(*), min(due_at), NULL
+SELECT 'lines_to_providers', count(*), min(due_at)
 FROM (SELECT due_at FROM outbox_line WHERE due_at <= $1::timestamptz ORDER BY due_at LIMIT $2) AS due
 UNION ALL
-SELECT 'parts_of_texts', count(*), min(due_at), NULL
+SELECT 'parts_of_texts', count(*), min(due_at)
 FROM (SELECT due_at FROM inbound_part WHERE due_at <= $1::timestamptz ORDER BY due_at LIMIT $2) AS due
 UNION ALL
-SELECT 'timers', count(*), min(due_at), NULL
+SELECT 'timers', count(*), min(due_at)
 FROM (SELECT due_at FROM timer WHERE due_at <= $1::timestamptz ORDER BY due_at LIMIT $2) AS due
 UNION ALL
-SELECT 'deflections', count(*), min(due_at), NULL
+SELECT 'deflections', count(*), min(due_at)
 FROM (SELECT due_at FROM deflection WHERE due_at <= $1::timestamptz ORDER BY due_at LIMIT $2) AS due
 UNION ALL
-SELECT 'retention', count(*), min(due_at), NULL
+SELECT 'retention', count(*), min(due_at)
 FROM (SELECT due_at FROM retention_run WHERE due_at <= $1::timestamptz ORDER BY due_at LIMIT $2) AS due
 UNION ALL
-SELECT 'erasures', count(*), min(due_at), NULL
+SELECT 'erasures', count(*), min(due_at)
 FROM (SELECT due_at FROM erasure WHERE state = 'erasing' AND due_at <= $1::timestamptz ORDER BY due_at LIMIT $2) AS due
 UNION ALL
-SELECT 'number_moves', count(*), min(at), NULL
+SELECT 'number_moves', count(*), min(at)
 FROM (SELECT at FROM number_move WHERE state = 'pending' AND at <= $1::timestamptz ORDER BY at LIMIT $2) AS due";
 
 /// Of a tenant that is carried.
@@ -140,7 +142,7 @@ WHERE tenant_id <> ALL (ARRAY(SELECT id FROM tenant WHERE state <> 'active')) OR
 /// Of tenants that are carried: whose, and since when, the longest first.
 pub(crate) const FAILING: &str = "
 SELECT failing.tenant_id, min(failing.since) AS since FROM (
-  SELECT tenant_id, since FROM link_state WHERE state IN ('down', 'half_open', 'unusable')
+  SELECT tenant_id, since FROM link_state WHERE state IN ('down', 'half_open', 'unusable') AND updated_at > $2
   UNION ALL
   SELECT a.tenant_id, e.at FROM provider_account a CROSS JOIN LATERAL (
     SELECT e.kind, e.at FROM account_event e
@@ -176,14 +178,14 @@ impl Operator<'_> {
         Ok(())
     }
 
-    /// The processes of the last hour, by role and name, `limit` at most.
+    /// The processes of the last hour, those that are there first, by role and name; `limit` at most.
     pub async fn processes(&self, limit: i64) -> Result<Vec<ProcessRow>, DbError> {
         let rows = sqlx::query(
             "SELECT s.id, s.role, s.name, s.version, s.started_at, s.seen_at, s.draining,
                     extract(epoch FROM now() - s.seen_at)::bigint AS silent_s,
-                    CASE WHEN s.role IN ('connector', 'all')
-                         THEN (SELECT count(*) FROM pod p JOIN lease l ON l.pod_id = p.id WHERE p.name = s.name) ELSE 0 END AS leases
-             FROM process s ORDER BY s.role, s.name, s.started_at, s.id LIMIT $1",
+                    (SELECT count(*) FROM lease l WHERE l.pod_id = s.id) AS leases,
+                    EXISTS (SELECT FROM process o WHERE o.role = s.role AND o.started_at > s.seen_at) AS replaced
+             FROM process s ORDER BY s.seen_at < now() - interval '45 seconds', s.role, s.name, s.started_at, s.id LIMIT $1",
         )
         .bind(limit)
         .fetch_all(self.pool())
@@ -200,6 +202,7 @@ impl Operator<'_> {
                     draining: row.try_get("draining")?,
                     silent_s: row.try_get("silent_s")?,
                     leases: row.try_get("leases")?,
+                    replaced: row.try_get("replaced")?,
                 })
             })
             .collect()
@@ -242,11 +245,10 @@ impl Operator<'_> {
             .fetch_all(self.pool())
             .await?;
         let queues = rows.iter().map(|row| {
-            let first: Option<Uuid> = row.try_get("first")?;
             Ok(QueueRow {
                 name: row.try_get("name")?,
                 waiting: row.try_get("waiting")?,
-                oldest: row.try_get::<Option<_>, _>("due")?.or(first.and_then(made_at)),
+                oldest: row.try_get("oldest")?,
             })
         });
         queues.collect()
@@ -254,10 +256,7 @@ impl Operator<'_> {
 
     /// The text that has waited longest for a provider.
     pub async fn oldest_unsent(&self) -> Result<Option<UnsentRow>, DbError> {
-        let row = sqlx::query(UNSENT)
-            .bind(MOST_WAITING)
-            .fetch_optional(self.pool())
-            .await?;
+        let row = sqlx::query(UNSENT).fetch_optional(self.pool()).await?;
         row.map(|row| {
             Ok(UnsentRow {
                 message: MessageId::from_uuid(row.try_get("message_id")?),
@@ -269,8 +268,12 @@ impl Operator<'_> {
     }
 
     /// Tenants with links or provider accounts that fail, the longest first.
-    pub async fn failing_tenants(&self, limit: i64) -> Result<Vec<TenantId>, DbError> {
-        let rows = sqlx::query(FAILING).bind(limit).fetch_all(self.pool()).await?;
+    pub async fn failing_tenants(&self, limit: i64, now: OffsetDateTime) -> Result<Vec<TenantId>, DbError> {
+        let rows = sqlx::query(FAILING)
+            .bind(limit)
+            .bind(now - LINK_STATE_LASTS)
+            .fetch_all(self.pool())
+            .await?;
         rows.iter()
             .map(|row| Ok(TenantId(row.try_get("tenant_id")?)))
             .collect()

@@ -1,4 +1,4 @@
-//! Configuration: `default.toml` compiled in, then a file, then the environment.
+//! Configuration: `default.toml` compiled in, then a file, then the environment, then flags of the command line.
 //!
 //! The known keys are the keys of `default.toml`; it is the documentation and the schema at once.
 
@@ -15,8 +15,10 @@ pub use sections::{
 use config::{FileFormat, Map, Source, Value, ValueKind};
 use serde::Deserialize;
 use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -51,20 +53,58 @@ pub struct Config {
     pub shutdown: ShutdownConfig,
 }
 
+/// Where a configuration is read from, again when it changes.
+#[derive(Clone, Default)]
+pub struct Sources {
+    /// TOML.
+    pub file: Option<PathBuf>,
+    /// Names and values, usually `std::env::vars()`.
+    pub env: Vec<(String, String)>,
+    /// Keys, as `section.key`, and values.
+    pub flags: Vec<(String, String)>,
+}
+
+impl Sources {
+    /// This process' environment.
+    pub fn new(file: Option<PathBuf>, flags: Vec<(String, String)>) -> Self {
+        Self {
+            file,
+            env: std::env::vars().collect(),
+            flags,
+        }
+    }
+}
+
+/// A setting that somebody has made.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Setting {
+    /// As `section.key`.
+    pub key: String,
+    /// The file, the environment variable or the flag that has it.
+    pub origin: String,
+}
+
 impl Config {
-    /// Reads the defaults, then `file`, then `env` (name and value pairs, usually `std::env::vars()`).
+    /// Reads the defaults, then the file, then the environment, then the flags.
     ///
     /// Of the environment `CCM__SECTION__KEY`, `RUST_LOG` (for `telemetry.log_filter`) and `HOSTNAME` (for
     /// `connector.pod_name`) are looked at. What a role needs and nobody set is reported when it is asked for
     /// ([`DatabaseConfig::app_url`] and its like), not here.
-    pub fn load(
-        file: Option<&Path>,
-        env: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, ConfigError> {
-        let layers = Layers::read(file, env)?;
-        let config: Self = layers.merge()?;
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        Self::with_settings(sources).map(|(config, _)| config)
+    }
+
+    /// The same, and what is not a default, by key.
+    pub fn with_settings(sources: &Sources) -> Result<(Self, Vec<Setting>), ConfigError> {
+        let layers = Layers::read(sources)?;
+        let config = layers.merge()?;
         config.check(&layers)?;
-        Ok(config)
+        Ok((config, layers.settings()))
+    }
+
+    /// Of every setting what it is, as a number that says nothing about the value: to be compared.
+    pub(crate) fn fingerprints(sources: &Sources) -> Result<BTreeMap<String, u64>, ConfigError> {
+        Ok(Layers::read(sources)?.fingerprints())
     }
 
     fn check(&self, layers: &Layers) -> Result<(), ConfigError> {
@@ -182,27 +222,24 @@ impl Config {
     }
 }
 
-/// The three layers, kept apart so that an error can say which one is wrong.
+/// The layers, kept apart so that an error can say which one is wrong.
 struct Layers {
     defaults: Map<String, Value>,
     file: Option<(PathBuf, Map<String, Value>)>,
-    /// Key path → environment variable's name and value.
-    env: BTreeMap<String, (String, String)>,
+    /// Key path → where the value comes from (a variable or a flag), and the value.
+    over: BTreeMap<String, (String, String)>,
 }
 
 impl Layers {
-    fn read(
-        file: Option<&Path>,
-        env: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, ConfigError> {
+    fn read(sources: &Sources) -> Result<Self, ConfigError> {
         let defaults = parse(DEFAULTS).expect("the compiled-in default.toml is well-formed");
         let mut layers = Self {
             defaults,
             file: None,
-            env: BTreeMap::new(),
+            over: BTreeMap::new(),
         };
         let known = keys_of(&layers.defaults);
-        if let Some(path) = file {
+        if let Some(path) = &sources.file {
             let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
                 file: path.to_owned(),
                 source,
@@ -222,15 +259,18 @@ impl Layers {
             }
             layers.file = Some((path.to_owned(), map));
         }
-        layers.read_env(env, &known)?;
+        layers.read_env(&sources.env, &known)?;
+        for (key, value) in &sources.flags {
+            let origin = format!("--set {key}");
+            if !known.contains(key) {
+                return Err(ConfigError::unknown_key(origin, key, &known));
+            }
+            layers.over.insert(key.clone(), (origin, value.clone()));
+        }
         Ok(layers)
     }
 
-    fn read_env(
-        &mut self,
-        env: impl IntoIterator<Item = (String, String)>,
-        known: &[String],
-    ) -> Result<(), ConfigError> {
+    fn read_env(&mut self, env: &[(String, String)], known: &[String]) -> Result<(), ConfigError> {
         let mut fallbacks = Vec::new();
         for (name, value) in env {
             match name.as_str() {
@@ -244,15 +284,17 @@ impl Layers {
                     };
                     let key = rest.to_lowercase().replace("__", ".");
                     if !known.contains(&key) {
-                        return Err(ConfigError::unknown_variable(&name, &key, known));
+                        return Err(ConfigError::unknown_variable(name, &key, known));
                     }
-                    self.env.insert(key, (name, value));
+                    self.over.insert(key, (variable(name), value.clone()));
                 }
             }
         }
         for (key, name, value) in fallbacks {
             if !value.is_empty() {
-                self.env.entry(key.to_owned()).or_insert((name, value));
+                self.over
+                    .entry(key.to_owned())
+                    .or_insert((variable(name), value.clone()));
             }
         }
         Ok(())
@@ -264,7 +306,7 @@ impl Layers {
         if let Some((_, map)) = &self.file {
             builder = builder.add_source(Fixed(map.clone()));
         }
-        for (key, (_, value)) in &self.env {
+        for (key, (_, value)) in &self.over {
             builder = builder
                 .set_override(key, value.as_str())
                 .expect("a known key is a well-formed path");
@@ -303,11 +345,40 @@ impl Layers {
     }
 
     fn origin(&self, key: &str) -> String {
-        match (self.env.get(key), &self.file) {
-            (Some((name, _)), _) => format!("environment variable {name}"),
+        match (self.over.get(key), &self.file) {
+            (Some((origin, _)), _) => origin.clone(),
             (None, Some((path, _))) if self.file_sets(key) => path.display().to_string(),
             _ => "the built-in defaults".to_owned(),
         }
+    }
+
+    /// What is not a default, by key.
+    fn settings(&self) -> Vec<Setting> {
+        let in_file = self.file.iter().flat_map(|(_, map)| keys_of(map));
+        let keys: BTreeSet<String> = in_file.chain(self.over.keys().cloned()).collect();
+        let setting = |key: String| Setting {
+            origin: self.origin(&key),
+            key,
+        };
+        keys.into_iter().map(setting).collect()
+    }
+
+    fn fingerprints(&self) -> BTreeMap<String, u64> {
+        let mut all = BTreeMap::new();
+        let mut put = |key: String, value: &dyn fmt::Display| {
+            let mut hasher = DefaultHasher::new();
+            value.to_string().hash(&mut hasher);
+            all.insert(key, hasher.finish());
+        };
+        for map in [Some(&self.defaults), self.file.as_ref().map(|(_, map)| map)] {
+            for (key, value) in map.into_iter().flat_map(leaves_of) {
+                put(key, &value);
+            }
+        }
+        for (key, (_, value)) in &self.over {
+            put(key.clone(), value);
+        }
+        all
     }
 
     fn file_sets(&self, key: &str) -> bool {
@@ -342,17 +413,28 @@ fn parse(text: &str) -> Result<Map<String, Value>, String> {
         })
 }
 
-/// Every leaf as `section.key`; an empty section as `section`.
+fn variable(name: &str) -> String {
+    format!("environment variable {name}")
+}
+
+/// Every leaf's key as `section.key`; an empty section as `section`.
 fn keys_of(map: &Map<String, Value>) -> Vec<String> {
-    let mut keys = Vec::new();
+    leaves_of(map).into_iter().map(|(key, _)| key).collect()
+}
+
+fn leaves_of(map: &Map<String, Value>) -> Vec<(String, Value)> {
+    let mut leaves = Vec::new();
     for (name, value) in map {
         match &value.kind {
-            ValueKind::Table(inner) => keys.extend(keys_of(inner).into_iter().map(|k| format!("{name}.{k}"))),
-            _ => keys.push(name.clone()),
+            ValueKind::Table(inner) => {
+                let inner = leaves_of(inner).into_iter();
+                leaves.extend(inner.map(|(key, value)| (format!("{name}.{key}"), value)));
+            }
+            _ => leaves.push((name.clone(), value.clone())),
         }
     }
-    keys.sort();
-    keys
+    leaves.sort_by(|(a, _), (b, _)| a.cmp(b));
+    leaves
 }
 
 #[cfg(test)]

@@ -111,6 +111,13 @@ impl Health {
                 .dependencies
                 .values()
                 .all(|d| !d.needed || d.state == State::Up);
+        let say = |yes: bool| if yes { 1.0 } else { 0.0 };
+        metrics::gauge!("ccm_ready", "role" => report.role.clone()).set(say(report.ready));
+        metrics::gauge!("ccm_draining").set(say(report.draining));
+        for (name, dependency) in &report.dependencies {
+            metrics::gauge!("ccm_dependency_up", "dependency" => *name)
+                .set(say(dependency.state == State::Up));
+        }
     }
 }
 

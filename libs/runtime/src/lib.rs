@@ -10,12 +10,16 @@ mod lifecycle;
 mod metrics;
 pub mod ops;
 mod panic;
+mod reload;
 pub mod telemetry;
+mod tenants;
 pub mod trace;
 
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, Sources};
 pub use fresh::Fresh;
 pub use health::{Health, State};
 pub use lifecycle::{Ending, Lifecycle, serve, serve_to_the_end};
 pub use metrics::{Metrics, MetricsError};
 pub use panic::log_panics;
+pub use reload::Reload;
+pub use tenants::{TenantLabels, TextEvent, count_text};

@@ -49,6 +49,11 @@ impl Metrics {
         Ok(INSTALLED.get_or_init(|| Self(handle)).clone())
     }
 
+    /// Says which version and role this is.
+    pub fn say_who(&self, version: &'static str, role: &'static str) {
+        metrics::gauge!("ccm_build_info", "version" => version, "role" => role).set(1.0);
+    }
+
     /// Everything measured so far, in Prometheus' text format.
     pub fn render(&self) -> String {
         self.0.render()

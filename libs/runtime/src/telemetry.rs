@@ -6,6 +6,7 @@ mod json;
 
 use crate::config::{LogFormat, TelemetryConfig};
 use ccm_model::Clock;
+use filter::{EachTime, Wanted};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
@@ -17,6 +18,7 @@ use tracing_subscriber::{
     Layer, Registry,
     fmt::{self, MakeWriter, format::JsonFields},
     layer::SubscriberExt,
+    reload,
     util::SubscriberInitExt,
 };
 
@@ -57,6 +59,54 @@ pub enum TelemetryError {
 #[must_use = "telemetry ends when the guard is dropped"]
 pub struct Guard {
     provider: SdkTracerProvider,
+    filters: LogFilter,
+}
+
+/// What is logged and traced, while the process runs. Cheap to clone.
+#[derive(Clone)]
+pub struct LogFilter {
+    logs: reload::Handle<Wanted, Registry>,
+    spans: reload::Handle<Wanted, Registry>,
+}
+
+impl LogFilter {
+    /// From now on this, in RUST_LOG's spelling. A filter that is none changes nothing.
+    pub fn set(&self, filter: &str) -> Result<(), TelemetryError> {
+        let (logs, spans) = (filter::logs(filter)?, filter::spans(filter)?);
+        let gone = |e: reload::Error| TelemetryError::Filter {
+            filter: filter.to_owned(),
+            reason: e.to_string(),
+        };
+        self.logs.reload(logs).map_err(gone)?;
+        self.spans.reload(spans).map_err(gone)
+    }
+}
+
+/// Whether `telemetry.log_filter` is a filter.
+pub fn valid_filter(filter: &str) -> Result<(), TelemetryError> {
+    filter::logs(filter).map(drop)
+}
+
+/// Filters that nothing is logged through.
+#[cfg(test)]
+pub(crate) fn unused_filters() -> LogFilter {
+    let filter = || {
+        let (layer, handle) = reload::Layer::new(filter::logs("info").expect("a filter"));
+        // It works for as long as its layer is there.
+        std::mem::forget(layer);
+        handle
+    };
+    LogFilter {
+        logs: filter(),
+        spans: filter(),
+    }
+}
+
+impl Guard {
+    /// To change what is logged.
+    pub fn filters(&self) -> LogFilter {
+        self.filters.clone()
+    }
 }
 
 impl Drop for Guard {
@@ -73,9 +123,9 @@ impl Drop for Guard {
 /// so that stored trace contexts link up.
 pub fn init(config: &TelemetryConfig, role: &str) -> Result<Guard, TelemetryError> {
     let provider = provider(config, role)?;
-    let subscriber = subscriber(config, role, &provider, io::stderr)?;
+    let (subscriber, filters) = subscriber(config, role, &provider, io::stderr)?;
     subscriber.try_init().map_err(|_| TelemetryError::Twice)?;
-    Ok(Guard { provider })
+    Ok(Guard { provider, filters })
 }
 
 type Subscriber = Box<dyn tracing::Subscriber + Send + Sync>;
@@ -85,21 +135,23 @@ fn subscriber<W>(
     role: &str,
     provider: &SdkTracerProvider,
     writer: W,
-) -> Result<Subscriber, TelemetryError>
+) -> Result<(Subscriber, LogFilter), TelemetryError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
+    let (wanted_logs, logs_handle) = reload::Layer::new(filter::logs(&config.log_filter)?);
+    let (wanted_spans, spans_handle) = reload::Layer::new(filter::spans(&config.log_filter)?);
     let logs: Box<dyn Layer<Registry> + Send + Sync> = match config.log_format {
         LogFormat::Json => fmt::layer()
             .fmt_fields(JsonFields::new())
             .event_format(json::JsonLines::new(role, Clock::system()))
             .with_writer(writer)
-            .with_filter(filter::logs(&config.log_filter)?)
+            .with_filter(EachTime(wanted_logs))
             .boxed(),
         LogFormat::Text => fmt::layer()
             .with_ansi(false)
             .with_writer(writer)
-            .with_filter(filter::logs(&config.log_filter)?)
+            .with_filter(EachTime(wanted_logs))
             .boxed(),
     };
     let spans = tracing_opentelemetry::layer()
@@ -107,9 +159,13 @@ where
         .with_location(false)
         .with_threads(false)
         .with_tracked_inactivity(false)
-        .with_filter(filter::spans(&config.log_filter)?)
+        .with_filter(EachTime(wanted_spans))
         .boxed();
-    Ok(Box::new(Registry::default().with(vec![logs, spans])))
+    let filters = LogFilter {
+        logs: logs_handle,
+        spans: spans_handle,
+    };
+    Ok((Box::new(Registry::default().with(vec![logs, spans])), filters))
 }
 
 fn provider(config: &TelemetryConfig, role: &str) -> Result<SdkTracerProvider, TelemetryError> {

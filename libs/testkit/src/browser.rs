@@ -193,6 +193,15 @@ impl Browser {
             .with_context(|| format!("typing into {css}"))
     }
 
+    /// Puts a text into a field as from a clipboard: a long one takes long to be typed.
+    pub async fn paste(&self, css: &str, text: &str) -> Result<()> {
+        self.see(&format!("{css}:not(:disabled)"), "").await?;
+        let put = "var field = document.querySelector(arguments[0]); field.value = arguments[1];
+            field.dispatchEvent(new Event('input', { bubbles: true }));";
+        self.client.execute(put, vec![json!(css), json!(text)]).await?;
+        Ok(())
+    }
+
     /// Types into a field, and Enter.
     pub async fn enter(&self, css: &str, text: &str) -> Result<()> {
         self.type_into(css, &format!("{text}\u{e007}")).await
@@ -258,7 +267,7 @@ impl Browser {
         let axe = fs::read_to_string(&file)
             .with_context(|| format!("reading {}; deploy/dev/axe-core fetches it", file.display()))?;
         let run = "var done = arguments[arguments.length - 1];
-            var options = { resultTypes: ['violations'] };
+            var options = { resultTypes: ['violations'], preload: false, iframes: false };
             if (arguments[0]) { options.runOnly = arguments[0]; }
             axe.run(document, options).then(function (found) {
                 done(found.violations.filter(function (one) { return one.impact === 'serious' || one.impact === 'critical'; })
@@ -300,6 +309,11 @@ impl Browser {
         self.size(width, height).await?;
         // Drawn, and drawn again with what a script has made of the new size; pages without scripts cannot say when.
         sleep(Duration::from_millis(200)).await;
+        self.shot(file).await
+    }
+
+    /// Takes a picture of the window as it is and was for a while.
+    pub async fn shot(&self, file: &Path) -> Result<()> {
         fs::write(file, self.client.screenshot().await?)
             .with_context(|| format!("writing {}", file.display()))
     }

@@ -3,9 +3,10 @@
 use anyhow::{Context, Result};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm, date_time_ymd,
 };
 use std::fmt;
+use x509_parser::{certification_request::X509CertificationRequest, pem::parse_x509_pem, prelude::FromDer};
 
 /// A private certificate authority.
 pub struct Ca {
@@ -75,6 +76,22 @@ impl Ca {
         self.sign(params)
     }
 
+    /// A client certificate for the P-256 key of a request in PEM, with its organization and these DNS names.
+    pub fn sign_request(&self, csr_pem: &str, names: &[&str]) -> Result<String> {
+        let (_, pem) = parse_x509_pem(csr_pem.as_bytes()).context("this is no PEM")?;
+        let (_, request) = X509CertificationRequest::from_der(&pem.contents).context("this is no request")?;
+        let info = &request.certification_request_info;
+        let key = Requested(info.subject_pki.subject_public_key.data.to_vec());
+        let mut params = server(names)?;
+        for part in info.subject.iter_organization() {
+            params
+                .distinguished_name
+                .push(DnType::OrganizationName, part.as_str()?);
+        }
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        Ok(params.signed_by(&key, &self.issuer)?.pem())
+    }
+
     fn sign(&self, mut params: CertificateParams) -> Result<ServerCert> {
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -84,6 +101,19 @@ impl Ca {
             cert_pem: cert.pem(),
             key_pem: key.serialize_pem(),
         })
+    }
+}
+
+/// The public key of a request.
+struct Requested(Vec<u8>);
+
+impl PublicKeyData for Requested {
+    fn der_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &PKCS_ECDSA_P256_SHA256
     }
 }
 

@@ -1,9 +1,9 @@
 use crate::{
     Deletions, Deps, Keeping, accounts, api_keys, asked, audit, audit_verdict, auth_keys, caps, certificates,
     client_key, consent, conversations, dead_letters, deflections, deletions, doctor, events, identity::Gate,
-    link_watch, links, maintenance, number_check, number_moves, numbers, once, overview, pace, routing,
-    sessions, settings, signing_keys, skillsets, store, templates, tenants, text_check, usage, usage_work,
-    users, webhook_deliveries, webhook_secrets, webhooks,
+    link_watch, links, maintenance, number_check, number_moves, numbers, once, overview, pace,
+    platform_watch, routing, sessions, settings, signing_keys, skillsets, store, templates, tenants,
+    text_check, usage, usage_work, users, webhook_deliveries, webhook_secrets, webhooks,
 };
 use axum::{
     Router,
@@ -352,6 +352,7 @@ pub async fn run(listener: TcpListener, site: Router, deps: Deps, life: Lifecycl
     };
     let usage = usage_work::run(deps.db.clone(), deps.ids.clone(), life.clone());
     let heads = audit_verdict::tell_heads(deps.clone(), life.clone());
+    let platform = platform_watch::run(deps.clone(), life.clone());
     let served = async {
         let served = ccm_runtime::serve(listener, site, life.clone());
         tokio::join!(
@@ -359,7 +360,8 @@ pub async fn run(listener: TcpListener, site: Router, deps: Deps, life: Lifecycl
             deletions.run(life.clone()),
             keeping.run(life),
             usage,
-            heads
+            heads,
+            platform
         )
         .0
     };

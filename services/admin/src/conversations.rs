@@ -19,7 +19,7 @@ use ccm_model::{
     Address, Body, ChatId, ConversationId, ConversationState, Direction, MessageId, MessageState, NumberId,
     Origin,
 };
-use ccm_web::{Cursor, Json, Page, Path, Query, TenantScope, may};
+use ccm_web::{Cursor, Json, Page, Path, Problem, Query, TenantScope, may};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
@@ -152,6 +152,9 @@ pub struct Messages {
     /// To be given back as `after` for the texts that follow; absent if these are all for now.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_after: Option<i64>,
+    /// Of the last texts alone: to be given back as `before` for the texts that precede them; absent if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_before: Option<i64>,
 }
 
 impl Conversation {
@@ -228,9 +231,31 @@ pub struct MessagesQuery {
     /// Only those with a larger `seq`.
     #[param(minimum = 0, default = 0)]
     after: Option<i64>,
+    /// The last texts instead of the first ones; they too are in order.
+    #[param(default = false)]
+    latest: Option<bool>,
+    /// The last ones of those with a smaller `seq`.
+    #[param(minimum = 1)]
+    before: Option<i64>,
     /// How many at most.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<usize>,
+}
+
+impl MessagesQuery {
+    /// Whether the last texts are asked for, and before which.
+    fn latest(&self) -> Result<Option<i64>, Failure> {
+        let before = self.before.or((self.latest == Some(true)).then_some(i64::MAX));
+        match (before, self.after) {
+            (Some(_), Some(_)) => Err(Problem::invalid_field("after", "does not go with the last texts")
+                .remedy("ask for the first texts by after, or for the last ones by latest or before")
+                .into()),
+            (Some(..1), None) => Err(Problem::invalid_field("before", "is less than 1")
+                .remedy("give back next_before as it was")
+                .into()),
+            (before, _) => Ok(before),
+        }
+    }
 }
 
 /// List conversations, the newest first
@@ -284,24 +309,40 @@ pub async fn get_conversation(
 /// written; tenant-admin and tenant-viewer in their own tenant.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/conversations/{conversation}/messages", tag = "conversations",
     params(ConversationPath, MessagesQuery),
-    responses((status = 200, description = "Texts after `after`.", body = Messages), Always, InTenant))]
+    responses((status = 200, description = "Texts after `after`, or the last ones.", body = Messages), Always, InTenant))]
 pub async fn list_messages(
     State(deps): State<Deps>,
     scope: TenantScope<may::ReadSettings>,
     Path(path): Path<ConversationPath>,
     Query(query): Query<MessagesQuery>,
 ) -> Result<Json<Messages>, Failure> {
-    let (after, limit) = (query.after.unwrap_or(0), limit(query.limit)?);
+    let limit = limit(query.limit)?;
+    let latest = query.latest()?;
     let db = deps.tenant(&scope).await?;
     let conversation = db.conversation(path.conversation).await?;
-    let mut rows = db.messages(&conversation, after, limit as i64 + 1).await?;
+    let most = limit as i64 + 1;
+    let mut rows = match latest {
+        Some(before) => db.last_messages(&conversation, before, most).await?,
+        None => db.messages(&conversation, query.after.unwrap_or(0), most).await?,
+    };
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let next_after = rows.last().filter(|_| more).map(|last| last.seq);
+    let next = rows.last().filter(|_| more).map(|last| last.seq);
+    let (next_after, next_before) = match latest {
+        Some(_) => (None, next),
+        None => (next, None),
+    };
+    if latest.is_some() {
+        rows.reverse();
+    }
     let readable = may_read_texts(&scope);
     if readable {
         deps.looks(&scope, Look::Messages(conversation.id)).await?;
     }
     let items = rows.into_iter().map(|row| Message::read(row, readable)).collect();
-    Ok(Json(Messages { items, next_after }))
+    Ok(Json(Messages {
+        items,
+        next_after,
+        next_before,
+    }))
 }

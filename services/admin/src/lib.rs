@@ -46,6 +46,7 @@ mod owner;
 mod pace;
 mod patch;
 mod path;
+mod platform_watch;
 mod provider;
 mod query;
 mod reach;

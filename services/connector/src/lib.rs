@@ -35,7 +35,9 @@ use tokio_util::task::AbortOnDropHandle;
 /// How a connector pod works.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How this pod is called on pages and in logs.
+    /// What this process is in the database: leases are its.
+    pub pod: PodId,
+    /// How it is called on pages and in logs.
     pub pod_name: String,
     /// How often the database is looked at when no wake-up comes. 1 s.
     pub poll: Duration,
@@ -63,7 +65,7 @@ impl Connector {
     /// Runs until the process drains. Ends with an error only when the hand-over could not be written down: other pods then
     /// take over when the lease runs out.
     pub async fn run(self, life: Lifecycle) -> Result<(), DbError> {
-        let pod: PodId = self.ids.next();
+        let pod = self.settings.pod;
         let times = self.settings.times;
         let keeper = Arc::new(lease::LeaseKeeper::new(
             self.db.clone(),

@@ -105,6 +105,8 @@ impl Pool {
     ) -> Result<(), DbError> {
         let mut ticks = interval(poll);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // What pods are added and taken away by: it is there from the beginning.
+        metrics::gauge!("ccm_connector_actors").set(0.0);
         loop {
             tokio::select! {
                 () = life.draining() => break,

@@ -39,6 +39,10 @@ impl Reason {
         Self::Opening,
     ];
 
+    fn is_meant(self) -> bool {
+        matches!(self, Self::Opening | Self::Maintenance)
+    }
+
     /// As stored and as a metric's label.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -63,6 +67,7 @@ impl Waits {
             waits: self.clone(),
             reason: None,
             since: Instant::now(),
+            meant: false,
             written: Some(None),
         }
     }
@@ -85,6 +90,8 @@ pub(crate) struct Waiting {
     waits: Arc<Waits>,
     reason: Option<Reason>,
     since: Instant,
+    /// What it waits for, or has waited for, is meant to be.
+    meant: bool,
     /// What the database says; the outer `None`: something else.
     written: Option<Option<Reason>>,
 }
@@ -98,6 +105,7 @@ impl Waiting {
         self.waits.moved(self.reason, reason);
         self.reason = reason;
         self.since = Instant::now();
+        self.meant |= reason.is_some_and(Reason::is_meant);
         true
     }
 
@@ -107,6 +115,11 @@ impl Waiting {
             Some(_) => self.since + LASTING,
             None => self.since,
         })
+    }
+
+    /// Whether the texts waited for opening hours or a maintenance window.
+    pub fn was_meant(&self) -> bool {
+        self.meant
     }
 
     pub fn reason(&self) -> Option<Reason> {
@@ -122,6 +135,7 @@ impl Waiting {
         let known = Reason::ALL.into_iter().find(|r| Some(r.as_str()) == reason);
         // Something that this version does not know is written over.
         self.written = (known.is_some() == reason.is_some()).then_some(known);
+        self.meant |= known.is_some_and(Reason::is_meant);
     }
 }
 
@@ -156,6 +170,9 @@ mod tests {
             waiting.due().unwrap() <= Instant::now(),
             "what stands there is taken back at once"
         );
+        assert!(!waiting.was_meant());
+        waiting.is_written(Some("opening"));
+        assert!(waiting.was_meant());
         waiting.is_written(Some("something new"));
         assert!(waiting.due().is_some());
         assert_eq!(waits.0.lock().unwrap()[Reason::Agent as usize], 0);

@@ -107,6 +107,10 @@ impl Watcher {
                 self.unusable(&fence, &link, now).await?;
             }
         }
+        for state in STATES {
+            let count = self.seen.values().filter(|seen| seen.state == state).count();
+            metrics::gauge!("ccm_connector_links", "state" => state).set(count as f64);
+        }
         self.certificates(fence, &epochs, now).await
     }
 
@@ -243,13 +247,13 @@ impl Watcher {
 
     async fn unusable(&mut self, fence: &Fence, link: &Unusable, now: OffsetDateTime) -> Result<(), DbError> {
         let known = self.seen.get(&link.link);
-        if known.is_some_and(|s| s.state == "unusable" && s.written_at.elapsed() < REFRESH) {
+        if known.is_some_and(|s| s.state == UNUSABLE && s.written_at.elapsed() < REFRESH) {
             return Ok(());
         }
         let row = LinkStateRow {
             link: link.link,
-            state: "unusable".into(),
-            since: known.filter(|s| s.state == "unusable").map_or(now, |s| s.since),
+            state: UNUSABLE.into(),
+            since: known.filter(|s| s.state == UNUSABLE).map_or(now, |s| s.since),
             endpoint: "primary".into(),
             error: Some(link.error.clone()),
             remedy: Some(link.remedy.into()),
@@ -259,7 +263,7 @@ impl Watcher {
             certificate: None,
             updated_at: now,
         };
-        if known.is_none_or(|s| s.state != "unusable") {
+        if known.is_none_or(|s| s.state != UNUSABLE) {
             let detail = json!({"error": row.error, "remedy": row.remedy});
             self.event(fence, link.link, "link_down", false, detail, Once::EachTime)
                 .await?;
@@ -273,7 +277,7 @@ impl Watcher {
             link.link,
             Seen {
                 epoch: fence.owned.epoch,
-                state: "unusable",
+                state: UNUSABLE,
                 endpoint: Which::Primary,
                 since: row.since,
                 held: false,
@@ -349,10 +353,13 @@ impl Watcher {
 fn is_up(state: &str) -> Option<bool> {
     match state {
         "up" => Some(true),
-        "down" | "half_open" | "unusable" => Some(false),
+        "down" | "half_open" | UNUSABLE => Some(false),
         _ => None,
     }
 }
+
+const UNUSABLE: &str = "unusable";
+const STATES: [&str; 6] = ["unknown", "up", "down", "half_open", "held", UNUSABLE];
 
 fn state_name(state: &LinkState) -> &'static str {
     match state {

@@ -4,11 +4,10 @@ use crate::{
     Console,
     api::Ask,
     form::{self, Fields},
-    show::{Failed, Said, draw},
-    visitor::Visitor,
+    sent::Sent,
+    show::{Failed, Said, again},
 };
 use axum::{
-    Form,
     extract::State,
     http::Method,
     response::{IntoResponse, Redirect, Response},
@@ -18,22 +17,14 @@ use serde_json::Value;
 /// `POST /console/act`. Of the form's own fields, `_do` is the request (`POST /v1/tenants`), `_from` the page that it stands on, which
 /// shows what went wrong; `_next` the page that follows, where `{id}` is that of what was made; without it `_from` shows what was
 /// made, with what was filled in if `_keep` says so. `_done` is the word by which the next page says that it was done, `_tag` the `If-Match`, `_once` the `Idempotency-Key`, and
-/// with `_bare` no body is sent.
-pub async fn act(
-    State(console): State<Console>,
-    visitor: Visitor,
-    Form(fields): Form<Fields>,
-) -> Result<Response, Failed> {
+/// with `_bare` no body is sent. `_by` is who has filled it in.
+pub async fn act(State(console): State<Console>, Sent { visitor, fields }: Sent) -> Result<Response, Failed> {
     let own = |name| form::own(&fields, name);
     let Some((method, path)) = own("_do").and_then(request) else {
         return Err(Failed::Nowhere);
     };
     let from = own("_from").unwrap_or_default();
-    let again = async |said: Said| {
-        let below = from.strip_prefix("/console/").ok_or(Failed::Nowhere)?;
-        let (path, query) = below.split_once('?').unwrap_or((below, ""));
-        draw(&console, &visitor, path, query, said).await
-    };
+    let again = async |said: Said| again(&console, &visitor, from, said).await;
     let body = match form::json(&fields) {
         Ok(body) => own("_bare").is_none().then_some(body),
         Err(unreadable) => return again(said(unreadable.problem(), &fields)).await,
@@ -67,11 +58,13 @@ pub async fn act(
         return again(said).await;
     };
     let next = next.replace("{id}", answer.json["id"].as_str().unwrap_or_default());
-    let mark = if next.contains('?') { '&' } else { '?' };
-    let done = own("_done")
-        .filter(|done| is_word(done))
-        .map_or(String::new(), |done| format!("{mark}done={done}"));
-    Ok(Redirect::to(&format!("{next}{done}")).into_response())
+    let (page, place) = next.split_once('#').unwrap_or((&next, ""));
+    let done = own("_done").filter(|done| is_word(done));
+    let mut next = form::with_query(page, done.map(|done| ("done", done)));
+    if !place.is_empty() {
+        next = format!("{next}#{place}");
+    }
+    Ok(Redirect::to(&next).into_response())
 }
 
 fn said(problem: Value, given: &Fields) -> Said {

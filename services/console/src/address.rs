@@ -83,9 +83,10 @@ pub fn fill(pattern: &str, parts: &[(String, String)], query: &[(String, String)
     let mut kept = Vec::new();
     for name in passed.split(',') {
         let (name, kind) = name.split_once(':').unwrap_or((name, ""));
+        let (name, of_page) = name.split_once('=').unwrap_or((name, name));
         let given = query
             .iter()
-            .filter(|(found, value)| found == name && !value.is_empty());
+            .filter(|(found, value)| found == of_page && !value.is_empty());
         kept.extend(given.map(|(_, value)| match kind {
             "utc" => (name, form::utc(value)),
             _ => (name, value.clone()),
@@ -148,6 +149,10 @@ mod tests {
             "/v1/x?from=2026-11-30T00%3A00%3A00Z"
         );
         assert_eq!(filled("/v1/x/{else}").unwrap(), "/v1/x/x");
+        assert_eq!(
+            filled("/v1/x{?cursor=else,name=cursor}").unwrap(),
+            "/v1/x?cursor=x"
+        );
         assert_eq!(filled("/v1/{link}"), None);
     }
 

@@ -1,5 +1,6 @@
 //! The admin API, asked as everybody asks it.
 
+use crate::form;
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -14,6 +15,8 @@ use std::net::SocketAddr;
 use tower::ServiceExt;
 
 const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// Of 200 items each.
+const MOST_PAGES: usize = 5;
 const ONCE: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// On whose behalf the API is asked.
@@ -114,6 +117,29 @@ impl<'a> Api<'a> {
     /// Asks, and reads the whole answer.
     pub async fn ask(&self, who: &Who, ask: Ask<'_>) -> Answer {
         Answer::read(self.stream(who, ask, "application/json").await).await
+    }
+
+    /// Asks for a list, page after page: whole, unless it is longer than what anybody chooses from. Then it still has its
+    /// `next_cursor`.
+    pub async fn whole(&self, who: &Who, path: &str) -> Answer {
+        let mut list = self.ask(who, Ask::get(path)).await;
+        for _ in 1..MOST_PAGES {
+            let Some(cursor) = list.json["next_cursor"].as_str() else {
+                break;
+            };
+            let next = form::with_query(path, [("cursor", cursor)]);
+            let Answer { status, mut json, .. } = self.ask(who, Ask::get(&next)).await;
+            let (Some(items), Some(more), true) = (
+                list.json["items"].as_array_mut(),
+                json["items"].as_array_mut(),
+                status.is_success(),
+            ) else {
+                break;
+            };
+            items.append(more);
+            list.json["next_cursor"] = json["next_cursor"].take();
+        }
+        list
     }
 
     /// Asks for an answer that comes bit by bit.

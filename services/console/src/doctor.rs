@@ -2,14 +2,15 @@
 
 use crate::{
     Console,
+    act::is_ours,
     api::{Answer, Ask},
     form::{self, Fields, Unreadable},
     render,
-    show::{Failed, Said, draw},
+    sent::Sent,
+    show::{Failed, Said, again},
     visitor::Visitor,
 };
 use axum::{
-    Form,
     body::{Body, Bytes},
     extract::{Path, State},
     http::{StatusCode, header},
@@ -26,16 +27,17 @@ const HERE: &str = "<!-- steps -->";
 /// `POST /console/tenants/{tenant}/links/{link}/doctor`: a link that is saved
 pub async fn examine(
     State(console): State<Console>,
-    visitor: Visitor,
     Path((tenant, link)): Path<(String, String)>,
-    Form(fields): Form<Fields>,
+    Sent { visitor, fields }: Sent,
 ) -> Result<Response, Failed> {
     let asked = form::json(&fields);
-    let path = format!("/v1/tenants/{tenant}/links/{link}/doctor");
-    let back = format!("tenants/{tenant}/links/{link}");
+    let of = format!("/v1/tenants/{tenant}");
+    let path = format!("{of}/links/{link}/doctor");
+    let back = format!("/console/tenants/{tenant}/links/{link}");
     Examination {
         console,
         visitor,
+        tenant: of,
         path,
         back,
     }
@@ -46,19 +48,20 @@ pub async fn examine(
 /// `POST /console/tenants/{tenant}/doctor`: a link as it stands in the form, which is not saved
 pub async fn examine_new(
     State(console): State<Console>,
-    visitor: Visitor,
     Path(tenant): Path<String>,
-    Form(fields): Form<Fields>,
+    Sent { visitor, fields }: Sent,
 ) -> Result<Response, Failed> {
     let asked = form::json(&fields).map(|link| json!({ "link": link }));
-    let path = format!("/v1/tenants/{tenant}/doctor");
-    let back = match form::own(&fields, "_from").and_then(|from| from.strip_prefix("/console/")) {
+    let of = format!("/v1/tenants/{tenant}");
+    let path = format!("{of}/doctor");
+    let back = match form::own(&fields, "_from").filter(|from| is_ours(from)) {
         Some(from) => from.to_owned(),
-        None => format!("tenants/{tenant}/setup"),
+        None => format!("/console/tenants/{tenant}/setup"),
     };
     Examination {
         console,
         visitor,
+        tenant: of,
         path,
         back,
     }
@@ -69,6 +72,8 @@ pub async fn examine_new(
 struct Examination {
     console: Console,
     visitor: Visitor,
+    /// Whose link it is, where the API has them.
+    tenant: String,
     /// What is asked.
     path: String,
     /// The page from which it was begun.
@@ -95,12 +100,9 @@ impl Examination {
             }
             return self.refused(problem, given).await;
         }
-        let tenant = self.back.split('/').nth(1).unwrap_or_default();
-        let tenant = api
-            .ask(&self.visitor.who, Ask::get(&format!("/v1/tenants/{tenant}")))
-            .await;
+        let tenant = api.ask(&self.visitor.who, Ask::get(&self.tenant)).await;
         let frame = context! {
-            me => Serde(&self.visitor.me), tenant => Serde(tenant.for_page()), page => "doctor", back => format!("/console/{}", self.back),
+            me => Serde(&self.visitor.me), tenant => Serde(tenant.for_page()), page => "doctor", by => self.visitor.by(), back => self.back,
         };
         let page = render::text("doctor.html", frame.clone()).map_err(|error| {
             tracing::error!(error = format!("{error:#}"), "the doctor's page cannot be drawn");
@@ -127,7 +129,7 @@ impl Examination {
             given,
             made: None,
         };
-        draw(&self.console, &self.visitor, &self.back, "", said).await
+        again(&self.console, &self.visitor, &self.back, said).await
     }
 }
 

@@ -4,10 +4,12 @@ use crate::{
     Console,
     api::{Answer, Ask},
     form,
-    show::Failed,
+    sent::Sent,
+    show::{self, Failed, Said},
     visitor::Visitor,
 };
 use axum::{
+    body::Body,
     extract::State,
     http::{HeaderValue, Uri, header},
     response::Response,
@@ -20,11 +22,7 @@ pub async fn download(
     visitor: Visitor,
     uri: Uri,
 ) -> Result<Response, Failed> {
-    let path = uri
-        .path()
-        .strip_prefix("/console/download")
-        .filter(|path| path.starts_with("/v1/"))
-        .ok_or(Failed::Nowhere)?;
+    let path = path(&uri)?;
     let query: Vec<(String, String)> =
         url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
             .into_owned()
@@ -41,13 +39,53 @@ pub async fn download(
         .iter()
         .filter(|(name, value)| name != "_as" && !value.is_empty());
     let address = form::with_query(path, own.map(|(name, value)| (name, value)));
-    let mut answer = console
+    let answer = console
         .api()
         .stream(&visitor.who, Ask::get(&address), accept)
         .await;
     if !answer.status().is_success() {
         return Err(Failed::problem(Answer::read(answer).await));
     }
+    Ok(saved(answer, path, ending))
+}
+
+/// `POST /console/download/v1/…`: what the API makes of a form, to be saved: one JSON object a line.
+pub async fn made(
+    State(console): State<Console>,
+    uri: Uri,
+    Sent { visitor, fields }: Sent,
+) -> Result<Response, Failed> {
+    let path = path(&uri)?;
+    let problem = match form::json(&fields) {
+        Ok(body) => {
+            let ask = Ask::post(path, Some(&body));
+            let api = console.api();
+            let answer = api.stream(&visitor.who, ask, "application/x-ndjson").await;
+            if answer.status().is_success() {
+                return Ok(saved(answer, path, "ndjson"));
+            }
+            Answer::read(answer).await.json
+        }
+        Err(unreadable) => unreadable.problem(),
+    };
+    let from = form::own(&fields, "_from").unwrap_or_default().to_owned();
+    let said = Said {
+        problem: Some(problem),
+        given: fields,
+        made: None,
+    };
+    show::again(&console, &visitor, &from, said).await
+}
+
+/// What is asked for, where the API has it.
+fn path(uri: &Uri) -> Result<&str, Failed> {
+    let path = uri.path().strip_prefix("/console/download");
+    path.filter(|path| path.starts_with("/v1/"))
+        .ok_or(Failed::Nowhere)
+}
+
+/// An answer that browsers save, under the name of what was asked for unless it has one.
+fn saved(mut answer: Response<Body>, path: &str, ending: &str) -> Response {
     let name: String = path
         .rsplit('/')
         .next()
@@ -66,7 +104,7 @@ pub async fn download(
     ) {
         headers.insert(header::CONTENT_DISPOSITION, how);
     }
-    Ok(answer)
+    answer
 }
 
 #[cfg(test)]

@@ -39,6 +39,12 @@ pub fn own<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
         .filter(|value| !value.is_empty())
 }
 
+/// Whether a field holds what nobody is to see again, not even whoever has typed it.
+pub fn is_secret(name: &str) -> bool {
+    let plain = name.split(':').next().unwrap_or_default();
+    plain.starts_with("secret.") || ["key", "token"].contains(&plain)
+}
+
 /// What the form says, for the API.
 pub fn json(fields: &Fields) -> Result<Value, Unreadable> {
     let mut body = Value::Object(Map::new());
@@ -150,6 +156,7 @@ fn at<'a>(body: &'a mut Value, path: &str) -> &'a mut Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::assets::Templates;
 
     fn read(fields: &[(&str, &str)]) -> Result<Value, Unreadable> {
         let fields = fields
@@ -163,6 +170,23 @@ mod tests {
         assert!(read(&[("a.b.c.d.e.f.g.h.i", "x")]).is_ok());
         let deep = "a.".repeat(500_000);
         assert!(read(&[(deep.as_str(), "x")]).is_err());
+    }
+
+    #[test]
+    fn what_is_typed_unseen_is_secret() {
+        let mut unseen = 0;
+        for file in Templates::iter() {
+            let text = Templates::get(&file).unwrap();
+            let text = String::from_utf8_lossy(&text.data).into_owned();
+            for field in text.split("{{ field(\"").skip(1) {
+                let field = field.split("}}").next().unwrap();
+                let name = field.split('"').nth(2).unwrap();
+                let typed_unseen = field.contains("type=\"password\"");
+                unseen += i32::from(typed_unseen);
+                assert_eq!(is_secret(name), typed_unseen, "{file}: {name}");
+            }
+        }
+        assert!(unseen > 3, "{unseen}");
     }
 
     #[test]

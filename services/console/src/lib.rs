@@ -15,6 +15,7 @@ mod oidc;
 mod origin;
 mod pages;
 mod render;
+mod sent;
 mod show;
 mod sign_in;
 mod visitor;
@@ -83,6 +84,7 @@ impl Console {
             .route("/console/sign-in/{issuer}", get(sign_in::go_to_issuer))
             .route("/console/signed-in", get(sign_in::from_issuer))
             .route("/console/sign-out", post(sign_in::out))
+            .route("/console/go-on", post(sent::go_on).get(show::home))
             // Whoever loads a page anew that a form's answer has drawn.
             .route("/console/act", post(act::act).get(show::home))
             .route(
@@ -93,7 +95,10 @@ impl Console {
                 "/console/tenants/{tenant}/links/{link}/doctor",
                 post(doctor::examine).get(show::home),
             )
-            .route("/console/download/{*path}", get(download::download))
+            .route(
+                "/console/download/{*path}",
+                get(download::download).post(download::made),
+            )
             .route("/console/static/{file}", get(assets::serve))
             .route("/console", get(show::home))
             .route("/console/", get(show::home))

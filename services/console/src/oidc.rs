@@ -18,6 +18,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Far more than a document of an issuer, or an answer with tokens, has.
 const MAX_BYTES: usize = 512 * 1024;
 
+/// How the cookies of sign-ins that are under way begin.
+pub const COOKIES: &str = "sign_in_";
+
 /// Where people sign in.
 #[derive(Debug, Clone, Default)]
 pub struct IssuersSettings {
@@ -64,8 +67,9 @@ pub enum NotSignedIn {
 pub struct Started {
     /// Where the browser goes.
     pub address: Url,
-    /// What it keeps meanwhile.
+    /// What it keeps meanwhile, and under which name: another tab may sign in at the same time.
     pub kept: String,
+    pub cookie: String,
 }
 
 /// What a browser comes back with.
@@ -77,6 +81,20 @@ pub struct Return {
     error_description: Option<String>,
     /// Who sends the browser back, where they say so (RFC 9207).
     iss: Option<String>,
+}
+
+impl Return {
+    /// The cookie of the sign-in that has ended.
+    pub fn cookie(&self) -> String {
+        cookie(self.state.as_deref().unwrap_or_default())
+    }
+}
+
+/// Each sign-in has a cookie of its own.
+fn cookie(state: &str) -> String {
+    let plain = |c: &char| c.is_ascii_alphanumeric() || "-_".contains(*c);
+    let name: String = state.chars().filter(plain).take(16).collect();
+    format!("{COOKIES}{name}")
 }
 
 /// What the browser keeps: nobody else's business, and nothing that opens anything without the code.
@@ -163,10 +181,12 @@ impl Issuers {
             ("code_challenge", &challenge),
             ("code_challenge_method", "S256"),
         ]);
+        let cookie = cookie(&kept.state);
         let kept = serde_json::to_vec(&kept).map_err(|error| NotSignedIn::Issuer(error.to_string()))?;
         Ok(Started {
             address,
             kept: BASE64_URL_SAFE_NO_PAD.encode(kept),
+            cookie,
         })
     }
 

@@ -6,8 +6,9 @@ pub struct Page {
     pub path: &'static str,
     pub template: &'static str,
     /// What it shows, by the name that the template knows it by. `{part}` is of the path or of the page's own query, and
-    /// `{?name,day:utc}` passes these parts of the query on, a day as the moment when it begins. `[name]` before it: it is asked for only
-    /// if the query has this. The page is not there without the first; of the others it says so where they would be.
+    /// `{?name,day:utc,cursor=keys}` passes these parts of the query on, a day as the moment when it begins, `keys` as `cursor`. `[name]`
+    /// before it: it is asked for only if the query has this. `*` before it: a list that is chosen from, read whole up to 1000. The page is
+    /// not there without the first; of the others it says so where they would be.
     pub needs: &'static [(&'static str, &'static str)],
 }
 
@@ -25,10 +26,10 @@ const fn page(
 
 const TENANT: (&str, &str) = ("tenant", "/v1/tenants/{tenant}");
 
-const LINKS: (&str, &str) = ("links", "/v1/tenants/{tenant}/links?limit=200");
-const NUMBERS: (&str, &str) = ("numbers", "/v1/tenants/{tenant}/numbers?limit=200");
-const SKILLSETS: (&str, &str) = ("skillsets", "/v1/tenants/{tenant}/skillsets?limit=200");
-const ACCOUNTS: (&str, &str) = ("accounts", "/v1/tenants/{tenant}/accounts?limit=200");
+const LINKS: (&str, &str) = ("links", "*/v1/tenants/{tenant}/links?limit=200");
+const NUMBERS: (&str, &str) = ("numbers", "*/v1/tenants/{tenant}/numbers?limit=200");
+const SKILLSETS: (&str, &str) = ("skillsets", "*/v1/tenants/{tenant}/skillsets?limit=200");
+const ACCOUNTS: (&str, &str) = ("accounts", "*/v1/tenants/{tenant}/accounts?limit=200");
 
 pub const PAGES: &[Page] = &[
     page(
@@ -43,8 +44,8 @@ pub const PAGES: &[Page] = &[
         &[
             TENANT,
             ("overview", "/v1/tenants/{tenant}/overview"),
-            LINKS,
-            NUMBERS,
+            ("links", "/v1/tenants/{tenant}/links?limit=10"),
+            ("numbers", "/v1/tenants/{tenant}/numbers?limit=10"),
             ("letters", "/v1/tenants/{tenant}/dead-letters?limit=5"),
             ("events", "/v1/tenants/{tenant}/events?limit=10"),
         ],
@@ -68,11 +69,15 @@ pub const PAGES: &[Page] = &[
             SKILLSETS,
             ACCOUNTS,
             NUMBERS,
-            ("reports", "/v1/tenants/{tenant}/doctor-reports?limit=10"),
+            ("reports", "*/v1/tenants/{tenant}/doctor-reports?limit=200"),
             ("conversations", "/v1/tenants/{tenant}/conversations?limit=5"),
         ],
     ),
-    page("tenants/{tenant}/links", "links.html", &[TENANT, LINKS]),
+    page(
+        "tenants/{tenant}/links",
+        "links.html",
+        &[TENANT, ("links", "/v1/tenants/{tenant}/links{?cursor}")],
+    ),
     page(
         "tenants/{tenant}/links/{link}",
         "link.html",
@@ -82,7 +87,10 @@ pub const PAGES: &[Page] = &[
             ("state", "/v1/tenants/{tenant}/links/{link}/state"),
             ("events", "/v1/tenants/{tenant}/links/{link}/events?limit=20"),
             SKILLSETS,
-            ("reports", "/v1/tenants/{tenant}/doctor-reports?limit=10"),
+            (
+                "reports",
+                "/v1/tenants/{tenant}/doctor-reports?limit=10&link_id={link}{?cursor=reports}",
+            ),
             ("windows", "/v1/tenants/{tenant}/links/{link}/maintenance-windows"),
         ],
     ),
@@ -110,17 +118,17 @@ pub const PAGES: &[Page] = &[
         "access.html",
         &[
             TENANT,
-            ("auth_keys", "/v1/tenants/{tenant}/auth-keys?limit=200"),
-            ("api_keys", "/v1/tenants/{tenant}/api-keys?limit=200"),
-            ("users", "/v1/tenants/{tenant}/users?limit=200"),
+            ("auth_keys", "/v1/tenants/{tenant}/auth-keys{?cursor=auth_keys}"),
+            ("api_keys", "/v1/tenants/{tenant}/api-keys{?cursor=api_keys}"),
+            ("users", "/v1/tenants/{tenant}/users{?cursor=users}"),
         ],
     ),
     page(
         "access",
         "platform_access.html",
         &[
-            ("users", "/v1/users{?cursor}"),
-            ("api_keys", "/v1/api-keys?limit=200"),
+            ("users", "/v1/users{?cursor=users}"),
+            ("api_keys", "/v1/api-keys{?cursor=api_keys}"),
         ],
     ),
     page(
@@ -163,7 +171,7 @@ pub const PAGES: &[Page] = &[
     page(
         "tenants/{tenant}/webhooks",
         "webhooks.html",
-        &[TENANT, ("webhooks", "/v1/tenants/{tenant}/webhooks?limit=200")],
+        &[TENANT, ("webhooks", "/v1/tenants/{tenant}/webhooks{?cursor}")],
     ),
     page(
         "tenants/{tenant}/webhooks/{webhook}",
@@ -211,8 +219,17 @@ pub const PAGES: &[Page] = &[
             NUMBERS,
             (
                 "ledger",
-                "[customer]/v1/tenants/{tenant}/consent-events{?customer}",
+                "[customer]/v1/tenants/{tenant}/consent-events{?customer,cursor=ledger}",
             ),
+        ],
+    ),
+    page(
+        "tenants/{tenant}/persons",
+        "persons.html",
+        &[
+            TENANT,
+            ("holds", "/v1/tenants/{tenant}/legal-holds{?cursor=holds,all}"),
+            ("erasures", "/v1/tenants/{tenant}/erasures{?cursor=erasures}"),
         ],
     ),
     page("tenants/{tenant}/settings", "settings.html", &[TENANT]),
@@ -248,7 +265,13 @@ pub const PAGES: &[Page] = &[
     page(
         "tenants/{tenant}/numbers",
         "numbers.html",
-        &[TENANT, NUMBERS, SKILLSETS, ACCOUNTS, LINKS],
+        &[
+            TENANT,
+            ("numbers", "/v1/tenants/{tenant}/numbers{?cursor,address}"),
+            SKILLSETS,
+            ACCOUNTS,
+            LINKS,
+        ],
     ),
     page(
         "tenants/{tenant}/conversations",
@@ -272,7 +295,7 @@ pub const PAGES: &[Page] = &[
             ),
             (
                 "messages",
-                "/v1/tenants/{tenant}/conversations/{conversation}/messages{?after}",
+                "/v1/tenants/{tenant}/conversations/{conversation}/messages?latest=true{?before}",
             ),
         ],
     ),

@@ -186,6 +186,41 @@ mod tests {
     }
 
     #[test]
+    fn every_moment_says_that_it_is_of_utc() {
+        let shown = context! { at => "2026-03-01T23:30:05-01:00" };
+        let drawn = environment().render_str("{% from 'macros.html' import moment %}{{ moment(at) }}", shown);
+        assert!(
+            drawn.as_deref().unwrap().contains(">2026-03-02 00:30:05 UTC<"),
+            "{drawn:?}"
+        );
+        for name in Templates::iter().filter(|name| name != "charts.html") {
+            let file = Templates::get(&name).unwrap();
+            let text = String::from_utf8_lossy(&file.data).into_owned();
+            for rest in text.split("|when").skip(1) {
+                assert!(
+                    rest.starts_with(" }} UTC"),
+                    "{name}: {}",
+                    &rest[..20.min(rest.len())]
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_not_read_whole_says_so() {
+        let drawn = |list: serde_json::Value| {
+            let source = "{% from 'macros.html' import cut_off %}{{ cut_off(list) }}";
+            environment()
+                .render_str(source, context! { list => Serde(list) })
+                .unwrap()
+        };
+        let list = serde_json::json!({"items": [1, 2], "next_cursor": "x"});
+        assert!(drawn(list).contains("There are more than these 2."));
+        let list = serde_json::json!({"items": [1, 2], "next_cursor": null});
+        assert_eq!(drawn(list), "");
+    }
+
+    #[test]
     fn axes_end_at_round_figures_and_figures_are_short() {
         for (most, end) in [
             (0.0, "1"),

@@ -104,6 +104,13 @@ pub async fn show(
     .await
 }
 
+/// Draws the page that a form stands on, at the address that it gives.
+pub async fn again(console: &Console, visitor: &Visitor, from: &str, said: Said) -> Result<Response, Failed> {
+    let below = from.strip_prefix("/console/").ok_or(Failed::Nowhere)?;
+    let (path, query) = below.split_once('?').unwrap_or((below, ""));
+    draw(console, visitor, path, query, said).await
+}
+
 /// Draws the page at a path below `/console/`.
 pub async fn draw(
     console: &Console,
@@ -122,8 +129,15 @@ pub async fn draw(
         .iter()
         .filter_map(|(name, pattern)| Some((name, address::wanted(pattern, &query)?)));
     let needs = wanted.map(async |(name, pattern)| {
+        let (whole, pattern) = match pattern.strip_prefix('*') {
+            Some(pattern) => (true, pattern),
+            None => (false, pattern),
+        };
         let address = address::fill(pattern, &parts, &query)?;
-        let answer = api.ask(&visitor.who, Ask::get(&address)).await;
+        let answer = match whole {
+            true => api.whole(&visitor.who, &address).await,
+            false => api.ask(&visitor.who, Ask::get(&address)).await,
+        };
         Some((*name, address, answer))
     });
     let mut shown = Map::new();
@@ -152,6 +166,14 @@ pub async fn draw(
             _ => *place = json!(value),
         }
     }
+    // Without what was done last: that is said once.
+    let here = form::with_query(
+        &format!("/console/{path}"),
+        query
+            .iter()
+            .filter(|(name, _)| name != "done")
+            .map(|(name, value)| (name, value)),
+    );
     let query: Map<String, Value> = query
         .into_iter()
         .map(|(name, value)| (name, json!(value)))
@@ -160,7 +182,9 @@ pub async fn draw(
     let frame = context! {
         me => Serde(&visitor.me),
         page => page.path,
+        by => visitor.by(),
         path => format!("/console/{path}"),
+        here => here,
         parts => parts.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
         query => Serde(query),
         now => now,

@@ -4,8 +4,9 @@ use crate::{
     Console,
     act::is_ours,
     api::{Answer, Ask, Who},
-    oidc::{Return, Started},
+    oidc::{self, Return, Started},
     render,
+    sent::Kept,
     visitor::{self, Browser},
 };
 use axum::{
@@ -23,6 +24,8 @@ use serde_json::{Value, json};
 const COOKIE_S: i64 = 30 * 86_400;
 /// How long somebody may take at their issuer.
 const AT_ISSUER_S: i64 = 600;
+/// So many sign-ins of one browser are under way at most: cookies go with each request, and servers take only so much.
+const AT_ONCE: usize = 5;
 const HOME: &str = "/console";
 
 /// Where to sign in, to come back after that.
@@ -46,9 +49,18 @@ pub struct SignIn {
     next: String,
     #[serde(default)]
     over: String,
+    #[serde(skip)]
+    kept: Kept,
 }
 
 impl SignIn {
+    fn to(next: String) -> Self {
+        Self {
+            next,
+            ..Self::default()
+        }
+    }
+
     fn next(&self) -> &str {
         if is_ours(&self.next) { &self.next } else { HOME }
     }
@@ -64,9 +76,19 @@ fn form(console: &Console, status: StatusCode, asked: &SignIn, problem: Option<V
         issuers => console.0.issuers.names(),
         next => asked.next(),
         over => !asked.over.is_empty(),
+        kept => asked.kept.text(),
         problem => problem.map(Serde),
     };
     render::page(status, "sign_in.html", shown)
+}
+
+/// Signing in on the way of a form that was sent when nobody was signed in any more.
+pub fn and_go_on(console: &Console, kept: &Kept) -> Response {
+    let asked = SignIn {
+        kept: kept.clone(),
+        ..SignIn::default()
+    };
+    form(console, StatusCode::UNAUTHORIZED, &asked, None)
 }
 
 #[derive(Deserialize)]
@@ -74,6 +96,8 @@ pub struct ByToken {
     token: SecretString,
     #[serde(default)]
     next: String,
+    #[serde(default)]
+    kept: Kept,
 }
 
 /// `POST /console/sign-in`, with a token or an API key
@@ -83,8 +107,8 @@ pub async fn by_token(
     Form(given): Form<ByToken>,
 ) -> Response {
     let asked = SignIn {
-        next: given.next,
-        over: String::new(),
+        kept: given.kept,
+        ..SignIn::to(given.next)
     };
     begin(&console, browser.who, given.token, &asked).await
 }
@@ -100,12 +124,23 @@ async fn begin(console: &Console, who: Who, token: SecretString, asked: &SignIn)
         return form(console, status, asked, Some(json));
     };
     let cookie = visitor::set(console, "session", Some(key), COOKIE_S);
-    ([(header::SET_COOKIE, cookie)], Redirect::to(asked.next())).into_response()
+    let next = match asked.kept.text() {
+        Some(_) => {
+            let key = Some(SecretString::from(key));
+            let browser = Browser {
+                who: Who { key, ..who },
+            };
+            asked.kept.page(console, browser).await
+        }
+        None => Redirect::to(asked.next()).into_response(),
+    };
+    ([(header::SET_COOKIE, cookie)], next).into_response()
 }
 
 /// `GET /console/sign-in/{issuer}`: the browser goes there
 pub async fn go_to_issuer(
     State(console): State<Console>,
+    headers: HeaderMap,
     Path(issuer): Path<usize>,
     Query(asked): Query<SignIn>,
 ) -> Response {
@@ -115,9 +150,20 @@ pub async fn go_to_issuer(
         .start(issuer, console.0.url.as_ref(), asked.next())
         .await;
     match started {
-        Ok(Started { address, kept }) => {
-            let cookie = visitor::set(&console, "sign_in", Some(&kept), AT_ISSUER_S);
-            ([(header::SET_COOKIE, cookie)], Redirect::to(address.as_str())).into_response()
+        Ok(Started {
+            address,
+            kept,
+            cookie,
+        }) => {
+            let mut response = Redirect::to(address.as_str()).into_response();
+            let under_way = visitor::names(&console, &headers, oidc::COOKIES);
+            let too_many = (under_way.len() + 1).saturating_sub(AT_ONCE);
+            let gone = under_way.iter().take(too_many);
+            let set = gone.map(|name| visitor::set(&console, name, None, 0));
+            for cookie in set.chain([visitor::set(&console, &cookie, Some(&kept), AT_ISSUER_S)]) {
+                response.headers_mut().append(header::SET_COOKIE, cookie);
+            }
+            response
         }
         Err(error) => failed(&console, &asked, &error.to_string()),
     }
@@ -130,23 +176,18 @@ pub async fn from_issuer(
     headers: HeaderMap,
     Query(back): Query<Return>,
 ) -> Response {
-    let kept = visitor::get(&console, &headers, "sign_in").unwrap_or_default();
+    let cookie = back.cookie();
+    let kept = visitor::get(&console, &headers, &cookie).unwrap_or_default();
     let came = console
         .0
         .issuers
         .finish(console.0.url.as_ref(), &kept, back)
         .await;
     let mut response = match came {
-        Ok((token, next)) => {
-            let asked = SignIn {
-                next,
-                over: String::new(),
-            };
-            begin(&console, browser.who, token, &asked).await
-        }
+        Ok((token, next)) => begin(&console, browser.who, token, &SignIn::to(next)).await,
         Err(error) => failed(&console, &SignIn::default(), &error.to_string()),
     };
-    let cookie = visitor::set(&console, "sign_in", None, 0);
+    let cookie = visitor::set(&console, &cookie, None, 0);
     response.headers_mut().append(header::SET_COOKIE, cookie);
     response
 }

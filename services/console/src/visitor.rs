@@ -55,6 +55,17 @@ pub fn get(console: &Console, headers: &HeaderMap, what: &str) -> Option<String>
         .map(|(_, value)| value.to_owned())
 }
 
+/// The names of a browser's cookies that begin so, the oldest first as browsers send them.
+pub fn names(console: &Console, headers: &HeaderMap, begin: &str) -> Vec<String> {
+    let whole = name(console.is_secure(), begin);
+    let lines = headers.get_all(header::COOKIE).iter();
+    let pairs = lines.flat_map(|line| line.to_str().unwrap_or_default().split(';'));
+    pairs
+        .filter_map(|pair| pair.trim().split_once('=')?.0.strip_prefix(&whole))
+        .map(|rest| format!("{begin}{rest}"))
+        .collect()
+}
+
 impl FromRequestParts<Console> for Browser {
     type Rejection = Infallible;
 
@@ -77,14 +88,27 @@ impl FromRequestParts<Console> for Visitor {
         let Ok(Browser { who }) = Browser::from_request_parts(parts, console).await;
         // What a form was about to do is not done by coming back to it.
         let back = (parts.method == axum::http::Method::GET).then(|| parts.uri.to_string());
+        Self::of(console, who, back.as_deref()).await
+    }
+}
+
+impl Visitor {
+    /// Whoever sits before the browser, if they are signed in; they come `back` after they have.
+    pub async fn of(console: &Console, who: Who, back: Option<&str>) -> Result<Self, Failed> {
         if who.key.is_none() {
-            return Err(Failed::NotSignedIn(sign_in::address(back.as_deref(), false)));
+            return Err(Failed::NotSignedIn(sign_in::address(back, false)));
         }
         let me = console.api().ask(&who, Ask::get("/v1/me")).await;
         match me.status {
             StatusCode::OK => Ok(Self { who, me: me.json }),
-            StatusCode::UNAUTHORIZED => Err(Failed::NotSignedIn(sign_in::address(back.as_deref(), true))),
+            StatusCode::UNAUTHORIZED => Err(Failed::NotSignedIn(sign_in::address(back, true))),
             _ => Err(Failed::problem(me)),
         }
+    }
+
+    /// Who that is, whichever session they are in: the subject, and in which tenant.
+    pub fn by(&self) -> String {
+        let said = |name: &str| self.me[name].as_str().unwrap_or_default().to_owned();
+        format!("{} {}", said("tenant"), said("subject"))
     }
 }

@@ -34,12 +34,20 @@
     });
   }
 
+  // How long ago something was changes with every look: only what a part says of itself is told to those who listen.
+  function say(part, other) {
+    var words = other.dataset.say || '';
+    if (words === (part.dataset.say || '')) { return; }
+    part.dataset.say = words;
+    document.getElementById('said').textContent = words;
+  }
+
   function refresh() {
     var parts = Array.prototype.slice.call(document.querySelectorAll('[data-live]'));
     // A page that a form's answer has drawn stands at the form's address.
     return fetch(document.body.dataset.page || location.href, { credentials: 'same-origin', redirect: 'manual', headers: { accept: 'text/html' } }).then(function (answer) {
       if (answer.type === 'opaqueredirect') {
-        if (typed()) { stale('You are not signed in any more. Sign in in another tab, then send what you have typed here.'); } else { location.reload(); }
+        if (typed()) { stale('You are not signed in any more. Send what you have typed: you are asked to sign in, and go on with it.'); } else { location.reload(); }
         return '';
       }
       if (!answer.ok) { throw new Error(String(answer.status)); }
@@ -49,7 +57,13 @@
       var fresh = new DOMParser().parseFromString(html, 'text/html');
       parts.forEach(function (part) {
         var other = part.id && fresh.getElementById(part.id);
-        if (other && other.innerHTML !== part.innerHTML && !busy(part)) { part.innerHTML = other.innerHTML; }
+        if (!other) { return; }
+        say(part, other);
+        if (other.innerHTML === part.innerHTML || busy(part)) { return; }
+        var page = document.documentElement;
+        var follow = part.hasAttribute('data-end') && innerHeight + page.scrollTop > page.scrollHeight - 80;
+        part.innerHTML = other.innerHTML;
+        if (follow) { page.scrollTop = page.scrollHeight; }
       });
       stale('');
     });
@@ -95,7 +109,14 @@
     code.after(' ', button);
   });
 
-  var problem = document.getElementById('problem');
-  if (problem) { problem.tabIndex = -1; problem.focus(); }
+  // Whoever has signed in in another tab goes on with what was typed.
+  var going = document.querySelector('form[data-go-on]');
+  if (going) {
+    document.addEventListener('visibilitychange', function () { if (!document.hidden && !typed()) { going.submit(); } });
+  }
+
+  // To what is wrong: its field, which says so, or else the problem.
+  var problem = document.querySelector('[aria-invalid=true]') || document.getElementById('problem');
+  if (problem) { if (problem.id === 'problem') { problem.tabIndex = -1; } problem.focus(); }
   live();
 }());

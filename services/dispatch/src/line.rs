@@ -156,8 +156,7 @@ impl Worker {
         account: AccountId,
         kind: ProviderKind,
     ) -> Next {
-        metrics::counter!("ccm_dispatch_failed_total", "kind" => kind.as_str(), "class" => "opted_out")
-            .increment(1);
+        outcome::failed(claim, kind.as_str(), "opted_out");
         tracing::info!(
             tenant.id = %claim.tenant,
             conversation.id = %claim.conversation,
@@ -175,8 +174,7 @@ impl Worker {
         account: AccountId,
         kind: ProviderKind,
     ) -> Next {
-        metrics::counter!("ccm_dispatch_failed_total", "kind" => kind.as_str(), "class" => "capped")
-            .increment(1);
+        outcome::failed(claim, kind.as_str(), "capped");
         tracing::warn!(
             tenant.id = %claim.tenant,
             conversation.id = %claim.conversation,

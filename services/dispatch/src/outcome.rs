@@ -2,6 +2,7 @@
 
 use crate::{backoff, circuit::Seen};
 use ccm_db::{Claim, Doubt, Outcome, Sending};
+use ccm_runtime::{TextEvent, count_text};
 use ccm_sms::{Class, SendError, Sent};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -195,8 +196,9 @@ pub(crate) fn tell(
     match outcome {
         Outcome::Sent { .. } => {
             metrics::counter!("ccm_dispatch_sent_total", "kind" => kind).increment(1);
-            metrics::histogram!("ccm_dispatch_sent_seconds", "kind" => kind)
-                .record((now - sending.created_at).as_seconds_f64());
+            let seconds = (now - sending.created_at).as_seconds_f64();
+            metrics::histogram!("ccm_dispatch_sent_seconds", "kind" => kind).record(seconds);
+            count_text(claim.tenant, TextEvent::Sent, Some(seconds));
         }
         Outcome::Retry { after, code, .. } => {
             let class = class(attempt);
@@ -210,7 +212,7 @@ pub(crate) fn tell(
         }
         Outcome::Failed { code, detail, .. } => {
             let class = class(attempt);
-            metrics::counter!("ccm_dispatch_failed_total", "kind" => kind, "class" => class).increment(1);
+            failed(claim, kind, class);
             tracing::warn!(
                 tenant.id = %claim.tenant,
                 conversation.id = %claim.conversation,
@@ -226,6 +228,12 @@ pub(crate) fn tell(
         // No attempt ends so; it is told where it is seen.
         Outcome::OptedOut => {}
     }
+}
+
+/// Counts a text that no provider will take.
+pub(crate) fn failed(claim: &Claim, kind: &'static str, class: &'static str) {
+    metrics::counter!("ccm_dispatch_failed_total", "kind" => kind, "class" => class).increment(1);
+    count_text(claim.tenant, TextEvent::Failed, None);
 }
 
 /// Why an attempt came to nothing, coarse enough for a metric's label.

@@ -12,7 +12,7 @@ use ccm_db::{
     Accepted, Db, IncomingPart, IncomingText, Parted, Receipt, Receipted, Refused, Route, TextKind, Unrouted,
 };
 use ccm_model::{AccountId, Address, Body, IdSource};
-use ccm_runtime::trace;
+use ccm_runtime::{TextEvent, count_text, trace};
 use ccm_sms::{Event, Part};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -121,7 +121,10 @@ impl Events {
             },
         };
         let name = match accepted {
-            Accepted::New { .. } => "ccm_ingest_accepted_total",
+            Accepted::New { .. } => {
+                count_text(tenant, TextEvent::Accepted, None);
+                "ccm_ingest_accepted_total"
+            }
             Accepted::Repeated => "ccm_ingest_repeated_total",
         };
         metrics::counter!(name, "kind" => owned.kind.as_str()).increment(1);

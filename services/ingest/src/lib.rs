@@ -21,7 +21,7 @@ use ccm_db::Db;
 use ccm_model::IdSource;
 use ccm_runtime::{Lifecycle, serve};
 use ccm_web::{WebConfig, wrap};
-use std::{io, time::Duration};
+use std::{future::pending, io, time::Duration};
 use tokio::net::TcpListener;
 
 /// How ingest works.
@@ -73,11 +73,19 @@ impl Ingest {
             max_body_bytes: settings.max_body_bytes,
             timeout: Some(settings.request_timeout + SLOW_SENDER),
         };
+        let ending = life.clone();
+        // As the process ends the router goes, and with it what the workers wait for.
+        let died = async {
+            workers.died().await;
+            if ending.is_draining() {
+                pending::<()>().await;
+            }
+        };
         tokio::select! {
             (served, (), (), ()) = async {
                 tokio::join!(serve(listener, wrap(router, web, self.ids), life), parts, forget, unanswered)
             } => served?,
-            () = workers.died() => return Err(io::Error::other("a worker that stores texts has died")),
+            () = died => return Err(io::Error::other("a worker that stores texts has died")),
         }
         // The last handle went with the router.
         workers.finish().await;

@@ -9,9 +9,12 @@ use std::{path::PathBuf, time::Duration};
 #[command(version, about)]
 pub struct Cli {
     /// The configuration file (TOML); `ccm config` prints one with every setting explained. CCM__SECTION__KEY in the
-    /// environment wins over it.
+    /// environment wins over it, and --set over that.
     #[arg(long, global = true, env = "CCM_CONFIG")]
     pub config: Option<PathBuf>,
+    /// One setting, such as `--set dispatch.concurrency=64`. Can be given again. Not for secrets: who may list processes can read it.
+    #[arg(long, global = true, value_name = "SECTION.KEY=VALUE", value_parser = setting)]
+    pub set: Vec<(String, String)>,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -35,13 +38,60 @@ pub enum Command {
     /// All seven roles in one process, for one machine.
     All,
     /// Bring the database schema up to date.
-    Migrate,
+    Migrate(MigrateRequest),
     /// Print a bearer token for the admin API.
     Token(TokenRequest),
     /// Examine a link to an AACC step by step and say what is wrong, where, and what to do.
     Doctor(Box<DoctorRequest>),
-    /// Print every setting with its default and explanation.
-    Config,
+    /// Print every setting with its default and explanation, or check what is set.
+    Config(ConfigRequest),
+}
+
+#[derive(Args)]
+pub struct MigrateRequest {
+    /// Only say what would be done; exits with 3 if something is to be done.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How long all of it may take, another one's run that is waited for included, such as 15m. What is done by then stays done; the rest
+    /// is done by the next run.
+    #[arg(long, default_value = "1h", value_parser = duration)]
+    pub timeout: Duration,
+}
+
+#[derive(Args)]
+pub struct ConfigRequest {
+    #[command(subcommand)]
+    pub command: Option<ConfigCommand>,
+}
+
+#[derive(Subcommand)]
+pub enum ConfigCommand {
+    /// Read the configuration as a role would, and say everything that keeps it from starting.
+    Check(CheckRequest),
+}
+
+#[derive(Args)]
+pub struct CheckRequest {
+    /// The role that is to be started: ingest, dispatch, connector, admin, screenpop, deflection, events, migrate or all.
+    #[arg(default_value = "all")]
+    pub role: CheckedRole,
+    /// Also ask the database and Redis whether they let us in.
+    #[arg(long)]
+    pub connect: bool,
+}
+
+/// What can be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum CheckedRole {
+    Ingest,
+    Dispatch,
+    Connector,
+    Admin,
+    Screenpop,
+    Deflection,
+    Events,
+    All,
+    Migrate,
 }
 
 #[derive(Args)]
@@ -72,12 +122,19 @@ impl Command {
             Self::Deflection => "deflection",
             Self::Events => "events",
             Self::All => "all",
-            Self::Migrate => "migrate",
+            Self::Migrate(_) => "migrate",
             Self::Token(_) => "token",
             Self::Doctor(_) => "doctor",
-            Self::Config => "config",
+            Self::Config(_) => "config",
         }
     }
+}
+
+/// Reads `section.key=value`.
+fn setting(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .ok_or_else(|| "write it as section.key=value".to_owned())
 }
 
 /// Reads a number with its unit.
@@ -108,6 +165,12 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn settings_have_a_key_and_a_value() {
+        assert_eq!(setting("a.b=c=d"), Ok(("a.b".to_owned(), "c=d".to_owned())));
+        assert!(setting("a.b").is_err());
     }
 
     #[test]

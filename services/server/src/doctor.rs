@@ -7,8 +7,8 @@ mod saved;
 use anyhow::Result;
 use ccm_doctor::{Doctor, Outcome, Plan, Report};
 use ccm_model::Clock;
-use ccm_runtime::Config;
-use std::{path::Path, process::ExitCode, time::Duration};
+use ccm_runtime::{Config, Sources};
+use std::{process::ExitCode, time::Duration};
 use tokio::{
     signal::{
         ctrl_c,
@@ -29,10 +29,10 @@ const INTERRUPTED: u8 = 130;
 const TIDY: Duration = Duration::from_secs(15);
 
 /// Examines the link that is asked for. Says what keeps it from beginning on standard error.
-pub fn run(request: &DoctorRequest, config: Option<&Path>) -> Result<ExitCode> {
+pub fn run(request: &DoctorRequest, sources: &Sources) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        match plan(request, config).await {
+        match plan(request, sources).await {
             Ok(plan) => examine(plan, request).await,
             Err(error) => {
                 eprintln!("error: {error:#}");
@@ -42,11 +42,11 @@ pub fn run(request: &DoctorRequest, config: Option<&Path>) -> Result<ExitCode> {
     })
 }
 
-async fn plan(request: &DoctorRequest, config: Option<&Path>) -> Result<Plan> {
+async fn plan(request: &DoctorRequest, sources: &Sources) -> Result<Plan> {
     match (&request.url, &request.tenant) {
         (Some(url), _) => request.plan(request.target(url)?),
         (None, Some(tenant)) => {
-            let config = Config::load(config, std::env::vars())?;
+            let config = Config::load(sources)?;
             saved::plan(request, tenant, &config).await
         }
         (None, None) => anyhow::bail!("give an address, or --tenant"),

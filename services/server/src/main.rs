@@ -1,16 +1,20 @@
 //! `ccm`: one program, a sub-command per role.
 
+mod check;
 mod cli;
 mod doctor;
 mod health;
+mod migrate;
 mod presence;
 mod roles;
 mod token;
 
-use ccm_db::migrate;
-use ccm_runtime::{Config, Health, Lifecycle, Metrics, config, log_panics, telemetry};
+use ccm_runtime::{
+    Config, Health, Lifecycle, Metrics, Reload, Sources, TenantLabels, config, log_panics,
+    telemetry::{self, LogFilter},
+};
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::{Cli, Command, ConfigCommand};
 use std::process::ExitCode;
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -18,38 +22,50 @@ fn main() -> anyhow::Result<ExitCode> {
         .install_default()
         .map_err(|_| anyhow::anyhow!("a TLS provider is installed already"))?;
     let cli = Cli::parse();
-    if matches!(cli.command, Command::Config) {
-        print!("{}", config::DEFAULTS);
-        return Ok(ExitCode::SUCCESS);
+    let sources = Sources::new(cli.config, cli.set);
+    if let Command::Config(request) = &cli.command {
+        return match &request.command {
+            None => {
+                print!("{}", config::DEFAULTS);
+                Ok(ExitCode::SUCCESS)
+            }
+            Some(ConfigCommand::Check(request)) => check::run(request, &sources),
+        };
     }
     if let Command::Doctor(request) = &cli.command {
         // Before anything is configured, and without logs between its lines.
-        return doctor::run(request, cli.config.as_deref());
+        return doctor::run(request, &sources);
     }
-    let config = Config::load(cli.config.as_deref(), std::env::vars())?;
+    let config = Config::load(&sources)?;
     if let Command::Token(request) = &cli.command {
         println!("{}", token::issue(&config, request)?);
         return Ok(ExitCode::SUCCESS);
     }
     // Telemetry first: its exporter has a runtime and a thread of its own.
-    let _telemetry = telemetry::init(&config.telemetry, cli.command.name())?;
+    let telemetry = telemetry::init(&config.telemetry, cli.command.name())?;
     log_panics();
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?
-        .block_on(run(cli.command, config))
+        .block_on(run(cli.command, config, sources, telemetry.filters()))
 }
 
-async fn run(command: Command, config: Config) -> anyhow::Result<ExitCode> {
-    if matches!(command, Command::Migrate) {
-        let made = migrate(config.database.owner_url()?).await?;
-        tracing::info!(partitions.made = made, "the database is up to date");
-        return Ok(ExitCode::SUCCESS);
+async fn run(
+    command: Command,
+    config: Config,
+    sources: Sources,
+    filters: LogFilter,
+) -> anyhow::Result<ExitCode> {
+    if let Command::Migrate(request) = &command {
+        return migrate::run(request, &config).await;
     }
     let metrics = Metrics::install()?;
+    TenantLabels::name_at_most(config.telemetry.metrics_tenants);
+    metrics.say_who(env!("CARGO_PKG_VERSION"), command.name());
     let health = Health::new(command.name());
     let life = Lifecycle::new(config.shutdown.clone(), health.clone());
     life.watch_signals()?;
+    life.spawn_companion("configuration", Reload::new(sources, filters)?.run());
     roles::start(&command, config, metrics, health, &life).await?;
     Ok(life.finish().await.into())
 }

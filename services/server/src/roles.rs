@@ -11,7 +11,7 @@ use ccm_db::{Db, DbConfig, KeyRing, LeaseTimes};
 use ccm_dispatch::{Dispatch, GIVE_UP_AFTER};
 use ccm_egress::{Allowed, Egress};
 use ccm_ingest::{Batching, Ingest};
-use ccm_model::{Clock, IdSource};
+use ccm_model::{Clock, IdSource, PodId};
 use ccm_runtime::{Config, Health, Lifecycle, Metrics, ops, serve_to_the_end};
 use secrecy::ExposeSecret;
 use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
@@ -28,6 +28,8 @@ struct Process<'a> {
     config: Config,
     db: Db,
     bus: Bus,
+    /// What it is in the database.
+    id: PodId,
     ids: IdSource,
     health: Health,
     metrics: Metrics,
@@ -50,6 +52,7 @@ pub async fn start(
     let process = Process {
         db: database(&config)?,
         bus,
+        id: ids.next(),
         ids,
         health,
         metrics,
@@ -64,7 +67,7 @@ pub async fn start(
         "presence",
         presence::tell(
             process.db.clone(),
-            process.ids.next(),
+            process.id,
             command.name(),
             process.config.connector.pod_name().to_owned(),
             process.life.clone(),
@@ -87,7 +90,7 @@ pub async fn start(
             process.deflection().await?;
             process.events().await
         }
-        Command::Migrate | Command::Token(_) | Command::Doctor(_) | Command::Config => {
+        Command::Migrate(_) | Command::Token(_) | Command::Doctor(_) | Command::Config(_) => {
             unreachable!("not a role")
         }
     }
@@ -193,6 +196,7 @@ impl Process<'_> {
             bus: self.bus.clone(),
             ids: self.ids.clone(),
             settings: ccm_connector::Settings {
+                pod: self.id,
                 pod_name: config.pod_name().to_owned(),
                 poll: config.poll,
                 times: self.lease_times(),

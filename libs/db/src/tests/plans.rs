@@ -97,6 +97,12 @@ const CASES: &[Case] = &[
         &["conversation_id = "],
     ),
     case(
+        "last messages",
+        conversations::LAST_MESSAGES,
+        "$tenant, $conversation, 1000, now() - interval '1 day', 50",
+        &["conversation_id = "],
+    ),
+    case(
         "conversations",
         conversations::CONVERSATIONS,
         "$tenant, $conversation, 50",
@@ -222,7 +228,7 @@ const CASES: &[Case] = &[
     case(
         "tenants' last texts",
         overview::LAST_TEXTS,
-        "ARRAY[$tenant], 10000",
+        "ARRAY[$tenant], 500",
         &["conversation_newest", "conversation_open", "conversation_id = "],
     ),
     case(

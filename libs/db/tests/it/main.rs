@@ -20,6 +20,7 @@ mod leases;
 mod link_certificates;
 mod links;
 mod looks;
+mod migration_rules;
 mod migrations;
 mod number_lookups;
 mod outage;

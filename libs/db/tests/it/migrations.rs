@@ -1,7 +1,7 @@
 //! The migrations runner, and what the schema bears while texts go on.
 
 use crate::rig::{IDS, MASTER, Rig, connect, incoming, now, open};
-use ccm_db::{Accepted, Claim, check_migrated, migrate};
+use ccm_db::{Accepted, Claim, check_migrated, migrate, pending_migrations};
 use ccm_model::{ConversationId, Id, MessageId};
 use ccm_testkit::{TempFolder, TestDb};
 use sqlx::{AssertSqlSafe, Executor, Row};
@@ -27,6 +27,12 @@ async fn several_migrate_an_empty_database_at_once() {
     let (test, _folder) = empty().await;
     let db = open(test.urls(), 1, MASTER);
     assert!(!check_migrated(&db).await.unwrap(), "nothing there");
+    let owner = test.owner_url().to_owned().into();
+    let pending = pending_migrations(&owner).await.unwrap();
+    assert_eq!(
+        (pending[0].version, pending[0].description.as_str()),
+        (1, "roles")
+    );
     let runs = [(); 4].map(|()| {
         let url = test.owner_url().to_owned().into();
         tokio::spawn(async move { migrate(&url).await })
@@ -47,6 +53,7 @@ async fn several_migrate_an_empty_database_at_once() {
     assert_eq!(made, [0, 0, 0, 14], "one makes the partitions");
     watched.await.unwrap();
     db.ping().await.unwrap();
+    assert_eq!(pending_migrations(&owner).await.unwrap(), []);
 
     assert_eq!(
         migrate(&test.owner_url().to_owned().into()).await.unwrap(),
@@ -82,6 +89,7 @@ async fn a_program_tells_an_older_schema_from_a_newer_one() {
     rig.run("DELETE FROM _sqlx_migrations WHERE version = (SELECT max(version) FROM _sqlx_migrations)")
         .await;
     assert!(!check_migrated(&rig.db).await.unwrap());
+    assert_eq!(pending_migrations(&url).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -60,8 +60,8 @@ async fn a_process_is_seen_until_it_is_long_gone() {
     let rig = Rig::new().await;
     let operator = rig.db.operator();
     let tenant = rig.tenant(1).await;
-    rig.own(tenant.id).await;
-    let (one, other): (PodId, PodId) = (IDS.next(), IDS.next());
+    let one = rig.own(tenant.id).await.pod;
+    let other: PodId = IDS.next();
     for _ in 0..2 {
         operator
             .process_is_there(one, "connector", "pod", "0.1.0", false)
@@ -86,8 +86,34 @@ async fn a_process_is_seen_until_it_is_long_gone() {
     );
     assert!(
         seen.iter()
-            .all(|row| row.silent_s < 30 && row.started_at <= row.seen_at)
+            .all(|row| row.silent_s < 30 && row.started_at <= row.seen_at && !row.replaced)
     );
+    // One that was killed: another takes its place, and it comes after all that are there.
+    let killed: PodId = IDS.next();
+    operator
+        .process_is_there(killed, "admin", "a-pod", "0.1.0", false)
+        .await
+        .unwrap();
+    let gone = async |then: &str| {
+        let id = killed.uuid();
+        rig.run(&format!(
+            "UPDATE process SET started_at = now() - interval '1 hour', seen_at = {then} WHERE id = '{id}'"
+        ))
+        .await;
+        let seen = operator.processes(10).await.unwrap();
+        let at = seen.iter().position(|row| row.id == id).unwrap();
+        (at, seen[at].replaced)
+    };
+    assert_eq!(gone("now() - interval '2 minutes'").await, (2, true));
+    rig.run("UPDATE process SET started_at = now() - interval '1 hour' WHERE role = 'admin'")
+        .await;
+    assert_eq!(
+        gone("now() - interval '2 minutes'").await,
+        (2, false),
+        "the other was there before"
+    );
+    rig.run(&format!("DELETE FROM process WHERE id = '{}'", killed.uuid()))
+        .await;
     rig.run(&format!(
         "UPDATE process SET seen_at = now() - interval '61 minutes' WHERE id = '{}'",
         other.uuid()
@@ -161,7 +187,7 @@ async fn queues_say_how_much_waits_and_since_when() {
 async fn tenants_fail_whose_links_or_accounts_fail_now() {
     let rig = Rig::new().await;
     let (a, b, c) = (rig.tenant(1).await, rig.tenant(2).await, rig.tenant(3).await);
-    let failing = async || rig.db.operator().failing_tenants(10).await.unwrap();
+    let failing = async || rig.db.operator().failing_tenants(10, now()).await.unwrap();
     for tenant in [a, b, c] {
         let fence = rig.own(tenant.id).await;
         crate::links::watched(&rig.db, tenant, &fence).await;
@@ -184,7 +210,7 @@ async fn tenants_fail_whose_links_or_accounts_fail_now() {
     };
     turned("failing", 120).await;
     assert_eq!(failing().await, [b.id, a.id], "the longest first");
-    assert_eq!(rig.db.operator().failing_tenants(1).await.unwrap(), [b.id]);
+    assert_eq!(rig.db.operator().failing_tenants(1, now()).await.unwrap(), [b.id]);
     rig.run(&format!(
         "UPDATE tenant SET state = 'suspended' WHERE id = '{}'",
         b.id
@@ -194,6 +220,55 @@ async fn tenants_fail_whose_links_or_accounts_fail_now() {
     rig.run("UPDATE tenant SET state = 'active'").await;
     turned("recovered", 1).await;
     assert_eq!(failing().await, [a.id]);
+    let said = async |ago: &str| {
+        rig.run(&format!(
+            "UPDATE link_state SET updated_at = now() - interval '{ago}'"
+        ))
+        .await;
+    };
+    said("4 minutes").await;
+    assert_eq!(failing().await, [], "nobody uses it, and nobody knows");
+    said("1 minute").await;
+    assert_eq!(failing().await, [a.id]);
     rig.run("UPDATE link_state SET state = 'held'").await;
     assert_eq!(failing().await, []);
+}
+
+#[tokio::test]
+async fn a_text_waits_for_its_agent_from_the_end_of_what_is_meant_to_be() {
+    let rig = Rig::new().await;
+    let tenant = rig.tenant(1).await;
+    let fence = rig.own(tenant.id).await;
+    let conversation = rig.text(tenant, 1).await.0;
+    let db = rig.db.tenant(tenant.id);
+    let waiting = async || {
+        let seen = rig.db.batch().overviews(&[tenant.id], now()).await.unwrap();
+        seen[0].for_agents
+    };
+    let came = waiting().await;
+    assert_eq!(came.count, 1);
+    let waits = async |what: Option<&str>, at| db.set_waits(&fence, conversation, what, at).await.unwrap();
+    let near = |a: Option<time::OffsetDateTime>, b: time::OffsetDateTime| {
+        a.is_some_and(|a| (a - b).abs() < Duration::milliseconds(1))
+    };
+
+    // Over night.
+    let opening = now() + Duration::hours(9);
+    db.set_held(&fence, conversation, Some(&json!({"calendar": "office"})), now())
+        .await
+        .unwrap();
+    waits(Some("opening"), now()).await;
+    assert_eq!(waiting().await.count, 0);
+    db.set_held(&fence, conversation, None, opening).await.unwrap();
+    waits(Some("agent"), opening + Duration::SECOND).await;
+    assert!(near(waiting().await.since, opening + Duration::SECOND));
+    // A link that is down for a while in between changes nothing.
+    waits(Some("link"), opening + Duration::minutes(5)).await;
+    waits(Some("agent"), opening + Duration::minutes(9)).await;
+    assert!(near(waiting().await.since, opening + Duration::SECOND));
+    let patched = opening + Duration::hours(1);
+    waits(Some("maintenance"), opening + Duration::minutes(10)).await;
+    assert_eq!(waiting().await.count, 0);
+    waits(None, patched).await;
+    assert!(near(waiting().await.since, patched));
 }

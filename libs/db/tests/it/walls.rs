@@ -542,6 +542,7 @@ async fn the_system_role_reads_these_columns_only() {
             "link_state.since",
             "link_state.state",
             "link_state.tenant_id",
+            "link_state.updated_at",
             "message.direction",
             "message.id",
             "message.origin",

@@ -228,6 +228,8 @@ pub struct TelemetryConfig {
     /// Base address of an OTLP collector (http/protobuf), without `/v1/traces`.
     #[serde(deserialize_with = "optional")]
     pub otlp_endpoint: Option<String>,
+    /// Tenants that a process' metrics name at most; 0: none.
+    pub metrics_tenants: usize,
 }
 
 /// `[ingest]`

@@ -7,10 +7,15 @@ fn load(file: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ccm.toml");
     std::fs::write(&path, file).unwrap();
-    Config::load(
-        Some(&path),
-        env.iter().map(|(k, v)| (k.to_string(), v.to_string())),
-    )
+    Config::load(&Sources {
+        file: Some(path),
+        env: pairs(env),
+        ..Sources::default()
+    })
+}
+
+fn pairs(of: &[(&str, &str)]) -> Vec<(String, String)> {
+    of.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()
 }
 
 fn refused(file: &str, env: &[(&str, &str)]) -> String {
@@ -19,7 +24,7 @@ fn refused(file: &str, env: &[(&str, &str)]) -> String {
 
 #[test]
 fn the_defaults_alone_load() {
-    let config = Config::load(None, []).unwrap();
+    let config = Config::load(&Sources::default()).unwrap();
     assert_eq!(config.database.app_pool, 16);
     assert_eq!(config.connector.lease, Duration::from_secs(5));
     assert_eq!(config.connector.pod_name(), "local");
@@ -118,7 +123,7 @@ fn wrong_values_say_where_and_never_repeat_themselves() {
     assert!(said.contains("dispatch.claim_ms"), "{said}");
     let said = refused("[connector]\nlease_margin_ms = 2500\n", &[]);
     assert!(said.contains("connector.lease_margin_ms"), "{said}");
-    let said = Config::load(Some(Path::new("/nowhere/ccm.toml")), [])
+    let said = Config::load(&Sources::new(Some("/nowhere/ccm.toml".into()), Vec::new()))
         .unwrap_err()
         .to_string();
     assert!(said.contains("/nowhere/ccm.toml: cannot be read"), "{said}");
@@ -126,7 +131,7 @@ fn wrong_values_say_where_and_never_repeat_themselves() {
 
 #[test]
 fn what_is_missing_is_named_when_it_is_asked_for() {
-    let config = Config::load(None, []).unwrap();
+    let config = Config::load(&Sources::default()).unwrap();
     let said = config.database.app_url().unwrap_err().to_string();
     assert!(
         said.contains("database.app_url is not set") && said.contains("CCM__DATABASE__APP_URL"),
@@ -232,4 +237,42 @@ fn every_default_is_explained() {
             l => assert!(explained, "{l} has no comment above it in its section"),
         }
     }
+}
+
+#[test]
+fn flags_win_over_everything_and_say_so() {
+    let sources = |flags: &[(&str, &str)]| Sources {
+        file: None,
+        env: pairs(&[
+            ("CCM__DISPATCH__POLL_MS", "50"),
+            ("CCM__DISPATCH__CONCURRENCY", "7"),
+        ]),
+        flags: pairs(flags),
+    };
+    let (config, settings) = Config::with_settings(&sources(&[("dispatch.poll_ms", "25")])).unwrap();
+    assert_eq!(config.dispatch.poll, Duration::from_millis(25));
+    let told: Vec<_> = settings
+        .iter()
+        .map(|s| (s.key.as_str(), s.origin.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (
+                "dispatch.concurrency",
+                "environment variable CCM__DISPATCH__CONCURRENCY"
+            ),
+            ("dispatch.poll_ms", "--set dispatch.poll_ms")
+        ]
+    );
+    let refused = |key, value| Config::load(&sources(&[(key, value)])).unwrap_err().to_string();
+    assert_eq!(
+        refused("dispatch.pol_ms", "1"),
+        "--set dispatch.pol_ms: unknown key dispatch.pol_ms; did you mean dispatch.poll_ms?"
+    );
+    let wrong = refused("dispatch.poll_ms", "often");
+    assert!(
+        wrong.starts_with("--set dispatch.poll_ms: dispatch.poll_ms") && !wrong.contains("often"),
+        "{wrong}"
+    );
 }

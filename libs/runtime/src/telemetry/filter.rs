@@ -6,6 +6,9 @@ use tracing_subscriber::{
     layer::{Context, Filter},
 };
 
+/// What is wanted, which may change.
+pub(super) type Wanted = Box<dyn Filter<Registry> + Send + Sync>;
+
 /// The most that any target may say, whatever RUST_LOG asks for.
 ///
 /// At DEBUG and TRACE the libraries (tungstenite, hyper, h2, reqwest, sqlx, rustls, …) print frames, addresses and rows:
@@ -19,14 +22,14 @@ fn cap() -> Targets {
 }
 
 /// What the operator asks for, under the cap.
-pub(super) fn logs(filter: &str) -> Result<impl Filter<Registry> + Send + Sync + 'static, TelemetryError> {
-    Ok(EachTime(FilterExt::<Registry>::and(cap(), asked(filter)?)))
+pub(super) fn logs(filter: &str) -> Result<Wanted, TelemetryError> {
+    Ok(Box::new(FilterExt::<Registry>::and(cap(), asked(filter)?)))
 }
 
 /// INFO, and more where the operator asks for it, under the cap: a quiet log must not break a trace.
-pub(super) fn spans(filter: &str) -> Result<impl Filter<Registry> + Send + Sync + 'static, TelemetryError> {
+pub(super) fn spans(filter: &str) -> Result<Wanted, TelemetryError> {
     let wanted = FilterExt::<Registry>::or(LevelFilter::INFO, asked(filter)?);
-    Ok(EachTime(FilterExt::<Registry>::and(cap(), wanted)))
+    Ok(Box::new(FilterExt::<Registry>::and(cap(), wanted)))
 }
 
 fn asked(filter: &str) -> Result<EnvFilter, TelemetryError> {
@@ -43,7 +46,7 @@ fn asked(filter: &str) -> Result<EnvFilter, TelemetryError> {
 /// A library that only asks whether something would be logged (`log::trace!` through the bridge, sqlx for each statement)
 /// leaves the answer "no" behind in the thread's filter state. An event that is enabled ahead of time does not ask again, takes that
 /// answer for its own and is lost: at RUST_LOG=debug most of our lines and spans were.
-struct EachTime<F>(F);
+pub(super) struct EachTime<F>(pub F);
 
 impl<S: Subscriber, F: Filter<S>> Filter<S> for EachTime<F> {
     fn enabled(&self, meta: &Metadata<'_>, cx: &Context<'_, S>) -> bool {

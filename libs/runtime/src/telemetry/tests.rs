@@ -29,6 +29,7 @@ fn config(filter: &str, log_format: LogFormat) -> TelemetryConfig {
         log_format,
         log_filter: filter.to_owned(),
         otlp_endpoint: None,
+        metrics_tenants: 0,
     }
 }
 
@@ -36,7 +37,7 @@ fn write_to(page: &Page, filter: &str, log_format: LogFormat) -> (Subscriber, Sd
     let config = config(filter, log_format);
     let provider = provider(&config, "test").unwrap();
     let page = page.clone();
-    let subscriber = subscriber(&config, "test", &provider, move || page.clone()).unwrap();
+    let (subscriber, _) = subscriber(&config, "test", &provider, move || page.clone()).unwrap();
     (subscriber, provider)
 }
 
@@ -88,7 +89,7 @@ fn spans_of_third_parties_are_capped_and_ours_survive_a_quiet_log() {
             .with_simple_exporter(exporter.clone())
             .build();
         let config = config(filter, LogFormat::Json);
-        let subscriber = subscriber(&config, "test", &provider, io::sink).unwrap();
+        let (subscriber, _) = subscriber(&config, "test", &provider, io::sink).unwrap();
         tracing::subscriber::with_default(subscriber, || {
             let _ours = span!(target: "ccm_ingest", Level::INFO, "accept").entered();
             let _detail = span!(target: "ccm_ingest", Level::DEBUG, "detail").entered();
@@ -261,4 +262,28 @@ fn a_librarys_question_costs_none_of_our_lines() {
     });
     let text = page.text();
     assert_eq!(text.matches("after the question").count(), 3, "{text}");
+}
+
+#[test]
+fn what_is_logged_changes_while_the_process_runs() {
+    let page = Page::default();
+    let config = config("info", LogFormat::Json);
+    let provider = provider(&config, "test").unwrap();
+    let written = page.clone();
+    let (subscriber, filters) = subscriber(&config, "test", &provider, move || written.clone()).unwrap();
+    tracing::subscriber::with_default(subscriber, || {
+        let say = |what: &'static str| tracing::debug!(target: "ccm_connector::chat", what);
+        say("before");
+        filters.set("info,ccm=debug").unwrap();
+        say("during");
+        tracing::trace!(target: "hyper::client", "canary address");
+        assert!(filters.set("a=b=c").is_err());
+        say("still");
+        filters.set("info").unwrap();
+        say("after");
+    });
+    let text = page.text();
+    let said = |what| text.contains(what);
+    assert!(said("during") && said("still"), "{text}");
+    assert!(!said("before") && !said("after") && !said("canary"), "{text}");
 }

@@ -13,6 +13,7 @@ fn config(endpoint: String) -> TelemetryConfig {
         log_format: LogFormat::Json,
         log_filter: "info".to_owned(),
         otlp_endpoint: Some(endpoint),
+        metrics_tenants: 0,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What stands in a tenant's way, from what is known of it. Pure: the same for a page of tenants and for one.
 
 use crate::schema::one_of;
-use ccm_db::{OverviewAccount, OverviewLink, OverviewRow, TenantRow, Waiting};
+use ccm_db::{Edges, LINK_STATE_LASTS, OverviewAccount, OverviewLink, OverviewRow, TenantRow, Waiting};
 use ccm_doctor::{Ending, PeerCertificate};
 use ccm_model::{AccountId, LinkId};
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,7 @@ pub enum Code {
     LinkUnusable,
     LinkAway,
     LinkUnexamined,
+    LinkUntried,
     CertificateEnded,
     CertificateEnds,
     AccountFailing,
@@ -61,7 +62,7 @@ pub enum Code {
 }
 
 impl Code {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::InDeletion,
         Self::Suspended,
         Self::NoLink,
@@ -71,6 +72,7 @@ impl Code {
         Self::LinkUnusable,
         Self::LinkAway,
         Self::LinkUnexamined,
+        Self::LinkUntried,
         Self::CertificateEnded,
         Self::CertificateEnds,
         Self::AccountFailing,
@@ -91,6 +93,7 @@ impl Code {
             Self::LinkUnusable => "link_unusable",
             Self::LinkAway => "link_away",
             Self::LinkUnexamined => "link_unexamined",
+            Self::LinkUntried => "link_untried",
             Self::CertificateEnded => "certificate_ended",
             Self::CertificateEnds => "certificate_ends",
             Self::AccountFailing => "account_failing",
@@ -105,7 +108,8 @@ impl Code {
 fn codes() -> Object {
     one_of(
         "`link_down`: its breaker is open, nobody dials. `link_tried`: the breaker lets one chat try. `link_away`: a maintenance window. \
-         `link_unexamined`: no chat has used it, and the link doctor has never looked at it. `certificate_ends`: within 30 days.",
+         `link_unexamined`: no chat has used it, and the link doctor has never looked at it. `link_untried`: it \
+         did not work when it was last used, and nobody has used it since. `certificate_ends`: within 30 days.",
         Code::ALL.into_iter().map(Code::as_str),
     )
 }
@@ -171,7 +175,7 @@ struct Patience {
     failing: Duration,
 }
 
-/// Agents are people. What is kept until the tenant opens is not counted.
+/// Agents are people. What waits for opening hours or for the end of a maintenance window is not counted.
 const FOR_AGENT: Patience = Patience {
     attention: Duration::minutes(2),
     failing: Duration::minutes(15),
@@ -211,7 +215,8 @@ pub fn reasons(tenant: &TenantRow, seen: &OverviewRow, now: OffsetDateTime) -> V
         all.push(Reason::of(Code::Suspended, Health::Attention, what, remedy).since(tenant.state_since));
         return all;
     }
-    if seen.links.is_empty() {
+    let Edges { links, accounts } = &seen.edges;
+    if links.is_empty() {
         let remedy = "make one and have the link doctor examine it: POST …/links, POST …/links/{link}/doctor";
         all.push(Reason::of(
             Code::NoLink,
@@ -229,24 +234,41 @@ pub fn reasons(tenant: &TenantRow, seen: &OverviewRow, now: OffsetDateTime) -> V
             remedy,
         ));
     }
-    for link in &seen.links {
-        all.extend(of_link(link));
+    for link in links {
+        all.extend(of_link(link, now));
         all.extend(of_certificates(link, now));
     }
-    all.extend(seen.accounts.iter().filter_map(of_account));
+    all.extend(accounts.iter().filter_map(of_account));
     all.extend(of_texts(seen, now));
     all.sort_by(|a, b| (b.health, a.since).cmp(&(a.health, b.since)));
     all
 }
 
-fn of_link(link: &OverviewLink) -> Option<Reason> {
+/// What of a tenant's links and accounts fails now.
+pub fn failures(edges: &Edges, now: OffsetDateTime) -> Vec<Reason> {
+    let links = edges.links.iter().filter_map(|link| of_link(link, now));
+    links
+        .filter(|reason| reason.health == Health::Failing)
+        .chain(edges.accounts.iter().filter_map(of_account))
+        .collect()
+}
+
+/// How a link does now: what failed when it was last used, long ago, is not known to fail still.
+pub fn state_of(link: &OverviewLink, now: OffsetDateTime) -> &str {
+    let fails = matches!(link.state.as_str(), "down" | "half_open" | "unusable");
+    let lasts = link.said_at.is_some_and(|at| now - at < LINK_STATE_LASTS);
+    if fails && !lasts { "unknown" } else { &link.state }
+}
+
+fn of_link(link: &OverviewLink, now: OffsetDateTime) -> Option<Reason> {
     let name = &link.name;
     let because = |what: &str| match &link.error {
         Some(error) => format!("the link {name} {what}: {error}"),
         None => format!("the link {name} {what}"),
     };
     let remedy = |otherwise: &str| link.remedy.clone().unwrap_or_else(|| otherwise.to_owned());
-    let reason = match link.state.as_str() {
+    let examined_since = link.examined_as.as_deref() != Some("failed") && link.examined_at > link.said_at;
+    let reason = match state_of(link, now) {
         _ if link.away_until.is_some() => Reason::of(
             Code::LinkAway,
             Health::Attention,
@@ -276,7 +298,21 @@ fn of_link(link: &OverviewLink) -> Option<Reason> {
             because("has settings that cannot be used"),
             remedy("mend them: PATCH …/links/{link}"),
         ),
-        "unknown" if !link.examined => Reason::of(
+        "unknown" if link.said_at.is_some() && !examined_since => {
+            let how = match link.state.as_str() {
+                "unusable" => "could not be used",
+                _ => "was down",
+            };
+            Reason::of(
+                Code::LinkUntried,
+                Health::Attention,
+                because(&format!(
+                    "{how} when it was last used, and nobody has used it since"
+                )),
+                remedy("have the link doctor look: POST …/links/{link}/doctor"),
+            )
+        }
+        "unknown" if link.examined_at.is_none() => Reason::of(
             Code::LinkUnexamined,
             Health::Attention,
             format!(
@@ -289,61 +325,75 @@ fn of_link(link: &OverviewLink) -> Option<Reason> {
     Some(reason.since(link.since).link(link.id))
 }
 
-/// The nearest end of each kind of certificate.
+/// The nearest end of each kind of certificate. Of authorities the link needs one: the end of the last one counts, and one that has ended
+/// beside it is only to be tidied away.
 fn of_certificates(link: &OverviewLink, now: OffsetDateTime) -> Vec<Reason> {
     let all = |pem: &Option<String>| {
         pem.as_deref()
             .map(PeerCertificate::all_of_pem)
             .unwrap_or_default()
     };
-    let shown: Option<PeerCertificate> = link
-        .certificate
-        .as_ref()
-        .and_then(|facts| serde_json::from_value(facts.clone()).ok());
+    let first = |of: Vec<PeerCertificate>| of.into_iter().min_by_key(|certificate| certificate.not_after);
+    let shown = link.certificate.as_ref();
+    let shown = shown.and_then(|facts| serde_json::from_value(facts.clone()).ok());
+    let mut authorities = all(&link.ca_pem);
+    authorities.sort_by_key(|authority| authority.not_after);
+    let last_authority = authorities.pop();
     let kinds = [
         (
             "certificate of the server at the link",
             "have it renewed by whoever runs the AACC or its reverse proxy",
-            shown.into_iter().collect(),
+            shown,
         ),
         (
             "client certificate of the link",
             "have a new one signed: POST …/client-key, PUT …/client-certificate",
-            all(&link.client_cert_pem),
+            first(all(&link.client_cert_pem)),
         ),
         (
             "trusted authority of the link",
             "add its successor, then remove it: POST …/trusted-cas",
-            all(&link.ca_pem),
+            last_authority,
         ),
     ];
-    let ends = kinds
+    let name = &link.name;
+    let ends = kinds.into_iter().filter_map(|(what, remedy, certificate)| {
+        let certificate = certificate?;
+        let reason = match certificate.ending(now)? {
+            Ending::Past => Reason::of(
+                Code::CertificateEnded,
+                Health::Failing,
+                format!("a {what} {name} has ended"),
+                remedy,
+            )
+            .since(certificate.not_after),
+            ending => Reason::of(
+                Code::CertificateEnds,
+                if ending == Ending::Within3Days {
+                    Health::Failing
+                } else {
+                    Health::Attention
+                },
+                format!("a {what} {name} ends within {} days", ending.days()),
+                remedy,
+            ),
+        };
+        Some(reason.link(link.id))
+    });
+    let left = authorities
         .into_iter()
-        .filter_map(|(what, remedy, of): (_, _, Vec<PeerCertificate>)| {
-            let first = of.into_iter().min_by_key(|certificate| certificate.not_after)?;
-            let name = &link.name;
-            let reason = match first.ending(now)? {
-                Ending::Past => Reason::of(
-                    Code::CertificateEnded,
-                    Health::Failing,
-                    format!("a {what} {name} has ended"),
-                    remedy,
-                )
-                .since(first.not_after),
-                ending => Reason::of(
-                    Code::CertificateEnds,
-                    if ending == Ending::Within3Days {
-                        Health::Failing
-                    } else {
-                        Health::Attention
-                    },
-                    format!("a {what} {name} ends within {} days", ending.days()),
-                    remedy,
-                ),
-            };
-            Some(reason.link(link.id))
+        .filter(|authority| authority.not_after <= now)
+        .map(|authority| {
+            Reason::of(
+                Code::CertificateEnded,
+                Health::Attention,
+                format!("a trusted authority of the link {name} has ended, another is trusted beside it"),
+                "if the server's certificate is not of it any more, remove it: DELETE …/trusted-cas/{ca}",
+            )
+            .since(authority.not_after)
+            .link(link.id)
         });
-    ends.collect()
+    ends.chain(left).collect()
 }
 
 fn of_account(account: &OverviewAccount) -> Option<Reason> {
@@ -393,8 +443,8 @@ fn of_texts(seen: &OverviewRow, now: OffsetDateTime) -> Vec<Reason> {
         );
     }
     if seen.is_capped {
-        let remedy = "raise the cap, or wait for the next period: GET …/caps";
-        let what = "the tenant has sent as much as it may: further texts are not sent";
+        let remedy = "raise the cap (PUT …/caps) or wait for the next day or month, then replay the dead letters with the code ccm:cap";
+        let what = "the tenant has sent as much as it may: what agents write from now on is not sent, and their texts become dead letters";
         all.push(Reason::of(Code::CapReached, Health::Failing, what, remedy));
     }
     if seen.dead_letters.count > 0 {

@@ -27,6 +27,7 @@ fn link() -> OverviewLink {
         name: "Dublin".to_owned(),
         state: "up".to_owned(),
         since: Some(NOW - Duration::HOUR),
+        said_at: Some(NOW - Duration::seconds(20)),
         error: None,
         remedy: None,
         certificate: None,
@@ -34,7 +35,8 @@ fn link() -> OverviewLink {
         client_cert_pem: None,
         away_until: None,
         away_because: None,
-        examined: false,
+        examined_at: None,
+        examined_as: None,
     }
 }
 
@@ -50,15 +52,15 @@ fn well() -> OverviewRow {
         dead_letters: Waiting::default(),
         has_number: true,
         is_capped: false,
-        last_in: Some(NOW),
-        last_out: Some(NOW),
-        links: vec![link()],
-        accounts: vec![OverviewAccount {
-            id: AccountId(Uuid::from_u128(2)),
-            name: "Twilio".to_owned(),
-            failing_since: None,
-            detail: None,
-        }],
+        edges: Edges {
+            links: vec![link()],
+            accounts: vec![OverviewAccount {
+                id: AccountId(Uuid::from_u128(2)),
+                name: "Twilio".to_owned(),
+                failing_since: None,
+                detail: None,
+            }],
+        },
     }
 }
 
@@ -88,8 +90,14 @@ fn certificate(ends_in: Duration) -> serde_json::Value {
 
 fn of_one_link(change: impl FnOnce(&mut OverviewLink)) -> OverviewRow {
     let mut seen = well();
-    change(&mut seen.links[0]);
+    change(&mut seen.edges.links[0]);
     seen
+}
+
+fn never_used(link: &mut OverviewLink) {
+    link.state = "unknown".into();
+    link.since = None;
+    link.said_at = None;
 }
 
 fn told(seen: &OverviewRow) -> Vec<(Code, Health)> {
@@ -108,9 +116,10 @@ fn what_should_be_seen_to_is_named_and_weighed() {
         ("all is well", well(), None),
         (
             "no link",
-            OverviewRow {
-                links: vec![],
-                ..well()
+            {
+                let mut seen = well();
+                seen.edges.links.clear();
+                seen
             },
             Some((Code::NoLink, Attention)),
         ),
@@ -139,15 +148,49 @@ fn what_should_be_seen_to_is_named_and_weighed() {
         ),
         (
             "never examined",
-            of_one_link(|l| l.state = "unknown".into()),
+            of_one_link(never_used),
             Some((Code::LinkUnexamined, Attention)),
         ),
         (
             "examined, and not used yet",
             of_one_link(|l| {
-                l.state = "unknown".into();
-                l.examined = true;
+                never_used(l);
+                l.examined_at = Some(NOW - day);
+                l.examined_as = Some("passed".into());
             }),
+            None,
+        ),
+        (
+            "down when it was last used",
+            of_one_link(|l| {
+                l.state = "down".into();
+                l.said_at = Some(NOW - LINK_STATE_LASTS);
+            }),
+            Some((Code::LinkUntried, Attention)),
+        ),
+        (
+            "down when it was last used, and well when it was examined since",
+            of_one_link(|l| {
+                l.state = "down".into();
+                l.said_at = Some(NOW - LINK_STATE_LASTS);
+                l.examined_at = Some(NOW - Duration::MINUTE);
+                l.examined_as = Some("warned".into());
+            }),
+            None,
+        ),
+        (
+            "down when it was last used, and when it was examined",
+            of_one_link(|l| {
+                l.state = "unusable".into();
+                l.said_at = Some(NOW - day);
+                l.examined_at = Some(NOW - Duration::MINUTE);
+                l.examined_as = Some("failed".into());
+            }),
+            Some((Code::LinkUntried, Attention)),
+        ),
+        (
+            "up when it was last used",
+            of_one_link(|l| l.said_at = Some(NOW - 30 * day)),
             None,
         ),
         (
@@ -270,8 +313,8 @@ fn the_worst_comes_first_and_names_what_it_is_about() {
         link.error = Some("connection refused".to_owned());
         link.remedy = Some("start it".to_owned());
     });
-    seen.accounts[0].failing_since = Some(NOW - Duration::DAY);
-    seen.accounts[0].detail = Some(json!({"code": "20003", "detail": "the credentials are refused"}));
+    seen.edges.accounts[0].failing_since = Some(NOW - Duration::DAY);
+    seen.edges.accounts[0].detail = Some(json!({"code": "20003", "detail": "the credentials are refused"}));
     seen.dead_letters = waiting(MOST_COUNTED, 2 * Duration::DAY);
     let all = reasons(&tenant(), &seen, NOW);
     let codes: Vec<_> = all.iter().map(|reason| reason.code).collect();
@@ -279,7 +322,7 @@ fn the_worst_comes_first_and_names_what_it_is_about() {
     assert_eq!(
         (all[0].account_id, all[0].what.as_str()),
         (
-            Some(seen.accounts[0].id),
+            Some(seen.edges.accounts[0].id),
             "the provider account Twilio takes no texts: the credentials are refused (20003)"
         )
     );
@@ -291,10 +334,10 @@ fn the_worst_comes_first_and_names_what_it_is_about() {
             all[1].since
         ),
         (
-            Some(seen.links[0].id),
+            Some(seen.edges.links[0].id),
             "the link Dublin is down: connection refused",
             "start it",
-            seen.links[0].since
+            seen.edges.links[0].since
         )
     );
     assert!(all.iter().all(|reason| !reason.remedy.is_empty()));

@@ -19,7 +19,7 @@ use ccm_db::{DbError, OverviewRow, TenantFilter, TenantRow};
 use ccm_model::TenantId;
 use ccm_web::{Cursor, Json, Page, Platform, Problem, Query, TenantScope, may};
 pub use health::{Health, health_schema};
-use health::{Reason, reasons};
+use health::{Reason, reasons, state_of};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
@@ -55,10 +55,11 @@ pub struct TenantOverview {
     /// Open chats that wait for one.
     #[schema(minimum = 0, example = 3)]
     chats_without_agent: i64,
-    /// Customers' texts that have not reached an agent; what is kept until the tenant opens is left out.
+    /// Customers' texts that have not reached an agent; what waits for opening hours or the end of a
+    /// maintenance window is left out.
     #[schema(minimum = 0, example = 3)]
     texts_for_agent: i64,
-    /// Since when the oldest of them waits.
+    /// Since when the oldest of them waits; for a text that was kept until the tenant opened, since it did.
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime, required)]
     oldest_for_agent_at: Option<OffsetDateTime>,
@@ -82,7 +83,7 @@ pub struct TenantOverview {
     last_text_out_at: Option<OffsetDateTime>,
 }
 
-/// Links by what their connector last said of them.
+/// Links by what their connector last said of them. What failed then, and nobody has used for three minutes, is `unknown`.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub struct LinksByState {
     #[schema(minimum = 0, example = 1)]
@@ -101,10 +102,10 @@ pub struct LinksByState {
 }
 
 impl LinksByState {
-    fn of(seen: &OverviewRow) -> Self {
+    fn of(seen: &OverviewRow, now: OffsetDateTime) -> Self {
         let mut by = Self::default();
-        for link in &seen.links {
-            *match link.state.as_str() {
+        for link in &seen.edges.links {
+            *match state_of(link, now) {
                 "up" => &mut by.up,
                 "down" => &mut by.down,
                 "half_open" => &mut by.half_open,
@@ -131,7 +132,7 @@ impl TenantOverview {
                 .max()
                 .unwrap_or(Health::Ok),
             reasons,
-            links: LinksByState::of(seen),
+            links: LinksByState::of(seen, now),
             open_conversations: seen.open_conversations,
             chats_with_agent: seen.chats_with_agent,
             chats_without_agent: seen.chats_without_agent,
@@ -140,8 +141,8 @@ impl TenantOverview {
             texts_for_provider: seen.for_providers.count,
             oldest_for_provider_at: seen.for_providers.since,
             dead_letters: seen.dead_letters.count,
-            last_text_in_at: seen.last_in,
-            last_text_out_at: seen.last_out,
+            last_text_in_at: None,
+            last_text_out_at: None,
         }
     }
 }
@@ -175,6 +176,20 @@ async fn look(deps: &Deps, tenants: Vec<TenantRow>) -> Result<Vec<TenantOverview
         .collect())
 }
 
+/// Of the tenants of a page alone: it is the dearest of all that is looked at.
+async fn with_last_texts(
+    deps: &Deps,
+    mut items: Vec<TenantOverview>,
+) -> Result<Vec<TenantOverview>, DbError> {
+    let ids: Vec<_> = items.iter().map(|item| item.id).collect();
+    let last = deps.db.batch().last_texts(&ids).await?;
+    for (item, last) in items.iter_mut().zip(last) {
+        item.last_text_in_at = last.from_customer;
+        item.last_text_out_at = last.to_customer;
+    }
+    Ok(items)
+}
+
 /// See how all tenants do
 ///
 /// In the order of their making. What is counted is counted at this moment. For the roles platform-admin, engineer and support.
@@ -203,7 +218,7 @@ pub async fn list_overviews(
         tenants.truncate(usize::try_from(wanted).unwrap_or_default());
         for overview in look(&deps, tenants).await? {
             if items.len() == limit {
-                return Ok(page(items, after));
+                return Ok(page(with_last_texts(&deps, items).await?, after));
             }
             after = Some(overview.id);
             if query.health.is_none_or(|health| health == overview.health) {
@@ -211,13 +226,13 @@ pub async fn list_overviews(
             }
         }
         if !more {
-            return Ok(page(items, None));
+            return Ok(page(with_last_texts(&deps, items).await?, None));
         }
         if items.len() == limit {
             break;
         }
     }
-    Ok(page(items, after))
+    Ok(page(with_last_texts(&deps, items).await?, after))
 }
 
 fn page(items: Vec<TenantOverview>, go_on: Option<TenantId>) -> Json<Page<TenantOverview>> {
@@ -238,7 +253,8 @@ pub async fn get_overview(
     scope: TenantScope<may::ReadSettings>,
 ) -> Result<Json<TenantOverview>, Failure> {
     let tenant = deps.rows(&scope).tenant().await?;
-    let overview = look(&deps, vec![tenant]).await?.pop();
+    let looked = look(&deps, vec![tenant]).await?;
+    let overview = with_last_texts(&deps, looked).await?.pop();
     Ok(Json(overview.ok_or_else(|| {
         Problem::internal("a tenant was not looked at")
     })?))

@@ -1,17 +1,13 @@
 //! How the platform does, for whoever runs it: what is there, what waits, what fails, and what to do about each.
 
-use super::{
-    TenantOverview,
-    health::{Code, Reason},
-    look,
-};
+use super::health::{Reason, failures};
 use crate::{
     Deps,
     answer::{Always, Failure},
     schema::one_of,
 };
 use axum::extract::State;
-use ccm_db::{LeaseRow, LeaseState, Leases, MOST_WAITING, ProcessRow, QueueRow, UnsentRow};
+use ccm_db::{Edges, LeaseRow, LeaseState, Leases, MOST_WAITING, ProcessRow, QueueRow, TenantRow, UnsentRow};
 use ccm_model::{MessageId, TenantId};
 use ccm_web::{Json, Platform, may};
 use serde::Serialize;
@@ -77,7 +73,7 @@ pub struct Process {
     #[serde(with = "time::serde::rfc3339")]
     #[schema(value_type = String, format = DateTime)]
     seen_at: OffsetDateTime,
-    /// Tenants that a connector of this name owns.
+    /// Tenants that it owns. 0 of a process of before this figure went by processes.
     #[schema(minimum = 0, example = 12)]
     leases: i64,
 }
@@ -88,13 +84,15 @@ pub enum ProcessState {
     Running,
     Draining,
     Ended,
+    Replaced,
     Silent,
 }
 
 fn process_state() -> Object {
     one_of(
-        "`ended`: it drained, and is not there any more. `silent`: it is not seen for 45 s, and had not said that it goes.",
-        ["running", "draining", "ended", "silent"].into_iter(),
+        "`ended`: it drained, and is not there any more. `silent`: it is not seen for 45 s, and had not said that it goes; `replaced`: nor \
+         that, but another one of its role has started since.",
+        ["running", "draining", "ended", "replaced", "silent"].into_iter(),
     )
 }
 
@@ -146,11 +144,11 @@ pub struct Queue {
     what: &'static str,
     /// 10,000 at most are counted; `null`: they are not counted.
     #[schema(required, minimum = 0, example = 3)]
-    waiting: Option<i64>,
+    pub waiting: Option<i64>,
     /// Since when the first of them waits, or has been due.
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime, required)]
-    oldest_at: Option<OffsetDateTime>,
+    pub oldest_at: Option<OffsetDateTime>,
     /// Whether that is longer than it should be.
     overdue: bool,
 }
@@ -187,8 +185,8 @@ fn lease_state() -> Object {
 }
 
 /// A queue as people know it.
-struct Known {
-    name: &'static str,
+pub(crate) struct Known {
+    pub name: &'static str,
     what: &'static str,
     /// How long something may wait in it; `None`: that depends on people.
     patience: Option<Duration>,
@@ -197,7 +195,7 @@ struct Known {
 
 const DELIVERIES: &str = "webhook_deliveries";
 
-const QUEUES: [Known; 10] = [
+pub(crate) const QUEUES: [Known; 10] = [
     Known {
         name: "texts_for_agents",
         what: "customers' texts that no agent has yet, those among them that are kept until a tenant opens",
@@ -261,8 +259,10 @@ const QUEUES: [Known; 10] = [
 ];
 
 impl Known {
-    fn queue(&self, row: Option<&QueueRow>, oldest: Option<OffsetDateTime>, now: OffsetDateTime) -> Queue {
-        let oldest_at = row.map_or(oldest, |row| row.oldest);
+    /// This queue of those that were counted; of deliveries it is known alone since when the oldest is due.
+    pub fn read(&self, counted: &[QueueRow], delivery: Option<OffsetDateTime>, now: OffsetDateTime) -> Queue {
+        let row = counted.iter().find(|row| row.name == self.name);
+        let oldest_at = row.map_or(delivery.filter(|_| self.name == DELIVERIES), |row| row.oldest);
         let over = |patience| oldest_at.is_some_and(|oldest| now - oldest > patience);
         Queue {
             name: self.name.to_owned(),
@@ -293,6 +293,7 @@ impl Process {
             (false, false) => ProcessState::Running,
             (true, false) => ProcessState::Draining,
             (true, true) => ProcessState::Ended,
+            (false, true) if row.replaced => ProcessState::Replaced,
             (false, true) => ProcessState::Silent,
         };
         Self {
@@ -352,24 +353,14 @@ fn of_leases(leases: &Leases) -> Option<PlatformProblem> {
 }
 
 /// What of a tenant's fails, as its own overview says it.
-fn of_tenant(tenant: TenantOverview) -> impl Iterator<Item = TenantFailure> {
-    let fails = |reason: &Reason| {
-        matches!(
-            reason.code,
-            Code::LinkDown | Code::LinkTried | Code::LinkUnusable | Code::AccountFailing
-        )
+fn of_tenant(tenant: &TenantRow, edges: &Edges, now: OffsetDateTime) -> Vec<TenantFailure> {
+    let failure = |reason| TenantFailure {
+        tenant_id: tenant.id,
+        slug: tenant.slug.clone(),
+        name: tenant.name.clone(),
+        reason,
     };
-    let (id, slug, name) = (tenant.id, tenant.slug, tenant.name);
-    tenant
-        .reasons
-        .into_iter()
-        .filter(fails)
-        .map(move |reason| TenantFailure {
-            tenant_id: id,
-            slug: slug.clone(),
-            name: name.clone(),
-            reason,
-        })
+    failures(edges, now).into_iter().map(failure).collect()
 }
 
 /// See how the platform does
@@ -394,20 +385,18 @@ pub async fn get_platform(
     let leases = operator.lease_states(deps.lease_times, most).await?;
     let counted = operator.queues(now).await?;
     let delivery = operator.oldest_due_delivery(now).await?;
-    let queues = QUEUES.iter().map(|known| {
-        let row = counted.iter().find(|row| row.name == known.name);
-        known.queue(row, delivery.filter(|_| known.name == DELIVERIES), now)
-    });
+    let queues = QUEUES.iter().map(|known| known.read(&counted, delivery, now));
     let queues: Vec<_> = queues.collect();
-    let failing = operator.failing_tenants(most + 1).await?;
+    let failing = operator.failing_tenants(most + 1, now).await?;
     let mut more_failures = failing.len() > MOST;
     let tenants = operator
         .tenants_named(&failing[..failing.len().min(MOST)])
         .await?;
-    let mut failures: Vec<_> = look(&deps, tenants)
-        .await?
-        .into_iter()
-        .flat_map(of_tenant)
+    let ids: Vec<_> = tenants.iter().map(|tenant| tenant.id).collect();
+    let edges = deps.db.batch().edges(&ids, now).await?;
+    let both = tenants.iter().zip(&edges);
+    let mut failures: Vec<_> = both
+        .flat_map(|(tenant, edges)| of_tenant(tenant, edges, now))
         .collect();
     failures.sort_by_key(|failure| failure.reason.since);
     more_failures |= failures.len() > MOST;

@@ -156,7 +156,9 @@ pub struct Bucket {
 impl StatisticsQuery {
     fn span(&self, now: OffsetDateTime) -> Result<(Span, Step), Problem> {
         let step = self.step.unwrap_or(Step::Quarter);
-        let to = self.to.unwrap_or(now).unix_timestamp();
+        // Rounded up: of the second that is under way nothing is left out.
+        let ceiling = |at: OffsetDateTime| at.unix_timestamp() + i64::from(at.nanosecond() > 0);
+        let to = ceiling(self.to.unwrap_or(now));
         let from = self.from.map_or(to - 86_400, OffsetDateTime::unix_timestamp);
         if from >= to {
             return Err(Problem::invalid_field("from", "from is not before to")

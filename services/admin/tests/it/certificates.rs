@@ -3,13 +3,7 @@
 use crate::app::{App, Tenant};
 use axum::http::Method;
 use ccm_testkit::certs::Ca;
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm,
-};
-use rustls_pki_types::{CertificateSigningRequestDer, pem::PemObject};
 use serde_json::{Value, json};
-use x509_parser::{certification_request::X509CertificationRequest, prelude::FromDer};
 
 fn of(tenant: &Tenant, rest: &str) -> String {
     format!("/v1/tenants/{}/links/{}/{rest}", tenant.id, tenant.link)
@@ -145,41 +139,12 @@ async fn what_is_no_authority_is_refused_or_warned_of() {
     );
 }
 
-/// The public key of a request.
-struct Requested(Vec<u8>);
-
-impl PublicKeyData for Requested {
-    fn der_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    fn algorithm(&self) -> &'static SignatureAlgorithm {
-        &PKCS_ECDSA_P256_SHA256
-    }
-}
-
 /// Signs a request as the tenant's authority does.
 fn sign(csr_pem: &str) -> String {
-    let der = CertificateSigningRequestDer::from_pem_slice(csr_pem.as_bytes()).unwrap();
-    let (_, request) = X509CertificationRequest::from_der(&der).unwrap();
-    let info = &request.certification_request_info;
-    let key = Requested(info.subject_pki.subject_public_key.data.to_vec());
-    let mut params = CertificateParams::new(vec!["ccm.acme.example.com".to_owned()]).unwrap();
-    params.distinguished_name = DistinguishedName::new();
-    for part in info.subject.iter_organization() {
-        params
-            .distinguished_name
-            .push(DnType::OrganizationName, part.as_str().unwrap());
-    }
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    let mut authority = CertificateParams::new(Vec::new()).unwrap();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    authority.distinguished_name = DistinguishedName::new();
+    let authority = Ca::new("Customer CA").unwrap();
     authority
-        .distinguished_name
-        .push(DnType::CommonName, "Customer CA");
-    let issuer = Issuer::new(authority, KeyPair::generate().unwrap());
-    params.signed_by(&key, &issuer).unwrap().pem()
+        .sign_request(csr_pem, &["ccm.acme.example.com"])
+        .unwrap()
 }
 
 #[tokio::test]

@@ -208,6 +208,25 @@ async fn texts_come_in_pages_by_sequence() {
         }
     }
     assert_eq!(seen, ["text 1", "text 2", "text 3", "text 4", "text 5"]);
+    let (mut seen, mut query) = (Vec::new(), "latest=true".to_owned());
+    loop {
+        let page = app
+            .get(&of(&tenant, &format!("/{id}/messages?limit=2&{query}")))
+            .await
+            .ok();
+        assert_eq!(page.get("next_after"), None);
+        let items = page["items"].as_array().unwrap().iter();
+        seen.push(items.map(|m| m["seq"].as_i64().unwrap()).collect::<Vec<_>>());
+        match page["next_before"].as_i64() {
+            Some(next) => query = format!("before={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(
+        seen,
+        [vec![4, 5], vec![2, 3], vec![1]],
+        "from the end, each page in order"
+    );
 }
 
 #[tokio::test]
@@ -225,7 +244,13 @@ async fn a_query_that_cannot_be_read_names_its_field() {
     ] {
         assert_eq!(get(&format!("?{query}")).await.problem(400), field, "{query}");
     }
-    for (query, field) in [("limit=0", "limit"), ("after=x", "after")] {
+    for (query, field) in [
+        ("limit=0", "limit"),
+        ("after=x", "after"),
+        ("after=1&latest=true", "after"),
+        ("after=1&before=3", "after"),
+        ("before=0", "before"),
+    ] {
         assert_eq!(
             get(&format!("/{id}/messages?{query}")).await.problem(400),
             field,

@@ -117,6 +117,18 @@ async fn a_tenant_says_how_it_does_and_what_to_do() {
         format!("UPDATE conversation SET held = '{{\"calendar\": \"office\"}}' WHERE id = '{conversation}'");
     app.database.superuser_sql(&held).unwrap();
     assert_eq!(read().await["texts_for_agent"], 0);
+    let waits = |what: &str| {
+        let sql = format!("UPDATE conversation SET held = NULL, {what} WHERE id = '{conversation}'");
+        app.database.superuser_sql(&sql).unwrap();
+    };
+    waits("waits_for = 'maintenance', waits_since = now()");
+    assert_eq!(
+        read().await["texts_for_agent"],
+        0,
+        "nor for an AACC that is meant to be away"
+    );
+    waits("waits_for = 'agent', waits_since = now()");
+    assert_eq!(read().await["texts_for_agent"], 1);
 
     link_is(&app, &tenant, &fence, "down", Some("connection refused")).await;
     account_fails(&app, &tenant).await;
@@ -268,14 +280,16 @@ async fn whoever_runs_the_platform_sees_what_is_there_what_waits_and_what_fails(
         ("events", true),
         ("dispatch", true),
     ] {
-        let id: PodId = app.deps.ids.next();
+        let id: PodId = match role {
+            "connector" => fence.pod,
+            _ => app.deps.ids.next(),
+        };
         operator
             .process_is_there(id, role, "pod-0", "0.1.0", draining)
             .await
             .unwrap();
     }
-    let silent =
-        "UPDATE process SET seen_at = now() - interval '46 seconds' WHERE role IN ('admin', 'events')";
+    let silent = "UPDATE process SET started_at = now() - interval '1 hour', seen_at = now() - interval '46 seconds' WHERE role IN ('admin', 'events')";
     app.database.superuser_sql(silent).unwrap();
     link_is(&app, &tenant, &fence, "down", Some("connection refused")).await;
     tokio::time::sleep(Duration::from_millis(5)).await;
@@ -305,9 +319,9 @@ async fn whoever_runs_the_platform_sees_what_is_there_what_waits_and_what_fails(
     assert_eq!(
         states,
         [
-            ("admin", "silent", 0),
-            ("connector", "running", 2),
+            ("connector", "running", 1),
             ("dispatch", "draining", 0),
+            ("admin", "silent", 0),
             ("events", "ended", 0)
         ]
     );
@@ -341,6 +355,19 @@ async fn whoever_runs_the_platform_sees_what_is_there_what_waits_and_what_fails(
     assert_eq!(failures, [("acme", "link_down"), ("other", "account_failing")]);
     assert_eq!(seen["more_failures"], false);
     assert!(!seen.to_string().contains("353861234567") && !seen.to_string().contains("hello"));
+
+    operator
+        .process_is_there(app.deps.ids.next(), "admin", "pod-1", "0.1.0", false)
+        .await
+        .unwrap();
+    let seen = read().await;
+    assert_eq!(seen["processes"][3]["state"], "replaced", "{}", seen["processes"]);
+    assert_eq!(
+        seen["problems"].as_array().unwrap().len(),
+        1,
+        "{}",
+        seen["problems"]
+    );
 }
 
 #[tokio::test]

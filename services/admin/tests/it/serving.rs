@@ -1,5 +1,5 @@
 use crate::app::App;
-use ccm_runtime::{Config, Ending, Health, Lifecycle};
+use ccm_runtime::{Config, Ending, Health, Lifecycle, Sources};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -9,7 +9,10 @@ use tokio::{
 #[tokio::test]
 async fn serves_until_it_is_asked_to_end() {
     let app = App::start().await;
-    let life = Lifecycle::new(Config::load(None, []).unwrap().shutdown, Health::new("admin"));
+    let life = Lifecycle::new(
+        Config::load(&Sources::default()).unwrap().shutdown,
+        Health::new("admin"),
+    );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     life.spawn(

@@ -55,7 +55,7 @@ impl Size {
         Self {
             chats: vec![200],
             tenants: 5,
-            pings: Duration::from_secs(20),
+            pings: Duration::from_secs(10),
             look_every: Duration::from_secs(2),
             texts: 50,
         }

@@ -13,7 +13,7 @@ use ccm_ewc_proto::{
     text,
 };
 use ccm_model::{ChatId, MessageId};
-use ccm_runtime::trace;
+use ccm_runtime::{TextEvent, count_text, trace};
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -190,6 +190,14 @@ impl Actor {
         self.chat = Some(row);
         self.replay = Some(Replay::default());
         metrics::counter!("ccm_connector_chats_opened_total").increment(1);
+        // A chat in place of one that was lost, and a text that was to wait, say nothing of how fast we are.
+        if lost.is_none()
+            && !self.waiting.was_meant()
+            && let Some(text) = self.line.front()
+        {
+            metrics::histogram!("ccm_connector_accept_to_chat_seconds")
+                .record((at - text.created_at).as_seconds_f64().max(0.0));
+        }
         Ok(())
     }
 
@@ -216,8 +224,9 @@ impl Actor {
         let (fence, at) = (self.fence, self.now());
         persist!(self, |db| db.text_delivered(&fence, text.message, at))?;
         metrics::counter!("ccm_connector_texts_delivered_total").increment(1);
-        metrics::histogram!("ccm_connector_delivery_seconds")
-            .record((at - text.created_at).as_seconds_f64().max(0.0));
+        let seconds = (at - text.created_at).as_seconds_f64().max(0.0);
+        metrics::histogram!("ccm_connector_delivery_seconds").record(seconds);
+        count_text(fence.owned.tenant, TextEvent::Delivered, Some(seconds));
         Ok(())
     }
 
@@ -258,7 +267,8 @@ impl Actor {
             &detail,
             at
         ))?;
-        metrics::counter!("ccm_connector_texts_refused_total").increment(1);
+        metrics::counter!("ccm_connector_texts_refused_total", "why" => "aacc").increment(1);
+        count_text(fence.owned.tenant, TextEvent::Refused, None);
         tracing::error!(message.id = %text.message, why = %reason, "a text became a dead letter");
         Ok(())
     }

@@ -7,6 +7,7 @@ use crate::{
 };
 use ccm_db::{DbError, Notice, TextKind};
 use ccm_model::{Body, MessageId};
+use ccm_runtime::{TextEvent, count_text};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -70,7 +71,8 @@ impl Actor {
     async fn give_up(&mut self, message: MessageId, code: &str, detail: &str) -> Result<(), DbError> {
         let (fence, at) = (self.fence, self.now());
         persist!(self, |db| db.text_refused(&fence, message, code, detail, at))?;
-        metrics::counter!("ccm_connector_texts_refused_total").increment(1);
+        metrics::counter!("ccm_connector_texts_refused_total", "why" => "held").increment(1);
+        count_text(fence.owned.tenant, TextEvent::Refused, None);
         tracing::error!(message.id = %message, error.code = code, why = detail, "a text became a dead letter");
         Ok(())
     }

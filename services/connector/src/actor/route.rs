@@ -143,8 +143,8 @@ impl Actor {
         if context.held == held {
             return Ok(());
         }
-        let (fence, conversation) = (self.fence, self.conversation);
-        persist!(self, |db| db.set_held(&fence, conversation, held.as_ref()))?;
+        let (fence, conversation, at) = (self.fence, self.conversation, self.now());
+        persist!(self, |db| db.set_held(&fence, conversation, held.as_ref(), at))?;
         context.held = held;
         Ok(())
     }

@@ -294,6 +294,7 @@ impl Pod {
             bus: Bus::in_process(),
             ids: IDS.clone(),
             settings: Settings {
+                pod: IDS.next(),
                 pod_name: "pod".into(),
                 poll: Duration::from_millis(100),
                 times: TIMES,

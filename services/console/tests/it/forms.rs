@@ -1,6 +1,6 @@
 //! What forms do.
 
-use crate::rig::Rig;
+use crate::rig::{Rig, with};
 use axum::http::Method;
 use ccm_auth::Role::{Engineer, Support};
 use serde_json::json;
@@ -185,6 +185,33 @@ async fn a_document_that_was_refused_once_is_still_of_its_time() {
     );
     let anew = tag_in(&rig.get(&page, &cookies).await.html);
     assert_eq!(send("{}", &anew).await.goes_to(), format!("{page}"));
+}
+
+/// What a form has the API make is saved; what it refuses stands in the form again.
+#[tokio::test]
+async fn what_is_known_of_a_person_is_saved() {
+    let rig = Rig::new().await;
+    let cookies = rig.sign_in(&rig.token(Engineer, None)).await;
+    let tenant = rig.tenant().await;
+    rig.text(&tenant, "my own words").await;
+    let page = format!("/console/tenants/{}/persons", tenant.id);
+    let form = rig.get(&page, &cookies).await.form("person-exports");
+    let path = format!("/console/download/v1/tenants/{}/person-exports", tenant.id);
+    let mut fields = with(&form, "reason", "ticket 4713");
+    let number = fields.iter().position(|(name, _)| *name == "number").unwrap();
+    fields[number].1 = "+1";
+    let refused = rig.post(&path, &cookies, &fields).await;
+    assert!(refused.status.is_client_error(), "{}", refused.status);
+    refused
+        .has("value=\"+1\"")
+        .has("value=\"ticket 4713\"")
+        .has("aria-invalid=\"true\"");
+    fields[number].1 = "+353861234567";
+    let saved = rig.post(&path, &cookies, &fields).await;
+    assert_eq!(saved.status, 200, "{}", saved.html);
+    let how = saved.header("content-disposition");
+    assert!(how.starts_with("attachment; filename="), "{how}");
+    saved.has("my own words").has("{\"end\": true}");
 }
 
 #[tokio::test]

@@ -10,15 +10,15 @@ use ccm_auth::{JwtConfig, JwtKey, LookupKey, Role, TokenIssuer, TokenVerifier};
 use ccm_bus::Bus;
 use ccm_connector::Guard;
 use ccm_console::{Console, Issuers, IssuersSettings, Parts};
-use ccm_db::{Db, DbConfig, KeyRing};
+use ccm_db::{Accepted, Db, DbConfig, IncomingText, KeyRing, Route, TextKind};
 use ccm_egress::{Allowed, Egress};
-use ccm_model::{Clock, IdSource, TenantId};
+use ccm_model::{AccountId, Body as Words, Clock, ConversationId, IdSource, NumberId, TenantId};
 use ccm_testkit::{
     TestDb,
     issuer::{AUDIENCE, Issuer},
 };
 use secrecy::{SecretBox, SecretString};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{num::NonZeroU32, time::Duration};
 use tower::ServiceExt;
 use url::Url;
@@ -30,7 +30,17 @@ pub struct Rig {
     site: Router,
     tokens: TokenIssuer,
     pub issuer: Issuer,
+    pub db: Db,
+    pub ids: IdSource,
     _database: TestDb,
+}
+
+/// A tenant that carries texts, by the ids of what it has.
+pub struct Tenant {
+    pub id: TenantId,
+    pub link: String,
+    pub account: String,
+    pub number: String,
 }
 
 pub struct Page {
@@ -55,6 +65,45 @@ impl Page {
         let set = self.headers.get_all(header::SET_COOKIE).iter();
         let pairs = set.map(|line| line.to_str().unwrap().split(';').next().unwrap());
         pairs.collect::<Vec<_>>().join("; ")
+    }
+
+    /// The fields of the form that has `mark` in it, with what stands in them, as a browser would send them.
+    pub fn form(&self, mark: &str) -> Vec<(String, String)> {
+        let forms = self.html.split("<form ").skip(1);
+        let mut inside = forms.map(|form| form.split("</form>").next().unwrap());
+        let form = inside
+            .find(|form| form.contains(mark))
+            .unwrap_or_else(|| panic!("no form with {mark:?} in {}", self.html));
+        let mut fields: Vec<(String, String)> = Vec::new();
+        let mut list = None;
+        for tag in form.split('<').skip(1) {
+            let value = attribute(tag, "value");
+            match (tag.split([' ', '>']).next().unwrap(), attribute(tag, "name")) {
+                ("input", Some(name)) => {
+                    let box_ = tag.contains("type=\"checkbox\"");
+                    if !box_ || tag.contains(" checked") {
+                        fields.push((name, value.unwrap_or_default()));
+                    }
+                }
+                ("textarea", Some(name)) => {
+                    fields.push((name, plain(tag.split_once('>').unwrap().1)));
+                }
+                ("select", Some(name)) => list = Some(name),
+                ("option", _) => match (list.take(), tag.contains(" selected")) {
+                    (Some(name), _) => fields.push((name, value.unwrap_or_default())),
+                    (None, true) => fields.last_mut().unwrap().1 = value.unwrap_or_default(),
+                    (None, false) => {}
+                },
+                _ => {}
+            }
+        }
+        fields
+    }
+
+    /// Where a link with these words leads to.
+    pub fn link(&self, words: &str) -> Option<String> {
+        let (before, _) = self.html.split_once(&format!("\">{words}</a>"))?;
+        Some(plain(before.rsplit_once("href=\"")?.1))
     }
 
     /// `part` as it stands in a page's text or value.
@@ -96,8 +145,9 @@ impl Rig {
             leeway: Duration::from_secs(5),
         };
         let ids = IdSource::system();
+        let db = Db::open(&config, KeyRing::new([[7u8; 32]]).unwrap()).unwrap();
         let api = ccm_admin::router(Deps {
-            db: Db::open(&config, KeyRing::new([[7u8; 32]]).unwrap()).unwrap(),
+            db: db.clone(),
             bus: Bus::in_process(),
             ids: ids.clone(),
             tokens: TokenVerifier::new(&jwt, Clock::system()).unwrap(),
@@ -136,7 +186,7 @@ impl Rig {
         };
         let console = Console::new(Parts {
             api,
-            ids,
+            ids: ids.clone(),
             url: Some(Url::parse(url).unwrap()),
             issuers: Issuers::new(issuers).unwrap(),
             trace_url: None,
@@ -145,14 +195,76 @@ impl Rig {
             site: console.site(),
             tokens: TokenIssuer::new(&jwt, Clock::system()).unwrap(),
             issuer,
+            db,
+            ids,
             _database: database,
         }
     }
 
     pub fn token(&self, role: Role, tenant: Option<TenantId>) -> String {
+        self.token_of("somebody", role, tenant)
+    }
+
+    pub fn token_of(&self, subject: &str, role: Role, tenant: Option<TenantId>) -> String {
         self.tokens
-            .issue("somebody", role, tenant, Duration::from_secs(600))
+            .issue(subject, role, tenant, Duration::from_secs(600))
             .unwrap()
+    }
+
+    pub async fn tenant(&self) -> Tenant {
+        let token = self.token(Role::Engineer, None);
+        let make = async |path: &str, body: Value| {
+            let made = self.api(Method::POST, path, &token, Some(body)).await;
+            made["id"].as_str().unwrap().to_owned()
+        };
+        let id = make("/v1/tenants", json!({"slug": "acme", "name": "Acme"})).await;
+        let of = |what: &str| format!("/v1/tenants/{id}/{what}");
+        let link = make(
+            &of("links"),
+            json!({"name": "main", "url": "wss://aacc.example.com:8445"}),
+        )
+        .await;
+        let skillset = make(&of("skillsets"), json!({"name": "WC_Sales", "link_id": link})).await;
+        let account = json!({"kind": "twilio", "name": "Twilio", "secret": {"auth_token": "0123456789abcdef"},
+            "settings": {"account_sid": "AC0123456789abcdef0123456789abcdef"}});
+        let account = make(&of("accounts"), account).await;
+        let number = json!({"address": "+14155550123", "account_id": account, "skillset_id": skillset, "per_second": 1});
+        let number = make(&of("numbers"), number).await;
+        Tenant {
+            id: id.parse().unwrap(),
+            link,
+            account,
+            number,
+        }
+    }
+
+    /// A customer texts the tenant.
+    pub async fn text(&self, to: &Tenant, body: &str) -> ConversationId {
+        let message = self.ids.next();
+        let text = IncomingText {
+            message,
+            conversation: self.ids.next(),
+            route: Route {
+                tenant: to.id,
+                number: NumberId(to.number.parse().unwrap()),
+                account: AccountId(to.account.parse().unwrap()),
+            },
+            provider_id: message.to_string(),
+            to: "+14155550123".parse().unwrap(),
+            from: "+353861234567".parse().unwrap(),
+            body: Words::new(body).unwrap(),
+            repeat_window: None,
+            kind: TextKind::Text,
+            refused: None,
+            segments: None,
+            received_at: self.ids.clock().now(),
+            written_at: None,
+            trace: None,
+        };
+        match self.db.batch().accept(&[text]).await.unwrap()[..] {
+            [Accepted::New { conversation, .. }] => conversation,
+            _ => panic!("stored before"),
+        }
     }
 
     pub async fn ask(&self, request: Request<Body>) -> Page {
@@ -205,6 +317,39 @@ impl Rig {
         assert!(page.status.is_success(), "{path}: {}", page.html);
         serde_json::from_str(&page.html).unwrap_or_default()
     }
+}
+
+fn attribute(tag: &str, name: &str) -> Option<String> {
+    let (_, rest) = tag.split_once(&format!(" {name}=\""))?;
+    Some(plain(rest.split('"').next()?))
+}
+
+fn plain(html: &str) -> String {
+    let mut text = html.to_owned();
+    for (written, meant) in [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#x27;", "'"),
+        ("&#x2f;", "/"),
+        ("&amp;", "&"),
+    ] {
+        text = text.replace(written, meant);
+    }
+    text
+}
+
+/// A form with another value in one of its fields.
+pub fn with<'a>(form: &'a [(String, String)], field: &'a str, value: &'a str) -> Vec<(&'a str, &'a str)> {
+    assert!(
+        form.iter().any(|(name, _)| name == field),
+        "no {field} in {form:?}"
+    );
+    let same = |(name, was): &'a (String, String)| match name == field {
+        true => (name.as_str(), value),
+        false => (name.as_str(), was.as_str()),
+    };
+    form.iter().map(same).collect()
 }
 
 pub fn body(fields: &[(&str, &str)]) -> Body {

@@ -1,6 +1,8 @@
 //! The console in a browser: from signing in to a working text with both simulators, a link that breaks, a dead letter that is mended.
 //! On every page axe-core looks for what is in the way of a keyboard or a screen reader.
 
+mod changes;
+mod figures;
 mod forms;
 mod pages;
 
@@ -8,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use ccm_aacc_sim::{self as aacc, Agent, Break, ChatState, NewConnections, Target};
 use ccm_carrier_sim as carrier;
 use ccm_demo::World;
-use ccm_testkit::browser::Browser;
+use ccm_testkit::{browser::Browser, stack::Builder};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -43,12 +45,24 @@ async fn an_engineer_leads_a_tenant_from_nothing_to_a_text_and_mends_what_breaks
 impl Scene {
     /// With a tenant for each kind of provider.
     async fn start(kinds: impl IntoIterator<Item = carrier::Kind>) -> Result<Self> {
+        Self::with(kinds, |stack| stack).await
+    }
+
+    /// As [`Scene::start`], of a product that is started otherwise.
+    async fn with(
+        kinds: impl IntoIterator<Item = carrier::Kind>,
+        stack: impl FnOnce(Builder) -> Builder + Send + 'static,
+    ) -> Result<Self> {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let ccm = PathBuf::from(env!("CARGO_BIN_EXE_ccm-demo")).with_file_name("ccm");
         let profile = tempfile::tempdir()?;
         let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/screenshots");
         fs::create_dir_all(&pictures)?;
-        let world = World::builder(&ccm).tenants(kinds).start().await?;
+        let (world, browser) = tokio::join!(
+            World::builder(&ccm).tenants(kinds).stack(stack).start(),
+            Browser::start(profile.path())
+        );
+        let (world, browser) = (world?, browser?);
         let aacc = match world.tenants.first() {
             Some(tenant) => tenant.aacc.clone(),
             None => aacc::Sim::start(aacc::Config::default()).await?,
@@ -57,7 +71,7 @@ impl Scene {
             base: world.admin.base().to_owned(),
             world,
             aacc,
-            browser: Browser::start(profile.path()).await?,
+            browser,
             _profile: profile,
             pictures,
         })
@@ -78,6 +92,7 @@ impl Scene {
         let conversation = self.a_text_and_its_answer(&tenant).await?;
         self.the_link_breaks(&tenant, &conversation).await?;
         self.a_dead_letter_is_mended(&tenant).await?;
+        self.what_is_typed_outlives_its_session().await?;
         self.sign_out().await
     }
 
@@ -90,8 +105,11 @@ impl Scene {
     }
 
     async fn picture(&self, name: &str, width: u32, height: u32) -> Result<()> {
-        let file = self.pictures.join(format!("console-{name}.png"));
-        self.browser.picture(width, height, &file).await
+        self.browser.picture(width, height, &self.file(name)).await
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.pictures.join(format!("console-{name}.png"))
     }
 
     async fn sign_in(&self) -> Result<()> {
@@ -147,7 +165,7 @@ impl Scene {
         self.sound("a doctor who has found something").await?;
         self.picture("doctor-failed", 1280, 1300).await?;
         browser.back().await?;
-        browser.type_into("textarea[name=ca_pem]", ca).await?;
+        browser.paste("textarea[name=ca_pem]", ca).await?;
         browser.press("details[open] button.main").await?;
         self.see("1 of 6 steps are done").await?;
         browser.press("details[open] button.main").await?;
@@ -223,6 +241,7 @@ impl Scene {
         carrier.wait_accepted(sent.seq, LIMIT).await?;
         browser.see(".row.mo", "Still there?").await?;
         browser.see("#live", "waits for link").await?;
+        browser.see("#said", "The conversation waits for link.").await?;
         browser
             .see(".row.mo .bubble.not-seen", "not seen here yet")
             .await?;
@@ -233,9 +252,34 @@ impl Scene {
         browser.see("#live .badge", "down").await?;
         self.sound("a link that is down").await?;
         self.picture("link-down", 1280, 1000).await?;
+        // Whoever listens is told what has changed, and not each second for how long already.
+        self.open(&browser.address().await?.replacen(&self.base, "", 1))
+            .await?;
+        let listen = "window.said = []; var drawn = window.drawn = { n: 0 };
+            new MutationObserver(function () { said.push(document.getElementById('said').textContent); })
+                .observe(document.getElementById('said'), { childList: true });
+            new MutationObserver(function () { drawn.n += 1; }).observe(document.getElementById('live'), { childList: true });";
+        browser.run(listen).await?;
+        for _ in 0..600 {
+            if browser.run("return drawn.n > 0").await? == true {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let said = browser.run("return said.length").await?;
+        ensure!(
+            said == 0,
+            "only the time has passed, and {said} times somebody was told"
+        );
         self.aacc
             .set_faults(|faults| faults.new_connections = NewConnections::Accept);
         browser.see("#live .badge", "up").await?;
+        let said = browser.run("return said.join('; ')").await?;
+        ensure!(
+            said.as_str()
+                .is_some_and(|said| said.ends_with("The link is up.")),
+            "{said}"
+        );
         self.open(conversation).await?;
         browser.see("#live .row:last-child .way", "delivered").await
     }
@@ -283,6 +327,11 @@ impl Scene {
             .run("return (window.wrongs || []).join('; ')")
             .await?;
         ensure!(wrongs == "", "{what}: {wrongs}");
+        let chatter = "return document.querySelectorAll('[data-live][aria-live], [data-live] :is([aria-live], [role=status], [role=alert])').length";
+        ensure!(
+            self.browser.run(chatter).await? == 0,
+            "{what}: a part that is read anew is told anew, with every second in it"
+        );
         Ok(())
     }
 
@@ -290,6 +339,34 @@ impl Scene {
         let found = self.browser.barriers(rules).await?;
         ensure!(found.is_empty(), "{what}: {}", found.join("\n"));
         Ok(())
+    }
+
+    /// Signed out in another tab while a form is filled in.
+    async fn what_is_typed_outlives_its_session(&self) -> Result<()> {
+        let browser = &self.browser;
+        self.open("/console/tenants/new").await?;
+        browser.type_into("input[name=name]", "Bäcker & <Söhne>").await?;
+        browser.type_into("input[name=slug]", "baecker").await?;
+        let [form, _] = browser.new_tab().await?;
+        self.open("/console/tenants").await?;
+        browser.press(".who button").await?;
+        self.see("Token or API key").await?;
+        browser.switch_to(&form).await?;
+        browser.press("main button.main").await?;
+        self.see("Your session is over, so nothing was done.").await?;
+        self.sound("a form that is kept").await?;
+        self.picture("kept", 1280, 900).await?;
+        browser
+            .enter("input[name=token]", self.world.admin.token())
+            .await?;
+        self.see("Nothing was done yet").await?;
+        ensure!(
+            browser.value("input[name=name]").await? == "Bäcker & <Söhne>",
+            "it must be typed again"
+        );
+        self.sound("a form that has come back").await?;
+        browser.press("main button.main").await?;
+        self.see("0 of 6 steps are done").await
     }
 
     async fn sign_out(&self) -> Result<()> {

@@ -17,6 +17,7 @@ async fn a_signed_text_is_stored_answered_with_twiml_and_wakes_the_connector() {
         log_format: LogFormat::Text,
         log_filter: "info".to_owned(),
         otlp_endpoint: None,
+        metrics_tenants: 0,
     };
     let _telemetry = telemetry::init(&config, "ingest").unwrap();
     let rig = Rig::new().await;

@@ -139,3 +139,13 @@ async fn draining_finishes_requests_under_way() {
     assert_eq!(rig.texts(tenant).await.len(), 10);
     server.drain().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_ends_well_while_the_database_is_away() {
+    let rig = Rig::new().await;
+    let (server, proxy) = server(&rig, settings()).await;
+    proxy.black_hole(true);
+    // What is done beside the texts is under way, and waits for the database.
+    sleep(Duration::from_millis(300)).await;
+    server.drain().await;
+}

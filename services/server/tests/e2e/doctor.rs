@@ -139,7 +139,7 @@ async fn a_doctor_who_cannot_begin_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_saved_link_is_examined_by_its_tenants_name() {
+async fn a_saved_link_is_examined_by_its_tenants_name_and_what_is_configured_is_checked() {
     let world = world().start().await.unwrap();
     let tenant = &world.tenants[0];
     let config = world
@@ -169,4 +169,5 @@ async fn a_saved_link_is_examined_by_its_tenants_name() {
     let unknown = doctor(&["--config", &config, "--tenant", "nobody"]).await;
     assert_eq!(unknown.status.code(), Some(2));
     assert!(text(&unknown.stderr).contains("there is no tenant"));
+    crate::configuration::is_checked_and_taken_up(&world).await;
 }

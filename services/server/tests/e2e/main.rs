@@ -2,6 +2,7 @@
 //! with the checker.
 
 mod collector;
+mod configuration;
 mod cuts;
 mod deflection;
 mod doctor;

@@ -4,6 +4,8 @@ use super::{CUSTOMER, LIMIT, Scene};
 use anyhow::{Context, Result, ensure};
 use ccm_carrier_sim::Kind;
 use serde_json::json;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_in_anybodys_way_on_any_page() -> Result<()> {
@@ -78,8 +80,37 @@ impl Scene {
         Ok(())
     }
 
+    /// All of what has happened stands in the charts, sooner or later.
+    async fn figures_are_drawn(&self, charts: &str) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            self.open(charts).await?;
+            let rows = "return Array.prototype.map.call(document.querySelectorAll('.rows dt'), function (name) { \
+                return name.textContent + ': ' + parseInt(name.nextElementSibling.textContent, 10); })";
+            let rows = self.browser.run(rows).await?;
+            let drawn = self.browser.texts("figure svg title").await?.join("; ");
+            let wanted = json!([
+                "21614: 1",
+                "30005: 1",
+                "offered a chat: 3",
+                "the offer was sent: 3",
+                "it arrived: 3",
+                "answered it: 2",
+                "came to a chat: 2",
+                "an agent wrote to them: 2"
+            ]);
+            if rows == wanted && drawn.contains("Time to an agent, at most") {
+                return Ok(());
+            }
+            ensure!(began.elapsed() < LIMIT, "{rows}; {drawn}");
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+
     async fn look_at_pages(&self) -> Result<()> {
         let tenant = &self.at_work().await?;
+        // Before a calendar says that nobody is there.
+        self.have_figures().await?;
         self.furnish(tenant).await?;
         let link = self.first(&format!("{tenant}/links")).await?;
         let mut all = vec![
@@ -98,7 +129,9 @@ impl Scene {
         ];
         self.open(&format!("{tenant}/statistics")).await?;
         let hour = self.browser.attribute("main p.buttons a", "href").await?;
-        all.push(("statistics-hour".to_owned(), hour.context("no hour")?));
+        let hour = hour.context("no hour")?;
+        self.figures_are_drawn(&hour).await?;
+        all.push(("statistics-hour".to_owned(), hour));
         let of_tenant = [
             "setup",
             "statistics",
@@ -114,6 +147,7 @@ impl Scene {
             "events",
             "search?q=there",
             "opt-outs",
+            "persons",
             "settings",
             "settings/chat",
             "settings/retention",
@@ -155,7 +189,7 @@ impl Scene {
                     overflow.as_i64() <= Some(0),
                     "{what}: {overflow} pixels stand out"
                 );
-                self.picture(&what, width, height).await?;
+                self.browser.shot(&self.file(&what)).await?;
             }
         }
         Ok(())
