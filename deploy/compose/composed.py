@@ -13,7 +13,7 @@ import yaml
 SCHEMA = pathlib.Path(importlib.util.find_spec("check_jsonschema").origin).parent / "builtin_schemas/vendor/compose-spec.json"
 # What only these may have: root's right to low ports.
 ADDED_RIGHTS = {"caddy": ["NET_BIND_SERVICE"]}
-# Images whose own user is another than root. Grafana, Prometheus, Tempo, the collector: none of them is root. Caddy's is, without any of root's rights.
+# With the port of each role's /readyz and /metrics.
 ROLES = {"ingest": 9081, "admin": 9082, "dispatch": 9083, "connector": 9084, "screenpop": 9085, "deflection": 9086, "events": 9087}
 
 
@@ -57,10 +57,6 @@ def read(text, env):
     return filled_in(yaml.safe_load(text), env, used), used
 
 
-def names(value):
-    return list(value)
-
-
 def service_faults(name, service, project, versions):
     def expect(holds, fault):
         if not holds:
@@ -80,7 +76,7 @@ def service_faults(name, service, project, versions):
         outside = name == "caddy" and port in ("80:80", "443:443", "443:443/udp")
         yield from expect(outside or port.startswith("127.0.0.1:"), f"it publishes {port} to everybody")
     for kind in ("networks", "secrets"):
-        for used in names(service.get(kind, [])):
+        for used in service.get(kind, []):
             yield from expect(used in project[kind], f"{kind} has no {used}")
     for volume in service.get("volumes", []):
         source, _, options = volume.partition(":")

@@ -18,13 +18,14 @@ import subprocess
 import threading
 import time
 
+from composed import ROLES
+
 USER = 65532
 # An address that the console may be opened from; 127.0.0.1 is not.
 FRIEND = "127.0.0.2"
 PHONE, NUMBER, SKILLSET = "+353861234567", "+14155550123", "WC_Default_Skillset"
 SIGNING = "a-secret-of-the-trial"
 SIMULATOR, PROVIDER = 8445, 8447
-# Names for other programs' own temporary files.
 QUIET = {"stdin": subprocess.DEVNULL}
 
 
@@ -243,7 +244,18 @@ def try_out(folder, project, programs):
         stack.end()
 
 
+def look_at_settings(stack):
+    """The program takes what compose.yaml sets and what it mounts, for each role; and would say so if it did not."""
+    for name in (*ROLES, "migrate"):
+        said = stack.run(name, USER, [stack.folder / "bin/ccm", "config", "check", name])
+        if said.returncode:
+            raise Wrong(f"ccm config check {name}: {(said.stderr or said.stdout).strip()[-500:]}")
+    if stack.run("ingest", USER, [stack.folder / "bin/ccm", "config", "check", "ingest"], CCM__INGEST__PUBLIC_URL="https://x").returncode == 0:
+        raise Wrong("ccm config check takes a setting that there is not")
+
+
 def steps(stack):
+    look_at_settings(stack)
     stack.postgres()
     stack.redis()
     # A pod that is there before its schema waits for it.
@@ -254,7 +266,7 @@ def steps(stack):
     migrated = stack.migrate()
     if migrated.returncode:
         raise Wrong(f"ccm migrate: {migrated.stderr.strip()[-500:]}")
-    for name in ("admin", "dispatch", "connector", "screenpop", "deflection", "events"):
+    for name in list(ROLES)[1:]:
         stack.role(name)
     wait_for("all roles, asked by the proxy's health check", 60, lambda: ready(stack).returncode == 0)
     bus = json.loads(local(9081, "GET", "/readyz")[1])["dependencies"]["bus"]["state"]
@@ -295,14 +307,12 @@ def look_at_the_way_in(stack):
             raise Wrong(f"the console's host answers {source} with {status}, not {wanted}")
     if local(8082, "GET", "/v1/tenants")[0] != 401:
         raise Wrong("the admin API on this machine does not ask for a token")
-    roles = {"CCM_SMS_HOST": "ingest", "CCM_CHAT_HOST": "deflection", "CCM_POP_HOST": "screenpop"}
-    for host, role in roles.items():
+    for host, role in {"CCM_SMS_HOST": "ingest", "CCM_CHAT_HOST": "deflection", "CCM_POP_HOST": "screenpop"}.items():
         status, _ = stack.ask(host, "GET", "/healthz")
         if status != 404:
             raise Wrong(f"{stack.host(host)}/healthz is {status}: pages of operators are not for the internet")
         # The role counts what it is asked.
-        port = {"ingest": 9081, "deflection": 9086, "screenpop": 9085}[role]
-        counted = [line for line in local(port, "GET", "/metrics")[1].splitlines() if line.startswith("ccm_http_requests_total") and f'role="{role}"' in line]
+        counted = [line for line in local(ROLES[role], "GET", "/metrics")[1].splitlines() if line.startswith("ccm_http_requests_total") and f'role="{role}"' in line]
         if not counted:
             raise Wrong(f"{stack.host(host)} does not lead to {role}")
 
