@@ -450,6 +450,8 @@ def hooks_find_what_they_need(manifests):
 
 
 NAME_PATTERN = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+# Longer where nothing makes a host name or a label of it.
+LONG_NAME_PATTERN = re.compile(r"[a-z]([-a-z0-9]{0,251}[a-z0-9])?")
 LABEL_PATTERN = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 UNITS = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
@@ -462,7 +464,8 @@ def amount(text):
 def the_cluster_would_take_it(manifests):
     """What the API server checks beyond its schemas."""
     for manifest in manifests:
-        if not NAME_PATTERN.fullmatch(manifest["metadata"]["name"]):
+        pattern = LONG_NAME_PATTERN if manifest["kind"] == "ConfigMap" else NAME_PATTERN
+        if not pattern.fullmatch(manifest["metadata"]["name"]):
             yield f"{title(manifest)}: is no name"
         for place in (manifest, pod_of(manifest) or {"metadata": {}}):
             for label, value in place["metadata"].get("labels", {}).items():
