@@ -400,3 +400,27 @@ fn state_name(state: &LinkState) -> &'static str {
         LinkState::Held => "held",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_that_nobody_meets_is_not_known_for_long() {
+        let seen = |state| Seen {
+            epoch: 1,
+            state,
+            endpoint: Which::Primary,
+            since: OffsetDateTime::UNIX_EPOCH,
+            held: false,
+            written_at: Instant::now(),
+            used_at: Instant::now(),
+        };
+        let (down, up) = (seen("down"), seen("up"));
+        advance(KNOWN_FOR - Duration::from_secs(1)).await;
+        assert_eq!((down.state(), up.state()), ("down", "up"));
+        advance(Duration::from_secs(1)).await;
+        assert_eq!((down.state(), up.state()), (UNKNOWN, "up"));
+    }
+}

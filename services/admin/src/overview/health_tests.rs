@@ -377,3 +377,22 @@ fn the_document_names_each_code_as_it_is_said() {
         assert_eq!(json!(health), health.as_str());
     }
 }
+
+#[test]
+fn a_link_lives_as_long_as_the_last_authority_that_it_trusts() {
+    use Health::{Attention, Failing};
+    let ca = ccm_testkit::certs::Ca::new("CA").unwrap();
+    let until = |end| ca.issue_valid(&["aacc"], ((2020, 1, 1), end)).unwrap().cert_pem;
+    let (ended, ends, lasts) = (until((2026, 11, 1)), until((2026, 12, 2)), until((2030, 1, 1)));
+    let trusts = |all: &[&str]| told(&of_one_link(|link| link.ca_pem = Some(all.concat())));
+    assert_eq!(trusts(&[&ended]), [(Code::CertificateEnded, Failing)]);
+    assert_eq!(trusts(&[&lasts, &ended]), [(Code::CertificateEnded, Attention)]);
+    assert_eq!(
+        trusts(&[&ended, &ends]),
+        [
+            (Code::CertificateEnds, Failing),
+            (Code::CertificateEnded, Attention)
+        ]
+    );
+    assert_eq!(trusts(&[&ends, &lasts]), [], "its successor is there");
+}
