@@ -2,7 +2,7 @@
 //! role says the same.
 
 use crate::{Deps, overview::platform::QUEUES};
-use ccm_db::DbError;
+use ccm_db::{DbError, LeaseState};
 use ccm_runtime::Lifecycle;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -44,11 +44,11 @@ async fn tell(deps: &Deps) -> Result<(), DbError> {
     }
     let leases = operator.lease_states(deps.lease_times, 1).await?;
     for (state, count) in [
-        ("owned", leases.owned),
-        ("overdue", leases.overdue),
-        ("nobodys", leases.nobodys),
+        (LeaseState::Owned, leases.owned),
+        (LeaseState::Overdue, leases.overdue),
+        (LeaseState::Nobodys, leases.nobodys),
     ] {
-        metrics::gauge!("ccm_platform_leases", "state" => state).set(count as f64);
+        metrics::gauge!("ccm_platform_leases", "state" => state.as_str()).set(count as f64);
     }
     let unsent = operator.oldest_unsent().await?;
     metrics::gauge!("ccm_platform_oldest_unsent_seconds").set(age(unsent.map(|text| text.since)));

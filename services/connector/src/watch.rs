@@ -7,7 +7,9 @@ use crate::{
     lease::Ownership,
     links::{Reach, Unusable},
 };
-use ccm_db::{DbError, Fence, LinkEventRow, LinkStateRow, MaintenanceWindow, Once, OwnedTenant};
+use ccm_db::{
+    DbError, Fence, LINK_STATE_LASTS, LinkEventRow, LinkStateRow, MaintenanceWindow, Once, OwnedTenant,
+};
 use ccm_ewc_client::{LinkState, LinkStatus, Which};
 use ccm_model::{LinkId, PodId, TenantId};
 use serde_json::{Value, json};
@@ -21,8 +23,8 @@ use tokio::{
 const LOOK: Duration = Duration::from_secs(1);
 /// How often a state that has not changed is written all the same: its figures have.
 const REFRESH: Duration = Duration::from_secs(30);
-/// How long a failure is known of a link that nobody uses.
-const KNOWN_FOR: Duration = Duration::from_secs(180);
+/// How long a failure is known of a link that nobody uses: for as long as others read its row so.
+const KNOWN_FOR: Duration = LINK_STATE_LASTS.unsigned_abs();
 /// How often the settings of links that do not work are read.
 const REREAD: Duration = Duration::from_secs(3);
 /// How often planned absences are read. They may be planned at short notice.
