@@ -320,6 +320,7 @@ impl Actor {
                 body,
                 heard: (n == last).then(|| *print.as_bytes()),
                 written_at: translate::written_at(heard.timestamp_ms),
+                replayed: heard.after_resume,
                 trace: span.in_scope(trace::current_traceparent),
             };
             let (fence, conversation, at) = (self.fence, self.conversation, self.now());
