@@ -2,7 +2,7 @@
 
 use crate::{
     Deps,
-    answer::{Always, Failure, InTenant, Made, Making, Taking},
+    answer::{Always, Failure, InTenant, Made, Taking},
     path::LifePath,
     schema::one_of,
     valid::{self, Refused},
@@ -155,7 +155,7 @@ pub async fn list_lives(
 /// before it is sent again, all chats are opened anew, and who says nothing is not texted until the life is settled. For the role
 /// platform-admin.
 #[utoipa::path(post, path = "/v1/platform/lives", tag = "overview",
-    responses((status = 201, description = "Written down.", body = Life), Always, Making, Taking))]
+    responses((status = 201, description = "Written down.", body = Life), Always, Taking))]
 pub async fn tell_life(
     State(deps): State<Deps>,
     by: Platform<may::DeclareRestores>,
@@ -185,7 +185,9 @@ pub async fn tell_life(
 ///
 /// From then on texts go to everybody again. For the role platform-admin.
 #[utoipa::path(post, path = "/v1/platform/lives/{life}/settle", tag = "overview", params(LifePath),
-    responses((status = 200, description = "It is settled.", body = Life), Always, InTenant, Taking))]
+    responses((status = 200, description = "It is settled.", body = Life),
+        (status = 409, description = "Somebody has said so already.", body = Problem, content_type = "application/problem+json"),
+        Always, InTenant, Taking))]
 pub async fn settle_life(
     State(deps): State<Deps>,
     by: Platform<may::DeclareRestores>,
