@@ -317,7 +317,7 @@ impl TenantDb<'_> {
         )
         .bind(self.tenant.uuid())
         .bind(webhook.uuid())
-        .bind(after.unwrap_or(Uuid::nil()))
+        .bind(after.unwrap_or_default())
         .bind(limit)
         .bind(filter.state.map(DeliveryState::as_str))
         .bind(&filter.kind)
