@@ -67,9 +67,7 @@ impl Crowd {
             customers,
             said: Arc::default(),
         };
-        for customer in 0..customers {
-            crowd.text(customer);
-        }
+        crowd.all_text();
         let (began, wanted) = (Instant::now(), customers as usize);
         loop {
             let chats = world.tenants.iter().flat_map(|t| t.aacc.chats());
@@ -86,8 +84,15 @@ impl Crowd {
         }
     }
 
+    /// Everybody at once.
+    pub fn all_text(&self) {
+        for customer in 0..self.customers {
+            self.text(customer);
+        }
+    }
+
     /// Says something that nobody has said.
-    pub fn text(&self, customer: u32) {
+    fn text(&self, customer: u32) {
         let n = self.said.fetch_add(1, Relaxed);
         let number = &self.numbers[customer as usize % self.numbers.len()];
         let text = format!("#c-crowd-{n} {}", canary::body(n));

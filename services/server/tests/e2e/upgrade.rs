@@ -64,7 +64,7 @@ async fn two_versions_serve_side_by_side_and_the_way_back() {
     for role in ROLES {
         world.stack.add(&next(role)).await.unwrap();
     }
-    both_serve(&world, "new pods beside old ones").await;
+    both_serve(&world, &crowd, "new pods beside old ones").await;
     texts_flow(&world, phase, "both versions").await;
     for role in ROLES {
         drain(&mut world, role).await;
@@ -78,7 +78,7 @@ async fn two_versions_serve_side_by_side_and_the_way_back() {
     for role in ROLES {
         world.stack.start(role).await.unwrap();
     }
-    both_serve(&world, "old pods beside new ones").await;
+    both_serve(&world, &crowd, "old pods beside new ones").await;
     texts_flow(&world, phase, "both versions, on the way back").await;
     for role in ROLES {
         drain(&mut world, &next(role)).await;
@@ -152,8 +152,9 @@ async fn texts_flow(world: &World, phase: Duration, who: &str) {
     }
 }
 
-/// Waits until texts have gone through each pod, of either version, from now on.
-async fn both_serve(world: &World, who: &str) {
+/// Waits until texts have gone through each pod, of either version, from now on. All text at once: the provider keeps a few connections for what comes
+/// one by one, and those stay with their pod.
+async fn both_serve(world: &World, crowd: &Crowd, who: &str) {
     let pods: Vec<(String, &str)> = WORKS
         .iter()
         .flat_map(|(role, counter)| [((*role).to_owned(), *counter), (next(role), *counter)])
@@ -166,7 +167,8 @@ async fn both_serve(world: &World, who: &str) {
     for (pod, counter) in &pods {
         while counted(world, pod, counter).await <= before[pod.as_str()] {
             assert!(began.elapsed() < SOON, "{who}: nothing goes through {pod}");
-            sleep(Duration::from_millis(100)).await;
+            crowd.all_text();
+            sleep(Duration::from_secs(3)).await;
         }
     }
     println!("{who}: all serve after {:?}", began.elapsed());
