@@ -241,6 +241,14 @@ impl Book {
 
 /// Posts, and reads the answer: a 2xx status, or what it ended with.
 pub(crate) async fn send(shared: &Shared, url: &str, webhook: Webhook) -> Result<u16, String> {
+    let answer = ask(shared, url, webhook).await;
+    if let Err(why) = &answer {
+        shared.book().stats.failed(why);
+    }
+    answer
+}
+
+async fn ask(shared: &Shared, url: &str, webhook: Webhook) -> Result<u16, String> {
     let mut request = shared.http.post(url).body(webhook.body);
     for (name, value) in webhook.headers {
         request = request.header(name, value);

@@ -129,6 +129,9 @@ impl Shared {
     }
 }
 
+/// How long a connection to a webhook is kept that nothing goes over.
+const IDLE: Duration = Duration::from_secs(2);
+
 /// A handle to a running simulator; clones are handles to the same one.
 #[derive(Clone)]
 pub struct Sim {
@@ -162,6 +165,8 @@ impl Sim {
             events: broadcast::Sender::new(EVENTS_KEPT),
             http: reqwest::Client::builder()
                 .timeout(config.retry.timeout)
+                // So that what comes in a burst finds pods that have come since.
+                .pool_idle_timeout(IDLE)
                 .no_proxy()
                 .build()?,
             retry: config.retry,

@@ -17,6 +17,7 @@ pub(crate) struct Stats {
     pub traffic: Traffic,
     manners: BTreeMap<&'static str, u64>,
     rate_violations: BTreeMap<String, u64>,
+    failures: BTreeMap<String, u64>,
 }
 
 /// What went over the wire.
@@ -64,6 +65,9 @@ pub struct StatsView {
     /// Sends above the limit of their number.
     #[serde(default)]
     pub rate_violations: BTreeMap<String, u64>,
+    /// What posts ended with that were not accepted, texts' and receipts': `HTTP 503`, `the connection broke`.
+    #[serde(default)]
+    pub failures: BTreeMap<String, u64>,
 }
 
 impl Default for Stats {
@@ -77,6 +81,7 @@ impl Default for Stats {
             traffic: Traffic::default(),
             manners: BTreeMap::new(),
             rate_violations: BTreeMap::new(),
+            failures: BTreeMap::new(),
         }
     }
 }
@@ -97,6 +102,11 @@ impl Stats {
     /// A manner hit.
     pub fn manner(&mut self, name: &'static str) {
         *self.manners.entry(name).or_default() += 1;
+    }
+
+    /// A post was not accepted.
+    pub fn failed(&mut self, why: &str) {
+        *self.failures.entry(why.to_owned()).or_default() += 1;
     }
 
     pub fn too_fast(&mut self, number: &str) {
@@ -127,6 +137,7 @@ impl Stats {
                 .map(|(name, n)| ((*name).to_owned(), *n))
                 .collect(),
             rate_violations: self.rate_violations.clone(),
+            failures: self.failures.clone(),
         }
     }
 }

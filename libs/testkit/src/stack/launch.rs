@@ -35,14 +35,22 @@ pub(super) struct Role {
 }
 
 impl Launch {
+    /// The file for `ccm migrate`.
+    fn migrate_config(&self) -> PathBuf {
+        self.dir.join("migrate.toml")
+    }
+
+    /// Written once: several may run at the same time.
+    pub fn write_migrate_config(&self) -> Result<()> {
+        config::write_private(&self.migrate_config(), &self.shared.migrate_toml())
+    }
+
     /// `ccm migrate`, to be run.
-    pub fn migrate(&self) -> Result<Command> {
-        let file = self.dir.join("migrate.toml");
-        config::write_private(&file, &self.shared.migrate_toml())?;
+    pub fn migrate(&self) -> Command {
         let mut command = Command::new(&self.ccm);
-        command.arg("migrate").arg("--config").arg(&file);
+        command.arg("migrate").arg("--config").arg(self.migrate_config());
         self.environment(&mut command);
-        Ok(command)
+        command
     }
 
     pub fn role(&self, name: &str) -> Result<Role> {

@@ -262,7 +262,7 @@ impl Stack {
 
     /// Runs `ccm migrate ARGUMENTS` to its end, however that is.
     pub async fn migrate(&self, arguments: &[&str]) -> Result<Output> {
-        let mut migrate = self.launch.migrate()?;
+        let mut migrate = self.launch.migrate();
         migrate.args(arguments);
         let run = spawn_blocking(move || migrate.stdin(Stdio::null()).output());
         run.await?.context("starting ccm migrate")
@@ -418,7 +418,8 @@ impl Builder {
             dir,
         };
         (self.progress)("migrating the database");
-        let mut migrate = launch.migrate()?;
+        launch.write_migrate_config()?;
+        let mut migrate = launch.migrate();
         spawn_blocking(move || process::run("ccm migrate", &mut migrate)).await??;
         let named = |name: &String| Ok((name.clone(), launch.role(name)?));
         let roles = self.roles.iter().map(named).collect::<Result<_>>()?;

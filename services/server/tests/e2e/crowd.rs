@@ -67,9 +67,7 @@ impl Crowd {
             customers,
             said: Arc::default(),
         };
-        for customer in 0..customers {
-            crowd.text(customer);
-        }
+        crowd.all_text();
         let (began, wanted) = (Instant::now(), customers as usize);
         loop {
             let chats = world.tenants.iter().flat_map(|t| t.aacc.chats());
@@ -86,8 +84,15 @@ impl Crowd {
         }
     }
 
+    /// Everybody at once.
+    pub fn all_text(&self) {
+        for customer in 0..self.customers {
+            self.text(customer);
+        }
+    }
+
     /// Says something that nobody has said.
-    pub fn text(&self, customer: u32) {
+    fn text(&self, customer: u32) {
         let n = self.said.fetch_add(1, Relaxed);
         let number = &self.numbers[customer as usize % self.numbers.len()];
         let text = format!("#c-crowd-{n} {}", canary::body(n));
@@ -138,32 +143,21 @@ pub async fn settled(world: &World) -> Report {
     }
 }
 
-/// The provider posted nothing twice: each text and receipt was answered with 2xx at once, by some pod.
-pub async fn every_post_was_answered(world: &World) {
+/// Ingest has answered each text and receipt that reached it with 2xx. A connection that breaks or is refused as a pod goes is counted: its
+/// request is posted again, to another pod, and nothing says that the first one was taken.
+pub async fn no_post_was_refused(world: &World) {
     world
         .carrier
         .wait_quiet(SOON)
         .await
         .expect("nothing is under way");
-    let traffic = world.carrier.stats().traffic;
-    let record = world.carrier.record();
-    let of_texts = record.sent.iter().filter_map(|t| t.last_failure.clone());
-    let receipts = record.received.iter().flat_map(|t| &t.receipts);
-    let of_receipts = receipts
-        .filter(|r| !r.accepted || r.posts > 1)
-        .map(|r| format!("receipt after {} posts: {:?}", r.posts, r.answer));
-    let failures: Vec<String> = of_texts.chain(of_receipts).take(20).collect();
+    let stats = world.carrier.stats();
     println!(
-        "ingest: {} texts and {} receipts posted, {} not answered with 2xx",
-        traffic.posts,
-        traffic.receipts,
-        (traffic.posts - traffic.posts_accepted) + (traffic.receipts - traffic.receipts_accepted)
+        "ingest: {} texts and {} receipts posted, not accepted: {:?}",
+        stats.traffic.posts, stats.traffic.receipts, stats.failures
     );
-    assert_eq!(
-        (traffic.posts, traffic.receipts),
-        (traffic.posts_accepted, traffic.receipts_accepted),
-        "posts and receipts against those with a 2xx: {failures:?}"
-    );
+    let mut refused = stats.failures.keys().filter(|why| why.starts_with("HTTP"));
+    assert_eq!(refused.next(), None, "{:?}", stats.failures);
 }
 
 /// No process has logged an error, over all its restarts.
