@@ -7,11 +7,12 @@ use rusmpp::{CommandStatus, Pdu};
 use std::{
     collections::{HashMap, VecDeque},
     future::pending,
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split},
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time::{Instant as Clock, sleep_until, timeout},
 };
 
@@ -51,32 +52,37 @@ pub trait Serve: Send + 'static {
     }
 }
 
-enum Ask {
-    Submit(Box<Pdu>, oneshot::Sender<Outcome>),
-    Unbind,
-}
+struct Ask(Box<Pdu>, oneshot::Sender<Outcome>);
 
 /// Asks a running session. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
     asks: mpsc::Sender<Ask>,
+    unbind: Arc<Notify>,
     state: watch::Receiver<State>,
 }
 
 /// The other end of a [`Handle`].
 pub struct Driver {
     asks: mpsc::Receiver<Ask>,
+    unbind: Arc<Notify>,
     state: watch::Sender<State>,
 }
 
 /// A session's handle, and what [`run`] needs.
 pub fn link() -> (Handle, Driver) {
     let (asks, asked) = mpsc::channel(WAITING);
+    let unbind = Arc::new(Notify::new());
     let (told, state) = watch::channel(State::Opening);
     (
-        Handle { asks, state },
+        Handle {
+            asks,
+            unbind: unbind.clone(),
+            state,
+        },
         Driver {
             asks: asked,
+            unbind,
             state: told,
         },
     )
@@ -86,7 +92,7 @@ impl Handle {
     /// Sends a request once there is room for it, and returns what became of it. Dropped while it waits, it is not sent.
     pub async fn submit(&self, pdu: Pdu) -> Outcome {
         let (answer, answered) = oneshot::channel();
-        if self.asks.send(Ask::Submit(Box::new(pdu), answer)).await.is_err() {
+        if self.asks.send(Ask(Box::new(pdu), answer)).await.is_err() {
             return Outcome::NotSent;
         }
         // A driver that was dropped in the midst of it has told nobody.
@@ -94,8 +100,8 @@ impl Handle {
     }
 
     /// Ends the session in order.
-    pub async fn unbind(&self) {
-        let _ = self.asks.send(Ask::Unbind).await;
+    pub fn unbind(&self) {
+        self.unbind.notify_one();
     }
 
     pub fn state(&self) -> State {
@@ -252,13 +258,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, P: Serve> Link<S, P> {
                 self.session.answer(sequence, reply.status, &reply.message_id);
             }
             ask = driver.asks.recv(), if self.handled && self.waiting.len() < WAITING => match ask {
-                Some(Ask::Submit(pdu, answer)) => self.waiting.push_back((pdu, answer)),
-                Some(Ask::Unbind) => self.session.unbind(now()),
+                Some(Ask(pdu, answer)) => self.waiting.push_back((pdu, answer)),
                 None => {
                     self.handled = false;
                     self.session.unbind(now());
                 }
             },
+            () = driver.unbind.notified() => self.session.unbind(now()),
             () = timer => self.session.timeout(now()),
         }
     }
@@ -266,10 +272,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, P: Serve> Link<S, P> {
     /// Writes what is left to say, and tells those who wait that nothing comes any more.
     async fn end(mut self, closed: Closed, mut driver: Driver) -> Closed {
         driver.asks.close();
-        while let Ok(ask) = driver.asks.try_recv() {
-            if let Ask::Submit(pdu, answer) = ask {
-                self.waiting.push_back((pdu, answer));
-            }
+        while let Ok(Ask(pdu, answer)) = driver.asks.try_recv() {
+            self.waiting.push_back((pdu, answer));
         }
         for (_, answer) in self.waiting.drain(..) {
             let _ = answer.send(Outcome::NotSent);
