@@ -16,6 +16,16 @@ pub enum DefaultAlphabet {
     Ascii,
 }
 
+/// What a message centre means by `data_coding` 1, which the specification calls IA5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ia5 {
+    /// ASCII; where an octet stands in it that no text in ASCII has, it is GSM's alphabet after all.
+    #[default]
+    Ascii,
+    /// GSM's alphabet, as with node-smpp and whatever is built on it.
+    Gsm7,
+}
+
 /// How a text is sent. What a coding lacks goes as UCS-2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Encoding {
@@ -90,13 +100,29 @@ fn is_latin1(c: char) -> bool {
 /// What octets of this `data_coding` are. `alphabet` is what a header named.
 ///
 /// Each octet becomes something: what has no meaning is read as Latin-1, so that an agent sees at least that there was a text.
-pub fn decode(data_coding: u8, octets: &[u8], alphabet: Alphabet, default: DefaultAlphabet) -> Piece {
-    match sort(data_coding, default) {
+pub fn decode(
+    data_coding: u8,
+    octets: &[u8],
+    alphabet: Alphabet,
+    default: DefaultAlphabet,
+    ia5: Ia5,
+) -> Piece {
+    let sort = match (data_coding, ia5) {
+        (ASCII, Ia5::Gsm7) => Sort::Gsm7,
+        (ASCII, Ia5::Ascii) if octets.iter().any(is_gsm7_alone) => Sort::Gsm7,
+        _ => sort(data_coding, default),
+    };
+    match sort {
         Sort::Gsm7 => Piece::Septets(octets.iter().map(|octet| octet & 0x7f).collect(), alphabet),
         Sort::Latin1 => Piece::Text(octets.iter().map(|octet| char::from(*octet)).collect()),
         Sort::Cyrillic => Piece::Text(octets.iter().map(|octet| cyrillic(*octet)).collect()),
         Sort::Ucs2 => Piece::Ucs2(octets.to_vec()),
     }
+}
+
+/// A control character in ASCII, a letter or an escape in GSM's alphabet.
+fn is_gsm7_alone(octet: &u8) -> bool {
+    octet.is_ascii_control() && !matches!(octet, b'\t' | b'\n' | b'\r' | 0x7f)
 }
 
 enum Sort {
@@ -167,13 +193,16 @@ mod tests {
 
     #[test]
     fn every_data_coding_is_read() {
-        let read =
-            |coding, octets: &[u8], default| decode(coding, octets, Alphabet::default(), default).text();
+        let read = |coding, octets: &[u8], default| {
+            decode(coding, octets, Alphabet::default(), default, Ia5::Ascii).text()
+        };
         use DefaultAlphabet::{Gsm7, Latin1};
         for (coding, octets, default, text) in [
             (0x00, &b"\x00\x1b\x65a"[..], Gsm7, "@€a"),
             (0x00, b"\xc7a", Latin1, "Ça"),
             (0x01, b"a@", Gsm7, "a@"),
+            (0x01, b"a[\n\t", Gsm7, "a[\n\t"),
+            (0x01, b"a\x00\x1b\x65", Latin1, "a@€"),
             (0x02, b"\xe9", Gsm7, "é"),
             (0x03, b"\xe9", Gsm7, "é"),
             (0x06, b"\xbf\xe0\xf0", Gsm7, "Пр№"),
@@ -189,6 +218,8 @@ mod tests {
         ] {
             assert_eq!(read(coding, octets, default), text, "{coding:#04x}");
         }
+        let told = decode(0x01, b"a[", Alphabet::default(), Latin1, Ia5::Gsm7);
+        assert_eq!(told.text(), "aÄ");
         for coding in 0..=u8::MAX {
             assert!(!read(coding, b"\xffab", Gsm7).is_empty());
         }
@@ -200,7 +231,7 @@ mod tests {
             for default in [DefaultAlphabet::Gsm7, DefaultAlphabet::Latin1, DefaultAlphabet::Ascii] {
                 for encoding in [Encoding::Default, Encoding::Latin1, Encoding::Ucs2] {
                     let coding = Coding::of(&text, encoding, default);
-                    let piece = decode(coding.data_coding(), &coding.encode(&text), Alphabet::default(), default);
+                    let piece = decode(coding.data_coding(), &coding.encode(&text), Alphabet::default(), default, Ia5::Ascii);
                     prop_assert_eq!(piece.text(), text.clone());
                 }
             }

@@ -13,12 +13,13 @@ pub use receipt::{Receipt, state_name};
 pub use rusmpp::values::MessageState;
 pub use write::{Part, TooLong, split};
 
-use crate::coding::{DefaultAlphabet, Encoding};
+use crate::coding::{DefaultAlphabet, Encoding, Ia5};
 
 /// How a message centre wants its texts, and sends them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Style {
     pub default_alphabet: DefaultAlphabet,
+    pub ia5: Ia5,
     pub encoding: Encoding,
     pub concatenation: Concatenation,
 }

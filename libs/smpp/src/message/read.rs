@@ -115,6 +115,7 @@ fn content(fields: &Fields<'_>, style: &Style) -> Content {
         octets,
         header.map_or(Alphabet::default(), |header| header.alphabet),
         style.default_alphabet,
+        style.ia5,
     );
     // A receipt that is not marked as one is known by its parameter alone: words like its own can come from any phone.
     let unmarked = fields

@@ -239,7 +239,7 @@ proptest! {
         for concatenation in ALL {
             for default_alphabet in [DefaultAlphabet::Gsm7, DefaultAlphabet::Latin1, DefaultAlphabet::Ascii] {
                 for encoding in [Encoding::Default, Encoding::Latin1, Encoding::Ucs2] {
-                    let style = Style { default_alphabet, encoding, concatenation };
+                    let style = Style { default_alphabet, encoding, concatenation, ..Style::default() };
                     let parts = split(&text, &style, reference).unwrap();
                     let (us, phone) = (addr("72345"), addr("+19995550123"));
                     let pdus: Vec<Pdu> = parts.iter().map(|part| match back {

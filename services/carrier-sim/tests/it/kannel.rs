@@ -4,6 +4,8 @@
 use crate::{SOON, http};
 use ccm_carrier_sim::{Smsc, SmscConfig};
 use ccm_smpp::message::{Concatenation, Style};
+use ccm_sms_text::ucs2;
+use percent_encoding::percent_decode_str;
 use std::{net::TcpListener as Free, path::Path, process::Stdio, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -59,6 +61,17 @@ async fn asked(asked: &mut UnboundedReceiver<Url>, path: &str) -> Url {
 fn parameter(url: &Url, name: &str) -> String {
     let found = url.query_pairs().find(|(key, _)| key == name);
     found.map(|(_, value)| value.into_owned()).unwrap_or_default()
+}
+
+/// A text as Kannel hands it on: octets, UTF-16 where `coding` is 2. It stands last.
+fn text_of(url: &Url) -> String {
+    let query = url.query().unwrap_or_default();
+    let (_, text) = query.rsplit_once("text=").unwrap_or_default();
+    let octets: Vec<u8> = percent_decode_str(&text.replace('+', " ")).collect();
+    match parameter(url, "coding").as_str() {
+        "2" => ucs2::decode(&octets),
+        _ => String::from_utf8(octets).unwrap(),
+    }
 }
 
 fn run(box_: &str, config: &Path) -> Child {
@@ -123,7 +136,7 @@ group = sms-service
 keyword = default
 catch-all = true
 max-messages = 0
-get-url = "http://127.0.0.1:{served}/mo?from=%p&to=%P&text=%a"
+get-url = "http://127.0.0.1:{served}/mo?from=%p&to=%P&coding=%c&text=%b"
 "#,
         port = smsc.addr().port(),
     );
@@ -170,7 +183,7 @@ get-url = "http://127.0.0.1:{served}/mo?from=%p&to=%P&text=%a"
             .unwrap()
             .unwrap();
         let mo = asked(&mut asks, "/mo").await;
-        assert_eq!(parameter(&mo, "text"), body);
+        assert_eq!(text_of(&mo), body);
         assert_eq!(parameter(&mo, "from"), "+19995550123");
         assert_eq!(parameter(&mo, "to"), "72345");
     }
