@@ -18,8 +18,16 @@ pub struct SmscText {
 pub(super) struct Book {
     last_id: u64,
     whole: Vec<SmscText>,
-    /// Texts of which parts are missing, by sender, phone, reference and total.
-    open: BTreeMap<(String, String, u16, u8), (Parts, Vec<u64>)>,
+    open: BTreeMap<Key, Open>,
+}
+
+/// Sender, phone, reference and total of a text in parts.
+type Key = (String, String, u16, u8);
+
+/// A text of which parts are missing, and the ids of those that are here.
+struct Open {
+    parts: Parts,
+    ids: Vec<u64>,
 }
 
 impl Book {
@@ -41,14 +49,18 @@ impl Book {
             self.whole.push(SmscText { from, to, body, ids });
             return id;
         };
-        let key = (from, to, segment.reference, segment.total);
-        let (parts, ids) = self.open.entry(key.clone()).or_insert((fresh, Vec::new()));
-        if parts.add(segment.number, piece.clone()) == Added::New {
-            ids.push(id);
+        let key: Key = (from, to, segment.reference, segment.total);
+        let open = self.open.entry(key.clone()).or_insert_with(|| Open {
+            parts: fresh,
+            ids: Vec::new(),
+        });
+        if open.parts.add(segment.number, piece.clone()) == Added::New {
+            open.ids.push(id);
         }
-        if let Some(body) = parts.complete() {
-            let (from, to, ..) = key.clone();
-            let ids = self.open.remove(&key).map(|(_, ids)| ids).unwrap_or_default();
+        if let Some(body) = open.parts.complete() {
+            let ids = std::mem::take(&mut open.ids);
+            self.open.remove(&key);
+            let (from, to, ..) = key;
             self.whole.push(SmscText { from, to, body, ids });
         }
         id

@@ -2,6 +2,7 @@
 
 mod carrier;
 mod control;
+mod esme;
 mod faults;
 mod from_phone;
 mod kannel;

@@ -3,7 +3,7 @@
 
 use crate::{
     SOON,
-    smsc::{Esme, bind, fast, taken},
+    esme::{Esme, bind, fast, taken},
 };
 use ccm_carrier_sim::{Receipts, Smsc, SmscConfig, SmscManners};
 use ccm_smpp::{

@@ -1,129 +1,24 @@
 //! The simulator's message centre and `ccm-smpp`'s side over a socket.
 
-use crate::SOON;
+use crate::{
+    SOON,
+    esme::{Esme, PHONE, Taker, US, addr, bind, fast, taken},
+};
 use ccm_carrier_sim::{Answering, Receipts, Smsc, SmscConfig, SmscManners};
 use ccm_smpp::{
     CommandStatus, Pdu,
-    dial::{Target, dial},
+    dial::Target,
     keep::{Kept, Pauses, Plan, keep},
-    link::{self, Handle, Reply, Serve},
-    message::{
-        self, Addr, Concatenation, Content, MessageIds, MessageState, Numbering, Received, Style, split,
-    },
+    message::{Concatenation, Content, MessageIds, MessageState, Style, split},
     send::{Sent, send},
-    session::{Answer, Bind, BindKind, Closed, Limits, Outcome, Session, State, Version},
+    session::{Bind, BindKind, Closed, Limits, Outcome, State},
 };
-use futures::{FutureExt, future::BoxFuture, future::join_all};
+use futures::future::join_all;
 use std::time::Duration;
 use tokio::{
-    sync::{
-        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-        oneshot, watch,
-    },
-    task::JoinHandle,
+    sync::{mpsc::unbounded_channel, oneshot, watch},
     time::{Instant, timeout},
 };
-
-const US: &str = "72345";
-const PHONE: &str = "+19995550123";
-
-/// One ESME, bound to somebody.
-pub struct Esme {
-    pub handle: Handle,
-    pub closed: JoinHandle<Closed>,
-    heard: UnboundedReceiver<Received>,
-    style: Style,
-}
-
-/// Takes everything.
-struct Taker(UnboundedSender<Received>, Style);
-
-impl Serve for Taker {
-    fn request(&mut self, pdu: Pdu) -> BoxFuture<'static, Reply> {
-        let status = match message::read(&pdu, &self.1) {
-            Ok(received) => {
-                let _ = self.0.send(received);
-                CommandStatus::EsmeRok
-            }
-            Err(_) => CommandStatus::EsmeRsyserr,
-        };
-        async move { Reply::status(status) }.boxed()
-    }
-}
-
-pub fn bind(kind: BindKind) -> Bind {
-    Bind {
-        kind,
-        system_id: "ccm".into(),
-        password: "secret".into(),
-        system_type: "CC".into(),
-        version: Version::V34,
-        ton: 0,
-        npi: 0,
-        address_range: String::new(),
-    }
-}
-
-impl Esme {
-    pub async fn connect(port: u16, bind: Bind, limits: Limits, style: Style) -> Self {
-        let target = Target {
-            host: "127.0.0.1".into(),
-            port,
-            tls: None,
-        };
-        let stream = dial(&target, |ip| ip.is_loopback(), SOON).await.unwrap();
-        let session = Session::esme(bind, limits, Instant::now().into_std());
-        let (handle, driver) = link::link();
-        let (tell, heard) = unbounded_channel();
-        let closed = tokio::spawn(link::run(stream, session, Taker(tell, style), driver));
-        let mut bound = handle.clone();
-        timeout(SOON, bound.reached(State::Bound)).await.unwrap();
-        Self {
-            handle,
-            closed,
-            heard,
-            style,
-        }
-    }
-
-    async fn with(smsc: &Smsc, limits: Limits, style: Style) -> Self {
-        Self::connect(smsc.addr().port(), bind(BindKind::Transceiver), limits, style).await
-    }
-
-    /// Sends a text's parts, and says what became of each.
-    pub async fn send(&self, body: &str, reference: u16) -> Vec<Outcome> {
-        let (from, to) = (addr(US), addr(PHONE));
-        let parts = split(body, &self.style, reference).unwrap();
-        join_all(
-            parts
-                .iter()
-                .map(|part| self.handle.submit(part.submit(&from, &to, true))),
-        )
-        .await
-    }
-
-    pub async fn hears(&mut self) -> Received {
-        timeout(SOON, self.heard.recv()).await.unwrap().unwrap()
-    }
-}
-
-fn addr(text: &str) -> Addr {
-    Addr::new(text, Numbering::default()).unwrap()
-}
-
-pub fn fast() -> Limits {
-    Limits {
-        rate: 1000,
-        ..Limits::default()
-    }
-}
-
-pub fn taken(outcome: &Outcome) -> &Answer {
-    match outcome {
-        Outcome::Answered(answer) if answer.status == CommandStatus::EsmeRok => answer,
-        other => panic!("{other:?}"),
-    }
-}
 
 async fn smsc(manners: SmscManners) -> Smsc {
     let config = SmscConfig {
