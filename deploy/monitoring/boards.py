@@ -268,6 +268,7 @@ DISPATCH = [
     (
         "What becomes of them",
         [
+            lines("Texts from before a restore", "found: not sent again. absent, recognised: sent. in_doubt: a dead letter, for somebody's word.", "cps", [(rate("ccm_dispatch_from_before_total", "kind, result"), "{{kind}} {{result}}")], w=12),
             lines("Questions about texts in doubt", "found: not sent again. absent: sent again. failed: asked again later.", "cps", [(rate("ccm_dispatch_look_ups_total", "kind, result"), "{{kind}} {{result}}")], alerts=["CcmLookUpsFail"], w=12),
             lines("Receipts", "What providers say became of the texts that they took.", "cps", [(rate("ccm_ingest_receipts_total", "kind, report"), "{{kind}} {{report}}")], alerts=["CcmReceiptsBad", "CcmReceiptsMissing"], w=12),
         ],
@@ -350,6 +351,7 @@ PLATFORM = [
         "Leases and queues",
         [
             lines("Who owns active tenants", "overdue, nobodys: nobody serves these tenants' chats.", "short", [(most("ccm_platform_leases", "state"), "{{state}}")], alerts=["CcmTenantsWithoutOwner"], stack=True),
+            lines("Lives of the database", "open: it was restored or a replica promoted, and who says nothing is not texted. began: lives that were noticed.", "short", [(most("ccm_database_life_open"), "open"), (rate("ccm_database_lives_total"), "began, a second")], alerts=["CcmDatabaseRestored"], max=1),
             lines("Waiting in each queue", "10,000 at most are counted. failures: looks that failed, so that the figures are old.", "short", [(most("ccm_platform_queue_waiting", "queue"), "{{queue}}"), (rate("ccm_platform_failures_total"), "failures a second")], alerts=["CcmPlatformFiguresOld"]),
             lines("Age of each queue", "How long the first of each waits or has been due.", "s", [(most("ccm_platform_queue_oldest_seconds", "queue"), "{{queue}}")], alerts=["CcmLinesNotTaken", "CcmIngestLate", "CcmDeflectionsLate", "CcmBackgroundLate"]),
         ],

@@ -178,16 +178,22 @@ mod tests {
         const OWN: [bool; 3] = [true, false, false];
         const NO: [bool; 3] = [false, false, false];
         // ListTenants, CreateTenants, SuspendTenants, DeleteTenants, ReadSettings, WriteSettings, ReadTexts, ManageAccess,
-        // ManagePlatformAccess, ReadAudit
+        // ManagePlatformAccess, ReadAudit, DeclareRestores
         let table = [
             (
                 Role::PlatformAdmin,
-                [YES, YES, YES, YES, YES, YES, YES, YES, YES, YES],
+                [YES, YES, YES, YES, YES, YES, YES, YES, YES, YES, YES],
             ),
-            (Role::Engineer, [YES, YES, YES, NO, YES, YES, YES, YES, NO, YES]),
-            (Role::Support, [YES, NO, NO, NO, YES, NO, NO, NO, NO, YES]),
-            (Role::TenantAdmin, [NO, NO, NO, NO, OWN, OWN, OWN, OWN, NO, OWN]),
-            (Role::TenantViewer, [NO, NO, NO, NO, OWN, NO, OWN, NO, NO, NO]),
+            (
+                Role::Engineer,
+                [YES, YES, YES, NO, YES, YES, YES, YES, NO, YES, NO],
+            ),
+            (Role::Support, [YES, NO, NO, NO, YES, NO, NO, NO, NO, YES, NO]),
+            (
+                Role::TenantAdmin,
+                [NO, NO, NO, NO, OWN, OWN, OWN, OWN, NO, OWN, NO],
+            ),
+            (Role::TenantViewer, [NO, NO, NO, NO, OWN, NO, OWN, NO, NO, NO, NO]),
         ];
         assert_eq!(table.len(), Role::ALL.len());
         for (role, row) in table {

@@ -48,7 +48,10 @@ impl Role {
         use Permission as P;
         match self {
             Self::PlatformAdmin => true,
-            Self::Engineer => !matches!(permission, P::DeleteTenants | P::ManagePlatformAccess),
+            Self::Engineer => !matches!(
+                permission,
+                P::DeleteTenants | P::ManagePlatformAccess | P::DeclareRestores
+            ),
             Self::Support => matches!(permission, P::ListTenants | P::ReadSettings | P::ReadAudit),
             Self::TenantAdmin => matches!(
                 permission,
@@ -122,6 +125,8 @@ permissions! {
     ManagePlatformAccess = "manage-platform-access",
     /// Read who changed what.
     ReadAudit = "read-audit",
+    /// Say that the platform's database was restored, and that what it had forgotten is there again.
+    DeclareRestores = "declare-restores",
 }
 
 impl fmt::Display for Permission {

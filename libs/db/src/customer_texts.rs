@@ -208,6 +208,7 @@ impl TenantDb<'_> {
             body: text.body,
             heard: None,
             written_at: None,
+            replayed: false,
             trace: text.trace,
         };
         if !self.put_in_line(tx, &mt, at).await? {

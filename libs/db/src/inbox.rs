@@ -19,8 +19,10 @@ pub struct PendingText {
 }
 
 pub(crate) const PENDING: &str = "
-SELECT i.message_id, i.seq, i.kind, m.author, m.body, m.trace_parent, m.created_at, m.resends + (i.state = 'sending')::int AS doubts
+SELECT i.message_id, i.seq, i.kind, m.author, m.body, m.trace_parent, m.created_at,
+       m.resends + (i.state = 'sending' OR m.created_at < life.began_at AND m.resends = 0)::int AS doubts
 FROM inbox i JOIN message m ON m.id = i.message_id AND m.tenant_id = i.tenant_id
+CROSS JOIN (SELECT began_at FROM database_life ORDER BY began_at DESC LIMIT 1) AS life
 WHERE i.tenant_id = $1 AND i.conversation_id = $2 AND i.seq > $3 ORDER BY i.seq LIMIT $4";
 
 /// Pods of before take what ends a chat for any other note.
@@ -77,17 +79,21 @@ impl TenantDb<'_> {
         at: OffsetDateTime,
     ) -> Result<bool, DbError> {
         let mut tx = self.fenced(fence).await?;
-        let before: Option<String> = sqlx::query_scalar(
+        // What came before the database was restored may have been shown (ADR 27); of that one mark is enough.
+        let before: Option<bool> = sqlx::query_scalar(
             "UPDATE inbox i SET state = 'sending', epoch = $3
-             FROM (SELECT message_id, state FROM inbox WHERE tenant_id = $1 AND message_id = $2 FOR UPDATE) was
-             WHERE i.tenant_id = $1 AND i.message_id = was.message_id RETURNING was.state",
+             FROM (SELECT i.message_id, i.state = 'sending' OR m.created_at < life.began_at AND m.resends = 0 AS may_be_shown
+                   FROM inbox i JOIN message m ON m.tenant_id = i.tenant_id AND m.id = i.message_id
+                   CROSS JOIN (SELECT began_at FROM database_life ORDER BY began_at DESC LIMIT 1) AS life
+                   WHERE i.tenant_id = $1 AND i.message_id = $2 FOR UPDATE OF i) was
+             WHERE i.tenant_id = $1 AND i.message_id = was.message_id RETURNING was.may_be_shown",
         )
         .bind(self.tenant.uuid())
         .bind(message.uuid())
         .bind(fence.owned.epoch)
         .fetch_optional(&mut *tx)
         .await?;
-        let resend = before.ok_or(DbError::NotFound("waiting text"))? == "sending";
+        let resend = before.ok_or(DbError::NotFound("waiting text"))?;
         sqlx::query(
             "UPDATE message SET state = 'sending', chat_id = $3, attempts = attempts + 1, resends = resends + $4,
                                 updated_at = $5

@@ -33,6 +33,7 @@ mod idempotency;
 mod inbox;
 mod keeping;
 mod leases;
+mod life;
 mod link_certificates;
 mod link_watch;
 mod links;
@@ -106,6 +107,7 @@ pub use keeping::{
     RetentionPlan, RetentionProgress,
 };
 pub use leases::{LeaseTimes, OwnedTenant, PodRow};
+pub use life::{Beginning, LifeLeft, LifeRow, RESTORED, ToldLife};
 pub use link_certificates::ClientKeyRow;
 pub use link_watch::{LinkEventRow, LinkStateRow, MaintenanceWindow, Once};
 pub use links::{HostPort, LinkRow, LinkSecrets, NewLink, NewReach, Scheme};
@@ -117,7 +119,7 @@ pub use names::{Names, Naming, NamingState};
 pub use number_lookups::NumberLookupRow;
 pub use number_moves::{Destination, DueMove, Moved, NewNumberMove, NumberMoveRow};
 pub use numbers::{NewNumber, NumberChange, NumberFilter, NumberRow};
-pub use outbox::{AsSent, Claim, Doubt, Head, Knows, Outcome, Sender, Sending};
+pub use outbox::{AsSent, Claim, Doubt, Head, Knows, Outcome, Question, Sender, Sending};
 pub use overview::{
     Edges, LINK_STATE_LASTS, LastTexts, MOST_COUNTED, OverviewAccount, OverviewLink, OverviewRow, Waiting,
 };

@@ -22,6 +22,8 @@ pub struct AgentText {
     pub heard: Option<[u8; 32]>,
     /// As AACC says.
     pub written_at: Option<OffsetDateTime>,
+    /// It came with the transcript after a resume.
+    pub replayed: bool,
     pub trace: Option<TraceParent>,
 }
 
@@ -73,6 +75,7 @@ pub(crate) struct Mt<'a> {
     pub body: &'a Body,
     pub heard: Option<&'a [u8; 32]>,
     pub written_at: Option<OffsetDateTime>,
+    pub replayed: bool,
     pub trace: Option<&'a TraceParent>,
 }
 
@@ -99,6 +102,7 @@ impl TenantDb<'_> {
             body: &text.body,
             heard: text.heard.as_ref(),
             written_at: text.written_at,
+            replayed: text.replayed,
             trace: text.trace.as_ref(),
         };
         if self.put_in_line(&mut tx, &mt, at).await? {
@@ -179,6 +183,7 @@ impl TenantDb<'_> {
             body: &notice.body,
             heard: None,
             written_at: None,
+            replayed: false,
             trace: None,
         };
         if self.put_in_line(&mut tx, &mt, at).await? {
@@ -214,6 +219,7 @@ impl TenantDb<'_> {
             body,
             heard: None,
             written_at: None,
+            replayed: false,
             trace: None,
         };
         self.put_in_line(tx, &mt, at).await?;
@@ -312,13 +318,14 @@ impl TenantDb<'_> {
         .execute(&mut **tx)
         .await?;
         sqlx::query(
-            "INSERT INTO outbox (message_id, tenant_id, conversation_id, seq, created_at) VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO outbox (message_id, tenant_id, conversation_id, seq, created_at, replayed) VALUES ($1, $2, $3, $4, $5, $6)",
         )
         .bind(mt.message.uuid())
         .bind(self.tenant.uuid())
         .bind(mt.conversation.uuid())
         .bind(seq)
         .bind(at)
+        .bind(mt.replayed)
         .execute(&mut **tx)
         .await?;
         Ok(true)

@@ -22,7 +22,7 @@ pub struct Reload {
     filters: LogFilter,
     /// What the process began with, but for what was taken up since.
     runs_with: BTreeMap<String, u64>,
-    /// What was read last, whatever came of it.
+    /// What was taken last: a file that is wrong is looked at again.
     seen: BTreeMap<String, u64>,
     refused: bool,
     signals: Signal,
@@ -66,7 +66,8 @@ impl Reload {
     pub async fn run(mut self) -> Result<(), Infallible> {
         let mut ticks = interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        tell(true, 0);
+        good(true);
+        needs_restart_for(0);
         loop {
             let asked = tokio::select! {
                 _ = ticks.tick() => false,
@@ -83,7 +84,8 @@ impl Reload {
                     needs_restart,
                 }) => {
                     self.refused = false;
-                    tell(true, needs_restart.len());
+                    good(true);
+                    needs_restart_for(needs_restart.len());
                     tracing::info!(taken_up = taken_up.join(" "), "the configuration has changed");
                     if !needs_restart.is_empty() {
                         tracing::warn!(
@@ -97,7 +99,8 @@ impl Reload {
                     if !std::mem::replace(&mut self.refused, true) || asked {
                         tracing::error!(%error, "the configuration has changed and cannot be used; this process goes on with what it has");
                     }
-                    tell(false, 0);
+                    // How many keys wait for a restart is not known anew: what was known still waits.
+                    good(false);
                 }
             }
         }
@@ -129,9 +132,12 @@ impl Reload {
     }
 }
 
-fn tell(good: bool, need_restart: usize) {
+fn good(good: bool) {
     metrics::gauge!("ccm_config_good").set(if good { 1.0 } else { 0.0 });
-    metrics::gauge!("ccm_config_keys_for_restart").set(need_restart as f64);
+}
+
+fn needs_restart_for(keys: usize) {
+    metrics::gauge!("ccm_config_keys_for_restart").set(keys as f64);
 }
 
 #[cfg(test)]

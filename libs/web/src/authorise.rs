@@ -50,6 +50,8 @@ pub mod may {
         ManagePlatformAccess,
         /// [`Permission::ReadAudit`]
         ReadAudit,
+        /// [`Permission::DeclareRestores`]
+        DeclareRestores,
     }
 }
 

@@ -1,7 +1,7 @@
 use crate::{
     Deletions, Deps, Keeping, accounts, api_keys, asked, audit, audit_verdict, auth_keys, caps, certificates,
     client_key, consent, conversations, dead_letters, deflections, deletions, doctor, events, identity::Gate,
-    link_watch, links, maintenance, number_check, number_moves, numbers, once, overview, pace,
+    link_watch, links, lives, maintenance, number_check, number_moves, numbers, once, overview, pace,
     platform_watch, routing, sessions, settings, signing_keys, skillsets, store, templates, tenants,
     text_check, usage, usage_work, users, webhook_deliveries, webhook_secrets, webhooks,
 };
@@ -101,6 +101,8 @@ fn routes() -> OpenApiRouter<Deps> {
         .routes(routes!(overview::list_overviews))
         .routes(routes!(overview::get_overview))
         .routes(routes!(overview::platform::get_platform))
+        .routes(routes!(lives::tell_life, lives::list_lives))
+        .routes(routes!(lives::settle_life))
         .routes(routes!(store::statistics::get_statistics))
         .routes(routes!(
             deletions::create_deletion,
@@ -250,7 +252,8 @@ fn routes() -> OpenApiRouter<Deps> {
         .routes(routes!(store::erasures::get_erasure_certificate))
         .routes(routes!(store::exports::export_person))
         .routes(routes!(dead_letters::list_dead_letters))
-        .routes(routes!(dead_letters::replay_dead_letters))
+        .routes(routes!(dead_letters::many::replay_dead_letters))
+        .routes(routes!(dead_letters::many::discard_dead_letters))
         .routes(routes!(dead_letters::get_dead_letter))
         .routes(routes!(dead_letters::replay_dead_letter))
         .routes(routes!(dead_letters::discard_dead_letter))

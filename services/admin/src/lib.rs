@@ -32,6 +32,7 @@ mod ewc_url;
 mod identity;
 mod link_watch;
 mod links;
+mod lives;
 mod looks;
 mod maintenance;
 mod moment;

@@ -24,6 +24,14 @@ pub struct DeletionPath {
     pub deletion: Uuid,
 }
 
+/// The path of a life of the database.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct LifePath {
+    /// The life's id.
+    pub life: Uuid,
+}
+
 /// A conversation's path.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]

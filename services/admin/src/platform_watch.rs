@@ -2,7 +2,7 @@
 //! role says the same.
 
 use crate::{Deps, overview::platform::QUEUES};
-use ccm_db::{DbError, LeaseState};
+use ccm_db::{DbError, LeaseState, LifeRow};
 use ccm_runtime::Lifecycle;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -50,6 +50,8 @@ async fn tell(deps: &Deps) -> Result<(), DbError> {
     ] {
         metrics::gauge!("ccm_platform_leases", "state" => state.as_str()).set(count as f64);
     }
+    let open = operator.lives(None, 1).await?.iter().any(LifeRow::is_open);
+    metrics::gauge!("ccm_database_life_open").set(f64::from(u8::from(open)));
     let unsent = operator.oldest_unsent().await?;
     metrics::gauge!("ccm_platform_oldest_unsent_seconds").set(age(unsent.map(|text| text.since)));
     Ok(())

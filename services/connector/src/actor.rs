@@ -135,8 +135,8 @@ pub(crate) struct Actor {
     note: Option<String>,
     /// Whether a text went either way in this chat: else the next one waits a little.
     fruitful: bool,
-    /// Whether the current socket got the chat: losing it is news then.
-    logged_in: bool,
+    /// Since when the current socket has the chat: losing it is news then.
+    logged_in: Option<Instant>,
     /// The chat is to be left when no text is in flight.
     leaves: Option<Why>,
     waiting: crate::waits::Waiting,
@@ -177,7 +177,7 @@ impl Actor {
             replay: None,
             note: None,
             fruitful: false,
-            logged_in: false,
+            logged_in: None,
             leaves: None,
             told_of_maintenance: false,
             told_of_end: false,
@@ -334,7 +334,7 @@ impl Actor {
                     }
                 }
                 () = self.stop.cancelled(), if deadline.is_none() => {}
-                () = start.reach.outdated(), if !self.logged_in && deadline.is_none() && leaving.is_none() => {
+                () = start.reach.outdated(), if self.logged_in.is_none() && deadline.is_none() && leaving.is_none() => {
                     return Ok(Left::Outdated);
                 }
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {

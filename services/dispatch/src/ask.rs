@@ -1,20 +1,16 @@
 //! One text and its provider: as it leaves, whether the provider has it already, and what it says to it.
 
 use crate::{line::Worker, outcome::Attempt};
-use ccm_db::{AsSent, Claim, Doubt, Knows, Sending};
-use ccm_model::{Body, ProviderKind, sms_settings::Transliterate};
+use ccm_db::{AsSent, Claim, Doubt, Knows, Question, Sending};
+use ccm_model::{AccountId, Body, ProviderKind, sms_settings::Transliterate};
 use ccm_sms::{Account, Class, Outbound};
 use ccm_sms_text::{
     segments,
     transliterate::{Policy, transliterate},
 };
 use reqwest::Url;
-use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::Span;
-
-/// How far the provider's clock may be away from ours.
-const CLOCKS_APART: Duration = Duration::from_secs(120);
 
 /// The text as it leaves, and how many SMS it takes.
 pub(crate) fn as_sent(body: Body, how: Transliterate) -> AsSent {
@@ -90,9 +86,12 @@ impl Worker {
             receipts_to: address.as_deref(),
             now: self.now(),
         };
-        if sending.doubt == Doubt::Ask {
-            match self.look_up(claim, account, sending, &out, limit, window).await {
-                Ok(Some(provider_id)) => return Attempt::Found(provider_id),
+        if let Doubt::Ask(question) = sending.doubt {
+            match self
+                .look_up(claim, account, sending, &out, question, window)
+                .await
+            {
+                Ok(Some(found)) => return found,
                 Ok(None) => {}
                 Err(attempt) => return attempt,
             }
@@ -101,14 +100,14 @@ impl Worker {
         if Instant::now() + limit > window.closes {
             return Attempt::NotTried;
         }
-        if sending.doubt == Doubt::Ask {
+        if let Doubt::Ask(_) = sending.doubt {
             let tenant = self.db.tenant(claim.tenant);
             let marked = tenant.mark_resend(claim, sending.message, self.now()).await;
             if !marked.unwrap_or(false) {
                 return Attempt::NotTried;
             }
         }
-        let again = matches!(sending.doubt, Doubt::Ask | Doubt::Resend);
+        let again = matches!(sending.doubt, Doubt::Ask(_) | Doubt::Resend);
         Span::current().record("resend", again);
         if again {
             metrics::counter!("ccm_dispatch_resends_total", "kind" => sending.kind.as_str()).increment(1);
@@ -128,16 +127,41 @@ impl Worker {
         }
     }
 
-    /// The provider's id of the text, if it has it. `Err`: that could not be found out now.
+    /// What the provider has of the text ([`Attempt::Found`]), if it has it; asked of each account that may have had it. `Err`: that
+    /// could not be found out now, or never will be.
     async fn look_up(
         &self,
         claim: &Claim,
         account: &Account,
         sending: &Sending,
         out: &Outbound<'_>,
-        limit: Duration,
+        question: Question,
         window: Window,
-    ) -> Result<Option<String>, Attempt> {
+    ) -> Result<Option<Attempt>, Attempt> {
+        let first = self.look_up_in(claim, sending.account, account, sending, out, question, window);
+        if let Some(found) = first.await? {
+            return Ok(Some(found));
+        }
+        let Some(also) = question.also else {
+            return Ok(None);
+        };
+        let account = self.account(claim.tenant, also).await?;
+        self.look_up_in(claim, also, &account, sending, out, question, window)
+            .await
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "what `ask` knows, and whom to ask")]
+    async fn look_up_in(
+        &self,
+        claim: &Claim,
+        id: AccountId,
+        account: &Account,
+        sending: &Sending,
+        out: &Outbound<'_>,
+        question: Question,
+        window: Window,
+    ) -> Result<Option<Attempt>, Attempt> {
+        let limit = self.provider_timeout.min(account.timeout());
         if Instant::now() + limit > window.closes {
             return Err(Attempt::NotTried);
         }
@@ -145,19 +169,21 @@ impl Worker {
             let kind = sending.kind.as_str();
             metrics::counter!("ccm_dispatch_look_ups_total", "kind" => kind, "result" => result).increment(1);
         };
-        let since = sending.created_at - CLOCKS_APART;
-        let answer = timeout(limit, ccm_sms::look_up(&self.http, account, out, since)).await;
+        let answer = timeout(limit, ccm_sms::look_up(&self.http, account, out, question.since)).await;
         let found = match answer {
             Ok(Ok(look_up)) => look_up.found,
             Ok(Err(error)) if error.class == Class::Terminal => {
                 count("refused");
                 tracing::warn!(
                     tenant.id = %claim.tenant,
-                    account.id = %sending.account,
+                    account.id = %id,
                     %error,
                     "a provider does not say whether it has a text"
                 );
-                return Ok(None);
+                return match question.or_nobody_knows {
+                    true => Err(Attempt::Untold),
+                    false => Ok(None),
+                };
             }
             Ok(Err(error)) => {
                 count("failed");
@@ -171,20 +197,24 @@ impl Worker {
         let mut ids: Vec<String> = found.into_iter().map(|found| found.provider_id).collect();
         if !ids.is_empty() {
             let tenant = self.db.tenant(claim.tenant);
-            let others = tenant.ids_of_others(sending.account, sending.message, &ids).await;
+            let others = tenant.ids_of_others(id, sending.message, &ids).await;
             let others = others.map_err(|_| Attempt::NotTried)?;
             ids.retain(|id| !others.contains(id));
         }
         let first = ids.into_iter().next();
         count(if first.is_some() { "found" } else { "absent" });
-        Ok(first)
+        Ok(first.map(|provider_id| Attempt::Found {
+            provider_id,
+            account: id,
+        }))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ccm_model::{AccountId, Address, MessageId};
+    use ccm_model::{Address, MessageId};
+    use std::time::Duration;
     use time::OffsetDateTime;
     use uuid::Uuid;
 
@@ -223,6 +253,7 @@ mod tests {
             webhook_base: base.map(str::to_owned),
             trace: None,
             created_at: OffsetDateTime::UNIX_EPOCH,
+            is_from_before: false,
         };
         let path = format!("/v1/sms/twilio/{account}");
         for (base, own, to) in [

@@ -111,6 +111,14 @@ impl Worker {
                 account,
                 kind,
             }) => return self.capped(claim, message, account, kind).await,
+            Ok(Head::InDoubt {
+                message,
+                account,
+                kind,
+            }) => {
+                outcome::in_doubt(claim, message, kind);
+                return self.finish(claim, message, account, &Outcome::InDoubt).await;
+            }
             Ok(Head::Later | Head::Empty | Head::Lost) => return Next::Done,
             // The claim expires.
             Err(e) if e.is_retryable() => return Next::Done,
@@ -232,9 +240,11 @@ impl Worker {
             self.random(),
         );
         Span::current().record("outcome", outcome::name(&outcome));
-        let more = self
-            .finish(claim, sending.message, sending.account, &outcome)
-            .await;
+        let account = match &attempt {
+            Attempt::Found { account, .. } => *account,
+            _ => sending.account,
+        };
+        let more = self.finish(claim, sending.message, account, &outcome).await;
         outcome::tell(&attempt, &outcome, claim, sending, self.now());
         if let Some(change) = change {
             self.write_down(claim.tenant, sending.account, change, &attempt)
@@ -248,7 +258,7 @@ impl Worker {
     }
 
     /// A moment old at most.
-    async fn account(&self, tenant: TenantId, id: AccountId) -> Result<Arc<Account>, Attempt> {
+    pub async fn account(&self, tenant: TenantId, id: AccountId) -> Result<Arc<Account>, Attempt> {
         let load = async {
             let stored = self.db.tenant(tenant).account_secret(id).await?;
             let account = Account::parse(stored.account.kind, &stored.account.settings, &stored.secret);

@@ -2,6 +2,7 @@
 
 use crate::{backoff, circuit::Seen};
 use ccm_db::{Claim, Doubt, Outcome, Sending};
+use ccm_model::{AccountId, MessageId, ProviderKind};
 use ccm_runtime::{TextEvent, count_text};
 use ccm_sms::{Class, SendError, Sent};
 use std::time::Duration;
@@ -35,8 +36,13 @@ pub(crate) fn capped() -> Outcome {
 #[derive(Debug)]
 pub(crate) enum Attempt {
     Sent(Sent),
-    /// An earlier attempt got there, under this id of the provider's.
-    Found(String),
+    /// An earlier attempt got there, through this account and under this id of the provider's.
+    Found {
+        provider_id: String,
+        account: AccountId,
+    },
+    /// The text may have been sent before the database was restored, and the provider does not say.
+    Untold,
     Refused(SendError),
     /// The provider may have the text already, and could not say.
     Unclear(SendError),
@@ -54,7 +60,7 @@ impl Attempt {
     /// What it says of the account.
     pub fn seen(&self) -> Option<Seen> {
         match self {
-            Self::Sent(_) | Self::Found(_) => Some(Seen::Works),
+            Self::Sent(_) | Self::Found { .. } | Self::Untold => Some(Seen::Works),
             Self::Refused(e) | Self::Unclear(e) => Some(match e.class {
                 Class::Terminal => Seen::Works,
                 Class::Retryable { after } => Seen::Fails { asked: after },
@@ -85,7 +91,7 @@ impl Attempt {
                 Some(ACCOUNT.to_owned()),
                 format!("the provider account cannot be used: {why}"),
             ),
-            Self::Sent(_) | Self::Found(_) | Self::NotTried | Self::TooOld => {
+            Self::Sent(_) | Self::Found { .. } | Self::Untold | Self::NotTried | Self::TooOld => {
                 (None, "it was not sent yet".to_owned())
             }
         }
@@ -108,11 +114,12 @@ pub(crate) fn decide(
                 provider_id: sent.provider_id.clone(),
             };
         }
-        Attempt::Found(provider_id) => {
+        Attempt::Found { provider_id, .. } => {
             return Outcome::Sent {
                 provider_id: Some(provider_id.clone()),
             };
         }
+        Attempt::Untold => return Outcome::InDoubt,
         Attempt::Refused(SendError {
             class: Class::Terminal,
             user,
@@ -181,6 +188,7 @@ pub(crate) fn name(outcome: &Outcome) -> &'static str {
         Outcome::Retry { .. } => "retry",
         Outcome::Failed { .. } => "failed",
         Outcome::OptedOut => "opted_out",
+        Outcome::InDoubt => "in_doubt",
     }
 }
 
@@ -225,9 +233,37 @@ pub(crate) fn tell(
                 "a text will not be sent"
             );
         }
+        Outcome::InDoubt => in_doubt(claim, sending.message, sending.kind),
         // No attempt ends so; it is told where it is seen.
         Outcome::OptedOut => {}
     }
+    if sending.is_from_before {
+        let result = match (attempt, outcome) {
+            (Attempt::Found { .. }, _) => "found",
+            (_, Outcome::Sent { .. }) if sending.doubt == Doubt::Recognised => "recognised",
+            (_, Outcome::Sent { .. }) => "absent",
+            _ => return,
+        };
+        from_before(sending.kind, result);
+    }
+}
+
+/// Counts what became of a text from before a restore.
+fn from_before(kind: ProviderKind, result: &'static str) {
+    metrics::counter!("ccm_dispatch_from_before_total", "kind" => kind.as_str(), "result" => result)
+        .increment(1);
+}
+
+/// Counts and logs a text that waits for somebody's word.
+pub(crate) fn in_doubt(claim: &Claim, message: MessageId, kind: ProviderKind) {
+    from_before(kind, "in_doubt");
+    tracing::warn!(
+        tenant.id = %claim.tenant,
+        conversation.id = %claim.conversation,
+        message.id = %message,
+        provider.kind = kind.as_str(),
+        "a text may have been sent before the database was restored, and nobody can be asked: it is a dead letter"
+    );
 }
 
 /// Counts a text that no provider will take.
@@ -248,14 +284,15 @@ fn class(attempt: &Attempt) -> &'static str {
         Attempt::Unclear(_) => "unclear",
         Attempt::NoAccount(_) => "account",
         Attempt::NotTried => "not_tried",
-        Attempt::Sent(_) | Attempt::Found(_) | Attempt::TooOld => "too_old",
+        Attempt::Sent(_) | Attempt::Found { .. } | Attempt::Untold | Attempt::TooOld => "too_old",
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ccm_model::{AccountId, Address, Body, MessageId, ProviderKind};
+    use ccm_db::Question;
+    use ccm_model::{Address, Body};
     use uuid::Uuid;
 
     const DAY: Duration = Duration::from_secs(86_400);
@@ -278,6 +315,7 @@ mod tests {
             webhook_base: None,
             trace: None,
             created_at: BORN,
+            is_from_before: false,
         }
     }
 
@@ -370,13 +408,21 @@ mod tests {
         assert_eq!(asked(&Attempt::NoAnswer(DAY), &sending), (LISTED_AFTER, true));
         let busy = refused(Class::Retryable { after: None }, false);
         assert_eq!(asked(&busy, &sending), (Duration::ZERO, false));
-        sending.doubt = Doubt::Ask;
+        sending.doubt = Doubt::Ask(Question {
+            since: BORN,
+            also: None,
+            or_nobody_knows: false,
+        });
         assert_eq!(asked(&busy, &sending), (LISTED_AFTER, true));
         let Attempt::Refused(error) = busy else {
             unreachable!()
         };
         assert_eq!(asked(&Attempt::Unclear(error), &sending), (LISTED_AFTER, true));
-        let found = decide(&Attempt::Found("SM1".into()), &sending, false, BORN, DAY, 0);
+        let attempt = Attempt::Found {
+            provider_id: "SM1".into(),
+            account: sending.account,
+        };
+        let found = decide(&attempt, &sending, false, BORN, DAY, 0);
         assert!(matches!(found, Outcome::Sent { provider_id: Some(id) } if id == "SM1"));
     }
 

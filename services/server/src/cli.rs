@@ -3,6 +3,7 @@ use ccm_auth::Role;
 use ccm_model::TenantId;
 use clap::{Args, Parser, Subcommand};
 use std::{path::PathBuf, time::Duration};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Contact Center Messaging: SMS conversations with the agents of Avaya Aura Contact Center.
 #[derive(Parser)]
@@ -39,6 +40,9 @@ pub enum Command {
     All,
     /// Bring the database schema up to date.
     Migrate(MigrateRequest),
+    /// Say that the database was restored from a backup, where it cannot be noticed: what may have been sent is asked about before it
+    /// is sent again.
+    Restored(RestoredRequest),
     /// Print a bearer token for the admin API.
     Token(TokenRequest),
     /// Examine a link to an AACC step by step and say what is wrong, where, and what to do.
@@ -56,6 +60,20 @@ pub struct MigrateRequest {
     /// is done by the next run.
     #[arg(long, default_value = "1h", value_parser = duration)]
     pub timeout: Duration,
+}
+
+#[derive(Args)]
+pub struct RestoredRequest {
+    /// Why, for the audit: 1 to 500 characters.
+    #[arg(long)]
+    pub reason: String,
+    /// Whom the audit shall name.
+    #[arg(long, default_value = "ccm restored")]
+    pub by: String,
+    /// The last moment that the backup knows, such as 2026-11-30T11:55:00Z. Left out: the last sign of life of a process, as the database
+    /// has it.
+    #[arg(long, value_parser = moment)]
+    pub known_until: Option<OffsetDateTime>,
 }
 
 #[derive(Args)]
@@ -123,6 +141,7 @@ impl Command {
             Self::Events => "events",
             Self::All => "all",
             Self::Migrate(_) => "migrate",
+            Self::Restored(_) => "restored",
             Self::Token(_) => "token",
             Self::Doctor(_) => "doctor",
             Self::Config(_) => "config",
@@ -135,6 +154,10 @@ fn setting(text: &str) -> Result<(String, String), String> {
     text.split_once('=')
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .ok_or_else(|| "write it as section.key=value".to_owned())
+}
+
+fn moment(text: &str) -> Result<OffsetDateTime, String> {
+    OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "write it as 2026-11-30T11:55:00Z".to_owned())
 }
 
 /// Reads a number with its unit.

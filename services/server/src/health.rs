@@ -10,12 +10,12 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Keeps `/readyz` true: the database answers both roles and has this version's schema; the bus is shown, and nothing waits for
 /// it. Never returns.
-pub async fn watch(db: Db, bus: Bus, health: Health) -> Result<(), Infallible> {
+pub async fn watch(lives: Lives, bus: Bus, health: Health) -> Result<(), Infallible> {
     health.needs("database");
     health.helped_by("bus");
     let mut was_up = true;
     loop {
-        let database = match look(&db).await {
+        let database = match look(&lives).await {
             Ok(true) => State::Up,
             Ok(false) => State::Down {
                 why: "the schema is older than this program; run `ccm migrate`".into(),
@@ -42,7 +42,34 @@ pub async fn watch(db: Db, bus: Bus, health: Health) -> Result<(), Infallible> {
     }
 }
 
-async fn look(db: &Db) -> Result<bool, DbError> {
-    db.ping().await?;
-    check_migrated(db).await
+async fn look(lives: &Lives) -> Result<bool, DbError> {
+    lives.db.ping().await?;
+    Ok(check_migrated(&lives.db).await? && lives.notice().await.is_ok())
+}
+
+/// Notices that the database has come back from a backup, or that a replica was promoted (ADR 27).
+#[derive(Clone)]
+pub struct Lives {
+    pub db: Db,
+    /// A replica that is promoted has every commit.
+    pub synchronous_standby: bool,
+}
+
+impl Lives {
+    pub async fn notice(&self) -> Result<(), DbError> {
+        let Some(life) = self.db.operator().notice_life(self.synchronous_standby).await? else {
+            return Ok(());
+        };
+        metrics::counter!("ccm_database_lives_total").increment(1);
+        let known_until = life.known_until.map(|at| at.unix_timestamp());
+        tracing::warn!(
+            timeline = life.timeline,
+            began_at = %life.began_at,
+            known_until,
+            open = life.is_open(),
+            "the database was restored, or a replica promoted: what may have been sent before is asked about before it is sent again, and who \
+             says nothing is not texted while this life is open (docs/backup.md#after-a-restore)"
+        );
+        Ok(())
+    }
 }

@@ -6,6 +6,7 @@ mod doctor;
 mod health;
 mod migrate;
 mod presence;
+mod restored;
 mod roles;
 mod token;
 
@@ -58,6 +59,9 @@ async fn run(
 ) -> anyhow::Result<ExitCode> {
     if let Command::Migrate(request) = &command {
         return migrate::run(request, &config).await;
+    }
+    if let Command::Restored(request) = &command {
+        return restored::run(request, &config).await.map(|()| ExitCode::SUCCESS);
     }
     let metrics = Metrics::install()?;
     TenantLabels::name_at_most(config.telemetry.metrics_tenants);

@@ -1,5 +1,6 @@
 //! That this process is there, for whoever runs the platform (`GET /v1/platform`).
 
+use crate::health::Lives;
 use ccm_db::Db;
 use ccm_model::PodId;
 use ccm_runtime::Lifecycle;
@@ -7,6 +8,7 @@ use std::{convert::Infallible, time::Duration};
 use tokio::time::sleep;
 
 const EVERY: Duration = Duration::from_secs(15);
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Writes it down again and again, and at once that it drains. Never returns. What the database does not take now is told the next
 /// time: that it is away, the health page says.
@@ -16,7 +18,12 @@ pub async fn tell(
     role: &'static str,
     name: String,
     life: Lifecycle,
+    lives: Lives,
 ) -> Result<(), Infallible> {
+    // What the database last knew of others' lives is read before this one writes itself down.
+    while lives.notice().await.is_err() {
+        sleep(AGAIN).await;
+    }
     loop {
         let draining = life.is_draining();
         let _ = db

@@ -1,6 +1,10 @@
 //! From configuration to running roles.
 
-use crate::{cli::Command, health, presence, token};
+use crate::{
+    cli::Command,
+    health::{self, Lives},
+    presence, token,
+};
 use anyhow::{Context, Result};
 use ccm_admin::{DoctorDeps, Oidc, OidcSettings, RequestRate, SessionTimes, StoreSlots, TrustedProxies};
 use ccm_auth::{LookupKey, TokenVerifier};
@@ -59,9 +63,13 @@ pub async fn start(
         life,
         config,
     };
+    let lives = Lives {
+        db: process.db.clone(),
+        synchronous_standby: process.config.database.synchronous_standby,
+    };
     process.life.spawn_companion(
         "health",
-        health::watch(process.db.clone(), process.bus.clone(), process.health.clone()),
+        health::watch(lives.clone(), process.bus.clone(), process.health.clone()),
     );
     process.life.spawn_companion(
         "presence",
@@ -71,6 +79,7 @@ pub async fn start(
             command.name(),
             process.config.connector.pod_name().to_owned(),
             process.life.clone(),
+            lives,
         ),
     );
     match command {
@@ -90,7 +99,11 @@ pub async fn start(
             process.deflection().await?;
             process.events().await
         }
-        Command::Migrate(_) | Command::Token(_) | Command::Doctor(_) | Command::Config(_) => {
+        Command::Migrate(_)
+        | Command::Restored(_)
+        | Command::Token(_)
+        | Command::Doctor(_)
+        | Command::Config(_) => {
             unreachable!("not a role")
         }
     }

@@ -2,6 +2,8 @@
 
 use super::{
     Claim,
+    before::{Before, Facts},
+    doubt::Doubt,
     rates::{LONGEST_WAIT, Limits, Moment},
 };
 use crate::{DbError, TenantDb};
@@ -30,7 +32,14 @@ pub enum Head {
         account: AccountId,
         kind: ProviderKind,
     },
-    /// The accounts are paused, the tenant is suspended, or the next free moment is too far away to hold the claim: the line was put back until then.
+    /// This one is not to be sent: since a restore of the database nobody knows whether it was. To be recorded as
+    /// [`Outcome::InDoubt`](super::Outcome).
+    InDoubt {
+        message: MessageId,
+        account: AccountId,
+        kind: ProviderKind,
+    },
+    /// The accounts are paused, the tenant is suspended, it has to be seen first whether the database was restored, or the next free moment is too far away to hold the claim: the line was put back until then.
     Later,
     /// Nothing waits; the line is gone.
     Empty,
@@ -62,19 +71,8 @@ pub struct Sending {
     pub webhook_base: Option<String>,
     pub trace: Option<TraceParent>,
     pub created_at: OffsetDateTime,
-}
-
-/// Whether an earlier attempt may have reached a provider, and what follows from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Doubt {
-    /// None may have.
-    No,
-    /// One may have, and the provider recognises the text.
-    Recognised,
-    /// One may have, and the provider is to be asked before the text is sent again ([`TenantDb::mark_resend`]).
-    Ask,
-    /// One may have, and nobody can tell: this is a re-send, and marked as one.
-    Resend,
+    /// Whether the database has been restored since it was written, or what it answers.
+    pub is_from_before: bool,
 }
 
 /// What a provider can say of a text that it may have already.
@@ -105,8 +103,10 @@ pub struct AsSent {
     pub segments: u16,
 }
 
-/// How often the lines of a suspended tenant are looked at.
-const SUSPENDED_LOOK: Duration = Duration::from_secs(30);
+/// How often the lines of a suspended tenant are looked at, and those that wait until opt-outs are there again.
+const SELDOM: Duration = Duration::from_secs(30);
+/// By then a life that has begun is noticed.
+const NOTICED: Duration = Duration::from_secs(1);
 
 /// One statement for three tables: each costs a round trip, and this is the way of every text.
 pub(crate) const BEGIN_TEXT: &str = "
@@ -131,7 +131,22 @@ SELECT o.message_id, o.state, o.attempts, o.created_at, o.account_id AS last_acc
          AND (m.origin = 'system' AND m.author = 'stop_reply') IS NOT TRUE AS opted_out,
        (m.origin = 'system' AND m.author IN ('stop_reply', 'start_reply', 'help_reply')) IS TRUE AS exempt,
        coalesce(k.daily_segments, k.monthly_segments) IS NOT NULL AS capped,
-       t.state = 'suspended' AS suspended
+       t.state = 'suspended' AS suspended, life.known AS life_known,
+       CASE WHEN o.created_at < life.began_at THEN 'waited'
+            WHEN m.origin = 'agent' AND m.written_at < life.began_at THEN 'heard_again'
+            -- AACC's clock may be ahead.
+            WHEN m.origin = 'agent' AND o.replayed AND coalesce(m.written_at, life.began_at) < life.began_at + interval '10 minutes'
+                 AND EXISTS (SELECT FROM chat x WHERE x.tenant_id = m.tenant_id AND x.id = m.chat_id AND x.opened_at < life.began_at)
+              THEN 'heard_again'
+            -- Most of a life: nothing below is looked at.
+            WHEN life.state = 'settled' AND m.created_at > life.began_at + interval '1 day' THEN 'new'
+            WHEN EXISTS (SELECT FROM message x WHERE x.tenant_id = c.tenant_id AND x.conversation_id = c.id AND x.direction = 'mo'
+                           AND x.id >= uuid_v7_floor(life.began_at)) THEN 'new'
+            WHEN m.origin = 'system' AND m.author IS DISTINCT FROM 'deflection' AND c.id < uuid_v7_floor(life.began_at)
+                 AND m.created_at <= life.began_at + interval '1 day' THEN 'repeated'
+            WHEN life.state = 'open' AND NOT EXISTS (SELECT FROM chat x WHERE x.tenant_id = c.tenant_id AND x.conversation_id = c.id
+                                                       AND x.state <> 'closed') THEN 'unasked'
+            ELSE 'new' END AS before
 FROM outbox o
 JOIN tenant t ON t.id = o.tenant_id
 JOIN message m ON m.id = o.message_id AND m.tenant_id = o.tenant_id
@@ -141,6 +156,8 @@ JOIN provider_account a ON a.tenant_id = n.tenant_id AND a.id = n.account_id
 LEFT JOIN provider_account b ON b.tenant_id = n.tenant_id AND b.id = n.second_account_id
 LEFT JOIN sms_settings s ON s.tenant_id = o.tenant_id
 LEFT JOIN sms_cap k ON k.tenant_id = o.tenant_id
+CROSS JOIN (SELECT l.began_at, l.state, (l.system_identifier, l.timeline) = (server_identifier(), server_timeline()) AS known
+            FROM database_life l ORDER BY l.began_at DESC LIMIT 1) AS life
 WHERE o.tenant_id = $1 AND o.conversation_id = $2 ORDER BY o.seq LIMIT 1";
 
 /// An account that a text may leave through.
@@ -218,8 +235,16 @@ impl TenantDb<'_> {
             tx.commit().await?;
             return Ok(Head::Empty);
         };
-        if row.try_get("suspended")? {
-            self.put_back(&mut tx, claim, SUSPENDED_LOOK).await?;
+        let before = Before::parse(row.try_get("before")?)?;
+        let later = if !row.try_get::<bool, _>("life_known")? {
+            Some(NOTICED)
+        } else if row.try_get("suspended")? || before == Before::Unasked {
+            Some(SELDOM)
+        } else {
+            None
+        };
+        if let Some(after) = later {
+            self.put_back(&mut tx, claim, after).await?;
             tx.commit().await?;
             return Ok(Head::Later);
         }
@@ -238,7 +263,11 @@ impl TenantDb<'_> {
             row.try_get::<&str, _>("our_address")?.parse()?,
             row.try_get::<&str, _>("customer_address")?.parse()?,
         );
-        let (first, two) = (ways.0.account, ways.1.is_some());
+        let first = ways.0.account;
+        let both = [(first, ways.0.kind)]
+            .into_iter()
+            .chain(ways.1.as_ref().map(|way| (way.account, way.kind)));
+        let both: Vec<_> = both.collect();
         let way = match open_way(ways, sender.paused) {
             Ok(way) => way,
             Err(after) => {
@@ -247,6 +276,38 @@ impl TenantDb<'_> {
                 return Ok(Head::Later);
             }
         };
+        // What was under way before accounts were noted went through the number's first one.
+        let noted = row.try_get::<Option<Uuid>, _>("last_account")?.map(AccountId);
+        let is_from_before = before != Before::New;
+        let other = both.iter().find(|(account, _)| *account != way.account);
+        let created_at = row.try_get("created_at")?;
+        let facts = Facts {
+            before,
+            is_sending: row.try_get::<&str, _>("state")? == "sending",
+            same_account: noted.unwrap_or(first) == way.account,
+            knows: (sender.knows)(way.kind),
+            other: other
+                .filter(|_| is_from_before && noted.is_none())
+                .map(|(account, kind)| (*account, (sender.knows)(*kind))),
+            is_reply: row.try_get("exempt")?,
+            created_at,
+            since: match is_from_before {
+                true => {
+                    self.sent_since(&mut tx, before, claim.conversation, message)
+                        .await?
+                }
+                false => created_at,
+            },
+            at,
+        };
+        let doubt = facts.doubt();
+        if doubt == Doubt::Unknown {
+            return Ok(Head::InDoubt {
+                message,
+                account: way.account,
+                kind: way.kind,
+            });
+        }
         let as_sent = (sender.as_sent)(body, transliterate(&row)?);
         let limits = Limits {
             number: row.try_get("number_id")?,
@@ -276,18 +337,7 @@ impl TenantDb<'_> {
                 });
             }
         }
-        // What was under way before accounts were noted went through the number's first one.
-        let last = row
-            .try_get::<Option<Uuid>, _>("last_account")?
-            .map_or(first, AccountId);
-        let doubt = match (sender.knows)(way.kind) {
-            _ if row.try_get::<&str, _>("state")? != "sending" => Doubt::No,
-            _ if last != way.account => Doubt::Resend,
-            Knows::Again => Doubt::Recognised,
-            Knows::WhenAsked => Doubt::Ask,
-            Knows::Nothing => Doubt::Resend,
-        };
-        let held = wait + sender.hold * if doubt == Doubt::Ask { 2 } else { 1 };
+        let held = wait + sender.hold * doubt.requests();
         sqlx::query(BEGIN_TEXT)
             .bind(self.tenant.uuid())
             .bind(message.uuid())
@@ -312,12 +362,13 @@ impl TenantDb<'_> {
             doubt,
             wait,
             held,
-            has_second: two && way.account == first,
+            has_second: both.len() > 1 && way.account == first,
             webhook_base: way.webhook_base,
             trace: row
                 .try_get::<Option<&str>, _>("trace_parent")?
                 .and_then(TraceParent::parse),
-            created_at: row.try_get("created_at")?,
+            created_at,
+            is_from_before,
         })))
     }
 }

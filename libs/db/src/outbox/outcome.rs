@@ -4,6 +4,7 @@ use super::Claim;
 use crate::{
     DbError, TenantDb,
     consent::{OPTED_OUT, OPTED_OUT_REASON},
+    life::RESTORED,
     storable::storable,
 };
 use ccm_model::{AccountId, Id, IdSource, MessageId, MessageState, Origin, Report};
@@ -36,6 +37,8 @@ pub enum Outcome {
     },
     /// It was not sent: the customer has opted out.
     OptedOut,
+    /// It was not sent in this life of the database; whether in the life before, only people can tell.
+    InDoubt,
 }
 
 /// What is stored in a text's row.
@@ -89,7 +92,10 @@ impl TenantDb<'_> {
         if let Outcome::Retry { after, in_doubt, .. } = outcome {
             return self.record_retry(&recording, *after, *in_doubt).await;
         }
-        let fails = matches!(outcome, Outcome::Failed { .. } | Outcome::OptedOut);
+        let fails = matches!(
+            outcome,
+            Outcome::Failed { .. } | Outcome::OptedOut | Outcome::InDoubt
+        );
         match self.record_end(&recording, fails).await? {
             Some(more) => Ok(more),
             // The provider took it, and its receipt of a failure was faster than its answer.
@@ -165,7 +171,7 @@ impl TenantDb<'_> {
                 return Ok(None);
             }
             let origin = self.settle(&mut tx, message, &settled, at).await?;
-            if let Outcome::Failed { .. } = outcome {
+            if let Outcome::Failed { .. } | Outcome::InDoubt = outcome {
                 let (code, detail) = (
                     settled.code.unwrap_or("ccm:refused"),
                     settled.detail.unwrap_or_default(),
@@ -299,6 +305,14 @@ fn settled<'a>(outcome: &'a Outcome, report: Option<&'a (Report, Option<String>)
             "the customer has opted out of texts from this number; only the customer can opt in again",
             OPTED_OUT_REASON,
         ),
+        Outcome::InDoubt => Settled {
+            state: MessageState::Unknown,
+            ..failed(
+                Some(RESTORED),
+                "the database was restored, and whether it had been sent before cannot be asked; replay sends it, discard says that it was sent",
+                "The platform was restored from a backup. It is not known whether the customer has this text.",
+            )
+        },
         Outcome::Sent { provider_id } => {
             let fails = report.is_some_and(|(report, _)| report.is_failure());
             Settled {

@@ -191,6 +191,7 @@ async fn measure(mut meter: Meter) {
         body: Body::new("hello").unwrap(),
         heard: None,
         written_at: None,
+        replayed: false,
         trace: None,
     };
     costs!(meter, FEW, rows.text_sending(f, message, chat, now()));

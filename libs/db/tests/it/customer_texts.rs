@@ -26,7 +26,7 @@ fn new_text<'a>(from: &'a Address, to: &'a Address, body: &'a Body, about: Optio
 }
 
 /// Texts customer `n` from the tenant's number.
-async fn text(rig: &Rig, tenant: Tenant, n: u32, about: Option<&Value>) -> Texted {
+pub async fn text(rig: &Rig, tenant: Tenant, n: u32, about: Option<&Value>) -> Texted {
     let (ours, customer, body) = (
         address(tenant.ours),
         address(n),

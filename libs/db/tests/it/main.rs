@@ -19,6 +19,7 @@ mod keeping;
 mod leases;
 mod link_certificates;
 mod links;
+mod lives;
 mod looks;
 mod migration_rules;
 mod migrations;

@@ -281,6 +281,7 @@ pub fn agent_text() -> AgentText {
         body: Body::new(canary::body(1)).unwrap(),
         heard: Some([1; 32]),
         written_at: None,
+        replayed: false,
         trace: None,
     }
 }

@@ -24,6 +24,8 @@ pub struct DatabaseConfig {
     pub app_pool: u32,
     /// The most connections of this process as the system role.
     pub system_pool: u32,
+    /// A replica that is promoted has every commit.
+    pub synchronous_standby: bool,
 }
 
 const POSTGRES_URL: &str = "set it to postgres://USER:PASSWORD@HOST:PORT/DATABASE";

@@ -4,10 +4,14 @@ use super::health::{Reason, failures};
 use crate::{
     Deps,
     answer::{Always, Failure},
+    lives::CurrentLife,
     schema::one_of,
 };
 use axum::extract::State;
-use ccm_db::{Edges, LeaseRow, LeaseState, Leases, MOST_WAITING, ProcessRow, QueueRow, TenantRow, UnsentRow};
+use ccm_db::{
+    DbError, Edges, LeaseRow, LeaseState, Leases, LifeLeft, LifeRow, MOST_WAITING, ProcessRow, QueueRow,
+    TenantRow, UnsentRow,
+};
 use ccm_model::{MessageId, TenantId};
 use ccm_web::{Json, Platform, may};
 use serde::Serialize;
@@ -34,6 +38,8 @@ pub struct PlatformOverview {
     leases: LeaseOverview,
     /// What waits over all tenants.
     queues: Vec<Queue>,
+    /// The life that the database is in.
+    database: CurrentLife,
     /// The text to a phone that waits longest; `null`: none waits.
     #[schema(required)]
     oldest_unsent: Option<UnsentText>,
@@ -341,6 +347,28 @@ impl From<UnsentRow> for UnsentText {
     }
 }
 
+/// What a restore has left to be seen to.
+fn of_life(life: &LifeRow, left: &LifeLeft) -> Vec<PlatformProblem> {
+    let mut problems = Vec::new();
+    if life.is_open() {
+        problems.push(PlatformProblem {
+            what: "the database was restored: opt-outs of the time that it has forgotten may be missing, and who says nothing is not texted"
+                .to_owned(),
+            remedy: "bring them back as docs/backup.md says, then POST /v1/platform/lives/{life}/settle".to_owned(),
+        });
+    }
+    if left.in_doubt > 0 {
+        problems.push(PlatformProblem {
+            what: match left.in_doubt {
+                1 => "of a text nobody knows whether it was sent before the database was restored".to_owned(),
+                many => format!("of {many} texts nobody knows whether they were sent before the database was restored"),
+            },
+            remedy: "see the tenants' dead letters with the code ccm:restored: replay those that were not sent, discard the others".to_owned(),
+        });
+    }
+    problems
+}
+
 fn of_leases(leases: &Leases) -> Option<PlatformProblem> {
     let unserved = leases.overdue + leases.nobodys;
     (unserved > 0).then(|| PlatformProblem {
@@ -402,9 +430,14 @@ pub async fn get_platform(
     more_failures |= failures.len() > MOST;
     failures.truncate(MOST);
 
-    let problems = processes
-        .iter()
-        .filter_map(Process::problem)
+    let lives = operator.lives(None, 1).await?;
+    let none = || DbError::Corrupt("the database has no life; run ccm migrate".to_owned());
+    let life = lives.into_iter().next().ok_or_else(none)?;
+    let left = operator.left_of(&life).await?;
+
+    let problems = of_life(&life, &left)
+        .into_iter()
+        .chain(processes.iter().filter_map(Process::problem))
         .chain(of_leases(&leases))
         .chain(
             QUEUES
@@ -423,6 +456,7 @@ pub async fn get_platform(
             items: leases.first.into_iter().map(Lease::from).collect(),
         },
         queues,
+        database: CurrentLife::new(life, left),
         oldest_unsent: operator.oldest_unsent().await?.map(UnsentText::from),
         failures,
         more_failures,

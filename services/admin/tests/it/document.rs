@@ -106,7 +106,7 @@ fn the_document_is_sound() {
             );
         }
         let mut statuses = vec!["400", "401", "403", "429", "500", "503"];
-        if ["{tenant}", "{deletion}", "{key}", "{user}"]
+        if ["{tenant}", "{deletion}", "{key}", "{user}", "{life}"]
             .iter()
             .any(|part| path.contains(part))
         {
@@ -118,7 +118,7 @@ fn the_document_is_sound() {
         if path.ends_with("/sessions") || path.ends_with("/me/session") {
             statuses.push("409");
         }
-        if path.ends_with("/discard") || path.ends_with("/{webhook}/test") {
+        if path.ends_with("/{letter}/discard") || path.ends_with("/{webhook}/test") {
             statuses.push("409");
         } else if !nothing_to_take && ["post", "put", "patch"].contains(&method) {
             statuses.extend(["413", "415", "422"]);
@@ -132,6 +132,8 @@ fn the_document_is_sound() {
                 "/caps",
                 "/opt-outs",
                 "/dead-letters/replay",
+                "/dead-letters/discard",
+                "/platform/lives",
                 "/webhooks/{webhook}/replay",
                 "/webhooks/{webhook}/rotate",
                 "/text-check",

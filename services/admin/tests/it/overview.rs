@@ -428,3 +428,51 @@ async fn figures_come_step_by_step_also_where_nothing_happened() {
     app.with_slots(ccm_admin::StoreSlots::new(0));
     app.get(&path).await.problem_without_field(429);
 }
+
+/// A life of the database that nobody has settled.
+pub async fn open_life(app: &App) -> String {
+    let life = app
+        .post("/v1/platform/lives", json!({"reason": "a snapshot"}))
+        .await
+        .ok();
+    life["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn that_the_database_was_restored_is_told_and_settled() {
+    let app = App::start().await;
+    let before = app.get("/v1/platform").await.ok();
+    assert_eq!(before["database"]["how"], "first");
+    assert_eq!(before["database"]["state"], "settled");
+    assert_eq!(before["database"]["server_tells"], true);
+    for (body, field) in [
+        (json!({"reason": " "}), "reason"),
+        (
+            json!({"reason": "a snapshot", "known_until": "2099-01-01T00:00:00Z"}),
+            "known_until",
+        ),
+    ] {
+        assert_eq!(app.post("/v1/platform/lives", body).await.problem(422), field);
+    }
+    let known = json!({"reason": "a snapshot", "known_until": "2026-03-01T22:00:00Z"});
+    let life = app.post("/v1/platform/lives", known).await.ok();
+    assert_eq!((&life["how"], &life["state"]), (&json!("told"), &json!("open")));
+    let seen = app.get("/v1/platform").await.ok();
+    assert_eq!(seen["database"]["id"], life["id"]);
+    let problems = seen["problems"].to_string();
+    assert!(problems.contains("the database was restored"), "{problems}");
+    let here = format!("/v1/platform/lives/{}/settle", life["id"].as_str().unwrap());
+    let settled = app.post(&here, json!({"reason": "opt-outs are there"})).await;
+    assert_eq!(settled.status, 200);
+    assert_eq!(settled.json["state"], "settled");
+    assert_eq!(app.post(&here, json!({"reason": "again"})).await.status, 409);
+    let lives = app.get("/v1/platform/lives?limit=1").await.ok();
+    assert_eq!(lives["items"][0]["id"], life["id"]);
+    let rest = format!(
+        "/v1/platform/lives?cursor={}",
+        lives["next_cursor"].as_str().unwrap()
+    );
+    assert_eq!(app.get(&rest).await.ok()["items"][0]["how"], "first");
+    let audit = app.get("/v1/audit?kind=database_life").await.ok();
+    assert_eq!(audit["items"].as_array().unwrap().len(), 2);
+}

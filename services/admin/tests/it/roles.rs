@@ -3,7 +3,7 @@
 use crate::{
     access,
     app::{AUTH_TOKEN, App, Tenant},
-    certificates, dead_letters, deletions, doctor, store, webhooks,
+    certificates, dead_letters, deletions, doctor, overview, store, webhooks,
 };
 use axum::http::Method;
 use ccm_auth::Role::{self, Engineer, PlatformAdmin, Support, TenantAdmin, TenantViewer};
@@ -47,6 +47,9 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     ("get", "/v1/tenants/{tenant}/events", READERS),
     ("get", "/v1/overview", PLATFORM),
     ("get", "/v1/platform", PLATFORM),
+    ("post", "/v1/platform/lives", &[PlatformAdmin]),
+    ("get", "/v1/platform/lives", PLATFORM),
+    ("post", "/v1/platform/lives/{life}/settle", &[PlatformAdmin]),
     ("get", "/v1/tenants/{tenant}/overview", READERS),
     ("get", "/v1/tenants/{tenant}/statistics", READERS),
     ("get", "/v1/tenants/{tenant}/routing", READERS),
@@ -185,6 +188,7 @@ const MATRIX: &[(&str, &str, &[Role])] = &[
     ("get", "/v1/tenants/{tenant}/messages/search", TEXT_READERS),
     ("get", "/v1/tenants/{tenant}/dead-letters", READERS),
     ("post", "/v1/tenants/{tenant}/dead-letters/replay", WRITERS),
+    ("post", "/v1/tenants/{tenant}/dead-letters/discard", WRITERS),
     ("get", "/v1/tenants/{tenant}/dead-letters/{letter}", READERS),
     (
         "post",
@@ -283,7 +287,9 @@ fn body(path: &str, tenant: &Tenant, n: usize) -> Value {
         "moves" => json!({"dry_run": true}),
         "{number}" => json!({"per_second": 2}),
         "replay" => json!({"code": "nothing"}),
+        "discard" if path.ends_with("/dead-letters/discard") => json!({"code": "nothing"}),
         "discard" | "sessions" => Value::Null,
+        "lives" | "settle" => json!({"reason": name}),
         "opt-outs" => {
             json!({"our_address": "+14155550123", "customer_address": "+353867654321", "evidence": name})
         }
@@ -329,6 +335,7 @@ pub fn makes_nothing(path: &str) -> bool {
         "/replay",
         "/test",
         "/discard",
+        "/settle",
         "/text-check",
         "/dry-run",
         "/moves",
@@ -509,6 +516,9 @@ async fn every_endpoint_and_every_role() {
                     let (letter, _) =
                         dead_letters::refused(&app, tenant, &format!("text {n} {method}")).await;
                     path = path.replace("{letter}", &letter);
+                }
+                if path.contains("{life}") {
+                    path = path.replace("{life}", &overview::open_life(&app).await);
                 }
                 if path.contains("{number_move}") {
                     path = path.replace("{number_move}", &planned_move(&app, tenant).await);

@@ -14,8 +14,12 @@ use ccm_ewc_proto::{
 };
 use ccm_model::{ChatId, MessageId};
 use ccm_runtime::{TextEvent, count_text, trace};
+use std::time::Duration;
 use tokio::time::Instant;
 use tracing::Instrument;
+
+/// AACC sends a transcript at once when a chat is resumed; for so long words over a resumed socket may be part of it.
+const TRANSCRIPT_LASTS: Duration = Duration::from_secs(30);
 
 /// Words out of the chat, as they came.
 struct Heard<'a> {
@@ -36,14 +40,14 @@ impl Actor {
         let now = Instant::now();
         match event {
             Event::ChatOpened { guid, key } => {
-                self.logged_in = true;
+                self.logged_in = Some(now);
                 self.opened(&translate::stored_guid(&guid), key.expose(), start)
                     .await?;
                 start.policy.opened(now);
                 start.policy.logged_in(now);
             }
             Event::Resumed { rekeyed } => {
-                self.logged_in = true;
+                self.logged_in = Some(now);
                 start.policy.logged_in(now);
                 metrics::counter!("ccm_connector_resumes_total").increment(1);
                 if let (Some(chat), Some(key)) = (self.chat, rekeyed) {
@@ -125,7 +129,7 @@ impl Actor {
             } => start.policy.left(reason.as_ref(), remaining, end, now),
             Event::LinkLost { why } => {
                 metrics::counter!("ccm_connector_links_lost_total", "why" => loss_label(&why)).increment(1);
-                if std::mem::take(&mut self.logged_in) {
+                if self.logged_in.take().is_some() {
                     tracing::info!(conversation.id = %self.conversation, why = ?why, "link lost; resuming");
                 } else {
                     tracing::debug!(conversation.id = %self.conversation, why = ?why, "login failed; trying again");
@@ -143,7 +147,7 @@ impl Actor {
             Event::FarSideError(error) => {
                 metrics::counter!("ccm_connector_far_side_errors_total").increment(1);
                 // While there is no login, the link says it once for all of its chats.
-                if self.logged_in {
+                if self.logged_in.is_some() {
                     tracing::warn!(conversation.id = %self.conversation, error.code = error.code, "AACC reported an error");
                 }
             }
@@ -288,6 +292,11 @@ impl Actor {
         Ok(self.replay.as_mut().is_some_and(|replay| replay.is_repeat(print)))
     }
 
+    fn transcript_may_come(&self) -> bool {
+        self.logged_in
+            .is_none_or(|since| since.elapsed() < TRANSCRIPT_LASTS)
+    }
+
     /// Stores what an agent wrote and hands it to dispatch; a repeat from a replayed transcript is left out, and so is what
     /// the tenant does not want on the phone.
     async fn agent_wrote(&mut self, heard: &Heard<'_>, start: &mut Start) -> Result<(), DbError> {
@@ -320,6 +329,7 @@ impl Actor {
                 body,
                 heard: (n == last).then(|| *print.as_bytes()),
                 written_at: translate::written_at(heard.timestamp_ms),
+                replayed: heard.after_resume && self.transcript_may_come(),
                 trace: span.in_scope(trace::current_traceparent),
             };
             let (fence, conversation, at) = (self.fence, self.conversation, self.now());

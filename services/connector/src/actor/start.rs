@@ -111,7 +111,7 @@ impl Actor {
             .first_note(&written, &sms.agent_notes)
             .filter(|_| context.chat.is_none());
         self.replay = context.chat.is_none().then(Default::default);
-        self.logged_in = false;
+        self.logged_in = None;
         let name = profile.intrinsics.name.to_string();
         let session = Session::new(
             deps.tenants.session(&settings),

@@ -71,6 +71,7 @@ async fn a_chat_in_which_an_agent_wrote_is_what_was_wanted() {
         body: Body::new("How can I help you?").unwrap(),
         heard: None,
         written_at: None,
+        replayed: false,
         trace: None,
     };
     let db = rig.deps.db.tenant(tenant.id);

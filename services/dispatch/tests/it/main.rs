@@ -13,6 +13,7 @@ mod order;
 mod pace;
 mod provider;
 mod rates;
+mod restored;
 mod rig;
 mod simulated;
 mod watched;

@@ -268,6 +268,7 @@ impl Rig {
             body: Body::new(body).unwrap(),
             heard: None,
             written_at: None,
+            replayed: false,
             trace,
         };
         let fence = &chat.tenant.fence;
