@@ -3,6 +3,7 @@
 use crate::{
     DbError, Fence, TenantDb,
     consent::{OPTED_OUT, OPTED_OUT_REASON},
+    receipts::Fate,
     storable::storable,
 };
 use ccm_model::{
@@ -305,7 +306,8 @@ impl TenantDb<'_> {
                 OPTED_OUT => OPTED_OUT_REASON,
                 _ => "The customer's address cannot receive texts.",
             };
-            self.note_failure(tx, mt.message, reason, at).await?;
+            self.note_failure(tx, mt.message, Fate::Failed(reason), at)
+                .await?;
             return Ok(true);
         }
         // The no-op update locks the line, so that dispatch cannot drop it as empty at the same moment.

@@ -35,6 +35,15 @@ pub enum Receipted {
 /// What agents' notes are authored by.
 const NOTE: &str = "note";
 
+/// What an agent is told of a text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fate<'a> {
+    /// It did not reach the phone, for this reason.
+    Failed(&'a str),
+    /// Nobody knows; in these words.
+    Unknown(&'a str),
+}
+
 impl TenantDb<'_> {
     /// Takes a receipt. The same one again, and one that another overrules, changes nothing, whatever their order.
     pub async fn receipt(&self, receipt: &Receipt, at: OffsetDateTime) -> Result<Receipted, DbError> {
@@ -116,7 +125,7 @@ impl TenantDb<'_> {
             .bind(at)
             .execute(&mut **tx)
             .await?;
-            return self.note_failure(tx, message, reason, at).await;
+            return self.note_failure(tx, message, Fate::Failed(reason), at).await;
         }
         sqlx::query(
             "UPDATE message SET state = $3, error_code = NULL, error_detail = NULL, updated_at = $4
@@ -155,7 +164,7 @@ impl TenantDb<'_> {
         &self,
         tx: &mut Transaction<'static, Postgres>,
         message: MessageId,
-        reason: &str,
+        fate: Fate<'_>,
         at: OffsetDateTime,
     ) -> Result<bool, DbError> {
         let row = sqlx::query(
@@ -192,7 +201,10 @@ impl TenantDb<'_> {
         else {
             return Ok(false);
         };
-        let body = format!("{} {}", notes.prefix, words.replace("{reason}", reason));
+        let body = match fate {
+            Fate::Failed(reason) => format!("{} {}", notes.prefix, words.replace("{reason}", reason)),
+            Fate::Unknown(words) => format!("{} {words}", notes.prefix),
+        };
         let conversation = ConversationId(row.try_get("conversation_id")?);
         self.put_note(tx, derived_id(message, NOTE), conversation, NOTE, &body, at)
             .await

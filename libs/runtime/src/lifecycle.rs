@@ -1,7 +1,13 @@
 //! The life of a process: running, draining, over.
 
 use crate::{Health, config::ShutdownConfig};
-use axum::Router;
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderValue, header},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+};
 use std::{
     fmt,
     future::Future,
@@ -290,9 +296,11 @@ fn remove(tasks: &mut Vec<Running>, name: &str) -> bool {
 }
 
 /// Serves `router` until the process drains: for `shutdown.notice_ms` longer it still accepts, then it finishes the
-/// requests under way. To be given to [`Lifecycle::spawn`].
+/// requests under way. Who is answered meanwhile is told that the connection ends: an idle one that is closed may meet a request
+/// that is on its way, and whoever sent it cannot know what became of it. To be given to [`Lifecycle::spawn`].
 pub async fn serve(listener: TcpListener, router: Router, life: Lifecycle) -> io::Result<()> {
     let until = life.clone();
+    let router = router.layer(from_fn_with_state(life.clone(), parting));
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let served = axum::serve(listener, service).with_graceful_shutdown(async move {
         until.draining().await;
@@ -302,6 +310,15 @@ pub async fn serve(listener: TcpListener, router: Router, life: Lifecycle) -> io
         result = served => result,
         () = life.over() => Ok(()),
     }
+}
+
+async fn parting(State(life): State<Lifecycle>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if life.is_draining() {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
+    response
 }
 
 /// Serves `router` as long as the process lives; for the pages that show it draining. To be given to

@@ -21,6 +21,7 @@ pub mod provision;
 pub mod proxy;
 mod psql;
 pub mod redis;
+mod service;
 pub mod stack;
 mod user;
 
@@ -30,4 +31,5 @@ pub use pg::{PgOptions, PgServer, StopMode};
 pub use provision::Urls;
 pub use proxy::Proxy;
 pub use redis::{RedisServer, redis_url};
+pub use service::Service;
 pub use stack::Stack;

@@ -97,9 +97,12 @@ impl Connector {
     }
 }
 
+/// The longest between two heartbeats, however long a lease is: what another pod lets go of waits for one.
+const BEAT: Duration = Duration::from_secs(1);
+
 /// Heartbeats until it is aborted. A failed one is tried again soon: the lease is short.
 async fn keep_alive(keeper: Arc<lease::LeaseKeeper>, times: LeaseTimes, life: Lifecycle) {
-    let mut ticks = interval(times.lease / 5);
+    let mut ticks = interval((times.lease / 5).min(BEAT));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failing = false;
     loop {

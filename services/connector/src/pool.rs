@@ -126,8 +126,7 @@ impl Pool {
                     Wake::Outbound { .. } | Wake::TenantChanged { .. } => {}
                 },
                 Some(ended) = self.actors.join_next() => {
-                    self.ended(ended);
-                    if !self.leaving.is_empty() {
+                    if self.ended(ended) {
                         self.let_go().await;
                     }
                 }
@@ -311,22 +310,27 @@ impl Pool {
         metrics::gauge!("ccm_connector_actors").set(self.running.len() as f64);
     }
 
-    fn ended(&mut self, ended: Result<(ConversationId, Result<Ended, DbError>), JoinError>) {
+    /// Whether it was its tenant's last.
+    fn ended(&mut self, ended: Result<(ConversationId, Result<Ended, DbError>), JoinError>) -> bool {
         let (conversation, result) = match ended {
             Ok((conversation, result)) => (conversation, result.map_err(Failure::Database)),
             Err(panic) => {
                 // The task's id is all that a panic leaves.
                 let found = self.running.iter().find(|(_, r)| r.task == panic.id());
-                let Some((conversation, _)) = found else { return };
+                let Some((conversation, _)) = found else {
+                    return false;
+                };
                 (*conversation, Err(Failure::Panic(panic)))
             }
         };
         let owned = self.running.remove(&conversation).map(|r| r.owned);
+        let mut was_last = false;
         if let Some(tenant) = owned.map(|o| o.tenant)
             && let Some(actors) = self.actors_of.get_mut(&tenant)
         {
             *actors -= 1;
-            if *actors == 0 {
+            was_last = *actors == 0;
+            if was_last {
                 self.actors_of.remove(&tenant);
             }
         }
@@ -354,6 +358,7 @@ impl Pool {
                 }
             }
         }
+        was_last
     }
 
     fn cool(&mut self, tenant: TenantId, conversation: ConversationId, error: &Failure) {
@@ -385,15 +390,27 @@ impl Pool {
         for running in self.running.values() {
             running.stop.cancel();
         }
-        let keeper = self.keeper.clone();
-        let hand_over = async {
-            while let Some(ended) = self.actors.join_next().await {
-                self.ended(ended);
-            }
-        };
         // So that other pods count without us. Where it fails, the heartbeats say it soon; and the chats do not wait for it.
-        let (_, ()) = tokio::join!(keeper.beat(true), hand_over);
-        // Only now: nobody else speaks while ours still do.
-        keeper.release_all().await
+        let _ = self.keeper.beat(true).await;
+        let owned = self.ownership.borrow().epochs.clone();
+        let owned = owned.iter().map(|(tenant, epoch)| {
+            (
+                *tenant,
+                OwnedTenant {
+                    tenant: *tenant,
+                    epoch: *epoch,
+                },
+            )
+        });
+        self.leaving.extend(owned);
+        // A tenant goes with its last chat, not before: nobody else speaks for it while ours still do. And not later: an
+        // acknowledgement that stays away keeps no other tenant.
+        self.let_go().await;
+        while let Some(ended) = self.actors.join_next().await {
+            if self.ended(ended) {
+                self.let_go().await;
+            }
+        }
+        self.keeper.release_all().await
     }
 }

@@ -7,4 +7,5 @@ pub mod script;
 pub mod transcript;
 pub mod world;
 
+pub use ccm_bench::checker::Report;
 pub use world::{Tenant, World, WorldBuilder};

@@ -32,6 +32,15 @@ pub struct World {
     pub admin: AdminClient,
     pub carrier: carrier::Sim,
     pub tenants: Vec<Tenant>,
+    tenancy: Tenancy,
+}
+
+/// What every tenant is made with.
+struct Tenancy {
+    aacc: aacc::Settings,
+    agents: Vec<aacc::AutoAgent>,
+    per_second: f64,
+    connects_per_second: f64,
 }
 
 /// How a world is to be.
@@ -39,11 +48,8 @@ pub struct WorldBuilder {
     ccm: PathBuf,
     dir: Option<PathBuf>,
     kinds: Vec<carrier::Kind>,
-    aacc: aacc::Settings,
-    agents: Vec<aacc::AutoAgent>,
+    tenancy: Tenancy,
     stack: Box<dyn FnOnce(Builder) -> Builder + Send>,
-    per_second: f64,
-    connects_per_second: f64,
     progress: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
@@ -54,11 +60,13 @@ impl World {
             ccm: ccm.into(),
             dir: None,
             kinds: vec![carrier::Kind::Twilio],
-            aacc: aacc::Settings::default(),
-            agents: Vec::new(),
+            tenancy: Tenancy {
+                aacc: aacc::Settings::default(),
+                agents: Vec::new(),
+                per_second: 50.0,
+                connects_per_second: 100.0,
+            },
             stack: Box::new(|builder| builder),
-            per_second: 50.0,
-            connects_per_second: 100.0,
             progress: Arc::new(|_| ()),
         }
     }
@@ -197,19 +205,25 @@ impl WorldBuilder {
 
     /// How every tenant's AACC behaves.
     pub fn aacc(mut self, settings: aacc::Settings) -> Self {
-        self.aacc = settings;
+        self.tenancy.aacc = settings;
         self
     }
 
     /// Agents who play by themselves, at every tenant.
     pub fn agents(mut self, agents: impl IntoIterator<Item = aacc::AutoAgent>) -> Self {
-        self.agents = agents.into_iter().collect();
+        self.tenancy.agents = agents.into_iter().collect();
         self
     }
 
     /// Texts a second that a number may send.
     pub fn per_second(mut self, rate: f64) -> Self {
-        self.per_second = rate;
+        self.tenancy.per_second = rate;
+        self
+    }
+
+    /// Chats a second that are opened at a tenant's AACC.
+    pub fn connects_per_second(mut self, rate: f64) -> Self {
+        self.tenancy.connects_per_second = rate;
         self
     }
 
@@ -242,35 +256,33 @@ impl WorldBuilder {
             admin,
             carrier,
             tenants: Vec::new(),
+            tenancy: self.tenancy,
         };
-        for (n, kind) in self.kinds.into_iter().enumerate() {
-            let config = aacc::Config {
-                settings: self.aacc.clone(),
-                agents: self.agents.clone(),
-                ..aacc::Config::default()
-            };
-            let aacc = aacc::Sim::start(config).await?;
+        for kind in self.kinds {
             (self.progress)(
                 "making a tenant: auth key, skillset, number, EWC link over wss with a private CA",
             );
-            let tenant = world
-                .make_tenant(n, kind, aacc, self.per_second, self.connects_per_second)
-                .await?;
-            world.tenants.push(tenant);
+            world.add_tenant(kind).await?;
         }
         Ok(world)
     }
 }
 
 impl World {
-    async fn make_tenant(
-        &self,
-        n: usize,
-        kind: carrier::Kind,
-        aacc: aacc::Sim,
-        per_second: f64,
-        connects_per_second: f64,
-    ) -> Result<Tenant> {
+    /// One more tenant, with an AACC of its own.
+    pub async fn add_tenant(&mut self, kind: carrier::Kind) -> Result<()> {
+        let config = aacc::Config {
+            settings: self.tenancy.aacc.clone(),
+            agents: self.tenancy.agents.clone(),
+            ..aacc::Config::default()
+        };
+        let aacc = aacc::Sim::start(config).await?;
+        let tenant = self.make_tenant(self.tenants.len(), kind, aacc).await?;
+        self.tenants.push(tenant);
+        Ok(())
+    }
+
+    async fn make_tenant(&self, n: usize, kind: carrier::Kind, aacc: aacc::Sim) -> Result<Tenant> {
         let number = format!("+1971712{:04}", 2610 + n);
         let (account, planned, settings, secret) = match kind {
             carrier::Kind::Twilio => (
@@ -300,9 +312,9 @@ impl World {
                 settings,
                 secret,
                 numbers: vec![number.clone()],
-                per_second,
+                per_second: self.tenancy.per_second,
             }],
-            connects_per_second,
+            connects_per_second: self.tenancy.connects_per_second,
         };
         let made = self.admin.make_tenant(&plan).await?;
         self.carrier.set_account(carrier::Account {

@@ -5,6 +5,7 @@ use crate::{
     DbError, TenantDb,
     consent::{OPTED_OUT, OPTED_OUT_REASON},
     life::RESTORED,
+    receipts::Fate,
     storable::storable,
 };
 use ccm_model::{AccountId, Id, IdSource, MessageId, MessageState, Origin, Report};
@@ -186,7 +187,11 @@ impl TenantDb<'_> {
             if let Some(reason) = settled.reason
                 && origin == Some(Origin::Agent)
             {
-                self.note_failure(&mut tx, message, reason, at).await?;
+                let fate = match outcome {
+                    Outcome::InDoubt => Fate::Unknown(reason),
+                    _ => Fate::Failed(reason),
+                };
+                self.note_failure(&mut tx, message, fate, at).await?;
             }
         }
         let more = holds && !self.drop_if_empty(&mut tx, claim.conversation).await?;

@@ -2,7 +2,8 @@ use axum::{Router, routing::get};
 use ccm_runtime::{Ending, Health, Lifecycle, config::ShutdownConfig, serve};
 use std::{convert::Infallible, future::pending, process::Command, time::Duration};
 use tokio::{
-    net::TcpListener,
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot},
     time::{Instant, sleep, timeout},
 };
@@ -98,6 +99,38 @@ async fn a_clean_end_waits_for_requests_under_way() {
         reqwest::get(format!("http://{address}/")).await.is_err(),
         "closed"
     );
+}
+
+/// Load balancers keep connections open: an answer tells them that this one ends, not a request that breaks.
+#[tokio::test]
+async fn who_is_answered_while_it_drains_is_told_that_the_connection_ends() {
+    let notice = Duration::from_secs(20);
+    let config = ShutdownConfig { notice, grace: LONG };
+    let life = Lifecycle::new(config, Health::new("test"));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let router = Router::new().route("/", get(async || "here"));
+    tokio::spawn(serve(listener, router, life.clone()));
+
+    socket
+        .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"here") {
+        socket.read_buf(&mut answer).await.unwrap();
+    }
+    assert!(!String::from_utf8(answer).unwrap().contains("connection:"));
+
+    life.drain();
+    socket
+        .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    let read = timeout(notice / 2, socket.read_to_string(&mut answer)).await;
+    read.expect("the connection ends before the notice does").unwrap();
+    assert!(answer.contains("connection: close"), "{answer}");
 }
 
 #[tokio::test(start_paused = true)]

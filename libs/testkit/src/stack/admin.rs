@@ -74,6 +74,11 @@ impl Stack {
         } else {
             "admin"
         };
+        self.admin_of(process)
+    }
+
+    /// The admin API of this process.
+    pub fn admin_of(&self, process: &str) -> Result<AdminClient> {
         let mut command = Command::new(&self.launch.ccm);
         command
             .args(["token", "--role", "platform-admin", "--config"])

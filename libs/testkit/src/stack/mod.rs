@@ -2,6 +2,7 @@
 
 mod admin;
 mod config;
+mod launch;
 
 use crate::{
     folder::TempFolder,
@@ -13,15 +14,17 @@ use crate::{
     proxy::Proxy,
     psql::Psql,
     redis::RedisServer,
+    service::Service,
 };
 use anyhow::{Context, Result, bail};
-use config::{Ports, Shared};
+use config::Shared;
+use launch::{Launch, Role};
 use std::{
     collections::BTreeMap,
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::{Command, ExitStatus},
+    process::{ExitStatus, Output, Stdio},
     sync::Arc,
     time::Duration,
 };
@@ -50,22 +53,6 @@ pub struct Stack {
     _temporary: Option<TempFolder>,
 }
 
-/// How processes are started.
-struct Launch {
-    ccm: PathBuf,
-    dir: PathBuf,
-    shared: Shared,
-    env: Vec<(String, String)>,
-}
-
-struct Role {
-    command: String,
-    config: PathBuf,
-    log: PathBuf,
-    ports: Vec<Ports>,
-    process: Option<Process>,
-}
-
 /// Collects what a [`Stack`] is started with.
 pub struct Builder {
     ccm: PathBuf,
@@ -74,6 +61,7 @@ pub struct Builder {
     env: Vec<(String, String)>,
     pg: PgOptions,
     proxied_redis: bool,
+    ingest_service: bool,
     progress: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
@@ -97,6 +85,7 @@ impl Stack {
             env: Vec::new(),
             pg: PgOptions::durable(),
             proxied_redis: false,
+            ingest_service: false,
             progress: Arc::new(|_| ()),
         }
     }
@@ -265,6 +254,20 @@ impl Stack {
         self.start(role).await
     }
 
+    /// What is added from now on runs this program, and [`Stack::migrate`] and [`Stack::admin_of`] do; what is there already stays with its own,
+    /// and is started again with it.
+    pub fn program(&mut self, ccm: impl Into<PathBuf>) {
+        self.launch.ccm = ccm.into();
+    }
+
+    /// Runs `ccm migrate ARGUMENTS` to its end, however that is.
+    pub async fn migrate(&self, arguments: &[&str]) -> Result<Output> {
+        let mut migrate = self.launch.migrate()?;
+        migrate.args(arguments);
+        let run = spawn_blocking(move || migrate.stdin(Stdio::null()).output());
+        run.await?.context("starting ccm migrate")
+    }
+
     fn role(&self, name: &str) -> Result<&Role> {
         self.roles.get(name).with_context(|| self.unknown(name))
     }
@@ -332,6 +335,12 @@ impl Builder {
         self
     }
 
+    /// Providers post to a [`Service`] before all pods that run `ingest`, those that are added later too; without it to the first one.
+    pub fn ingest_service(mut self) -> Self {
+        self.ingest_service = true;
+        self
+    }
+
     /// Is told each step before it begins.
     pub fn progress(mut self, tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.progress = Arc::new(tell);
@@ -391,6 +400,10 @@ impl Builder {
             None
         };
         let redis_addr = redis_proxy.as_ref().map_or(redis_addr, Proxy::addr);
+        let service = match self.ingest_service {
+            true => Some(Service::start().await?),
+            false => None,
+        };
         let launch = Launch {
             ccm: self.ccm,
             shared: Shared {
@@ -398,13 +411,15 @@ impl Builder {
                 redis_url: format!("redis://{redis_addr}"),
                 master_key_file: config::key_file(dir.join("master.key"))?,
                 jwt_secret_file: config::key_file(dir.join("jwt.secret"))?,
-                ingest_port: free_port(),
+                ingest_port: service.as_ref().map_or_else(free_port, |s| s.addr().port()),
             },
+            service,
             env: self.env,
             dir,
         };
         (self.progress)("migrating the database");
-        let launch = spawn_blocking(move || launch.migrate().map(|()| launch)).await??;
+        let mut migrate = launch.migrate()?;
+        spawn_blocking(move || process::run("ccm migrate", &mut migrate)).await??;
         let named = |name: &String| Ok((name.clone(), launch.role(name)?));
         let roles = self.roles.iter().map(named).collect::<Result<_>>()?;
         Ok(Stack {
@@ -415,89 +430,5 @@ impl Builder {
             pg,
             _temporary: temporary,
         })
-    }
-}
-
-impl Launch {
-    fn migrate(&self) -> Result<()> {
-        let file = self.dir.join("migrate.toml");
-        config::write_private(&file, &self.shared.migrate_toml())?;
-        let mut command = Command::new(&self.ccm);
-        command.arg("migrate").arg("--config").arg(&file);
-        self.environment(&mut command);
-        process::run("ccm migrate", &mut command).map(drop)
-    }
-
-    fn role(&self, name: &str) -> Result<Role> {
-        let command = name
-            .trim_end_matches(|c: char| c.is_ascii_digit() || c == '-')
-            .to_owned();
-        let ports = Ports::of(
-            &command,
-            Some(self.shared.ingest_port).filter(|_| command == name),
-        );
-        if ports.is_empty() {
-            bail!(
-                "{name} is no role; there are ingest, dispatch, connector, admin, screenpop, deflection, events and all, with -2 and so on behind"
-            );
-        }
-        let config = self.dir.join(format!("{name}.toml"));
-        config::write_private(&config, &self.shared.role_toml(name, &ports))?;
-        Ok(Role {
-            command,
-            log: self.dir.join(format!("{name}.log")),
-            config,
-            ports,
-            process: None,
-        })
-    }
-
-    fn spawn(&self, name: &str, role: &mut Role) -> Result<()> {
-        let mut command = process::bound_to_this_process(&self.ccm, "KILL");
-        command.arg(&role.command).arg("--config").arg(&role.config);
-        self.environment(&mut command);
-        role.process = Some(Process::spawn(name, command, &role.log)?);
-        Ok(())
-    }
-
-    /// Of the caller's environment, only its settings for the product are kept away.
-    fn environment(&self, command: &mut Command) {
-        for (key, _) in std::env::vars_os() {
-            if key.to_str().is_some_and(|key| key.starts_with("CCM__")) {
-                command.env_remove(key);
-            }
-        }
-        command.envs(self.env.iter().map(|(name, value)| (name, value)));
-    }
-}
-
-impl Role {
-    async fn is_ready(&self) -> bool {
-        for port in self.ports.iter().map(|ports| ports.ops) {
-            if !matches!(http::get(port, "/readyz").await, Ok((200, _))) {
-                return false;
-            }
-        }
-        true
-    }
-
-    async fn become_ready(&mut self, name: &str) -> Result<()> {
-        let mut waited = Duration::ZERO;
-        while !self.is_ready().await {
-            let process = self
-                .process
-                .as_mut()
-                .with_context(|| format!("{name} does not run"))?;
-            process.must_run()?;
-            if waited >= READY_LIMIT {
-                let tail = process.tail();
-                let (_, says) = http::get(self.ports[0].ops, "/readyz").await.unwrap_or_default();
-                bail!("{name} is not ready after {READY_LIMIT:?}; its /readyz says: {says}\n{tail}");
-            }
-            sleep(LOOK_AGAIN).await;
-            waited += LOOK_AGAIN;
-        }
-        // The port may be another program's.
-        self.process.as_mut().map_or(Ok(()), Process::must_run)
     }
 }

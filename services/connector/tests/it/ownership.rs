@@ -124,6 +124,32 @@ async fn a_pod_ends_although_an_acknowledgement_stays_away() {
     assert_eq!(all[0].resends, 1);
 }
 
+/// An acknowledgement that stays away keeps its own tenant's chats from the next pod, and no other's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drained_pod_lets_go_of_each_tenant_with_its_last_chat() {
+    let rig = Rig::new().await;
+    let (slow, swift) = (sim(Tls::Plain).await, sim(Tls::Plain).await);
+    slow.set_faults(|f| f.withhold_acks = 1);
+    let first = rig.pod();
+    for (n, sim) in [(1, &slow), (2, &swift)] {
+        let tenant = rig.tenant(n, sim, None).await;
+        rig.text(tenant, n, "hello").await;
+        let chat = open_chat(sim).await;
+        sim.join(chat.guid, agent()).unwrap();
+        sim.wait_for(chat.guid, |c| c.received == 1, PATIENCE)
+            .await
+            .unwrap();
+    }
+    let _second = rig.pod();
+    first.drain().await.1.unwrap();
+    for sim in [&slow, &swift] {
+        sim.wait_for_chat(|c| c.resumes == 1, PATIENCE).await.unwrap();
+    }
+    // The text without its acknowledgement is waited for 3 s.
+    let apart = "SELECT max(taken_at) - min(taken_at) > interval '1500 milliseconds' FROM lease";
+    assert_eq!(rig.sql(apart), "t");
+}
+
 /// A pod whose tenant has gone to another one falls silent; when it has the tenant again it goes on, under a new epoch.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pod_that_loses_a_tenant_falls_silent() {

@@ -3,9 +3,11 @@
 
 mod collector;
 mod configuration;
+mod crowd;
 mod cuts;
 mod deflection;
 mod doctor;
+mod drain;
 mod flaky;
 mod kills;
 mod play;
@@ -18,4 +20,5 @@ mod soak;
 mod tenants;
 mod texts;
 mod tracing;
+mod upgrade;
 mod webhooks;

@@ -4,7 +4,7 @@ use ccm_aacc_sim::{Agent, ChatState, ChatView};
 use ccm_carrier_sim::SentState;
 use ccm_demo::{Tenant, World, WorldBuilder};
 use ccm_testkit::canary;
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 /// For whatever must happen by itself; debug builds on a busy machine included.
 pub const SOON: Duration = Duration::from_secs(60);
@@ -12,8 +12,13 @@ pub const SOON: Duration = Duration::from_secs(60);
 pub const CUSTOMER: &str = "+19995550000";
 
 pub fn world() -> WorldBuilder {
+    world_of(env!("CARGO_BIN_EXE_ccm"))
+}
+
+/// A world that begins with another program than the one that is tested.
+pub fn world_of(ccm: impl Into<PathBuf>) -> WorldBuilder {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    World::builder(env!("CARGO_BIN_EXE_ccm")).stack(|stack| stack.env("RUST_LOG", "trace"))
+    World::builder(ccm).stack(|stack| stack.env("RUST_LOG", "trace"))
 }
 
 /// A conversation between one customer and one agent, each numbering what it sends.
