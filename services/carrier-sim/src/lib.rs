@@ -3,10 +3,10 @@
 //! The provider speaks Twilio's dialect and CCM's generic JSON, both ways: it takes messages as documented and posts
 //! signed webhooks, again and again with the same id until they are accepted, as real providers do. It can be made to fail
 //! in every way that a provider fails, and keeps a record for a checker. [`Sim::start`] runs it inside a test; the program
-//! `carrier-sim` runs it alone, played by hand over HTTP (see the README).
+//! `carrier-sim` runs it alone, played by hand over HTTP (see the README). [`Smsc`] is a message centre that speaks SMPP.
 //!
 //! It is written against the providers' documentation and shares no code with `ccm-sms`, so that each keeps the other
-//! honest.
+//! honest. SMPP's sessions it shares with `ccm-smpp`: those are kept honest by other people's peers (`deploy/dev/check-smpp`).
 
 mod agenda;
 mod book;
@@ -25,6 +25,7 @@ mod post;
 mod receipts;
 mod segments;
 mod sim;
+mod smsc;
 mod stats;
 mod views;
 mod wire;
@@ -39,6 +40,7 @@ pub use manners::{
 };
 pub use parts::NewParts;
 pub use sim::Sim;
+pub use smsc::{Answering, Receipts, Smsc, SmscConfig, SmscManners, SmscText};
 pub use stats::{StatsView, Traffic};
 pub use views::{
     Concat, Event, PhoneText, Receipt, ReceiptStatus, ReceivedText, Record, SentState, SentText,

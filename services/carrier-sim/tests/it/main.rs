@@ -2,12 +2,16 @@
 
 mod carrier;
 mod control;
+mod esme;
 mod faults;
 mod from_phone;
+mod kannel;
 mod lookups;
 mod manners;
+mod node_smpp;
 mod parts;
 mod receipts;
+mod smsc;
 mod to_phone;
 mod webhook;
 
