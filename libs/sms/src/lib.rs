@@ -1,6 +1,6 @@
 //! SMS providers: what each one's webhooks mean, and how each one is asked to send.
 //!
-//! A provider is a folder with four things: its account (settings and secrets), [`receive`] (pure: a request becomes
+//! A provider is a folder with five things: the [`Shape`] of its account (settings and secrets), the account, [`receive`] (pure: a request becomes
 //! events), [`send`], and what it strips from the provider's words before they can be logged (`redact`). One that can be
 //! asked what it has also has a [`look_up`], one that knows about numbers a [`look_up_number`]. A new provider is a new folder, a line in the registry below and a kind in
 //! [`ProviderKind`]; nothing else in the project names a provider.
@@ -9,11 +9,13 @@
 
 mod account;
 mod call;
+mod failure;
 mod http;
 mod inbound;
 mod number;
 mod outbound;
 mod redact;
+mod shape;
 mod sign;
 mod twilio;
 
@@ -22,6 +24,7 @@ pub use call::client;
 pub use ccm_egress::{Allowed, Client};
 pub use inbound::{Answer, Check, Event, Inbound, MAX_WEBHOOK_BYTES, Part, ReceiveError, Received};
 pub use number::{MAX_CARRIER_NAME, NumberFacts, NumberLookUpError};
+pub use shape::{Field, Form, Shape, Word};
 pub use outbound::{Class, Found, LookUp, Outbound, SendError, Sent};
 
 use ccm_model::{Address, ProviderKind};
@@ -56,6 +59,11 @@ macro_rules! registry {
             pub fn timeout(&self) -> Duration {
                 match &self.0 { $(Provider::$kind(account) => account.timeout),* }
             }
+        }
+
+        /// What an account of this kind is made of.
+        pub fn shape(kind: ProviderKind) -> &'static Shape {
+            match kind { $(ProviderKind::$kind => &$provider::SHAPE),* }
         }
 
         /// Whether the provider knows a text that it already has when it is sent once more (by an idempotency key). With

@@ -93,7 +93,7 @@ impl Webhooks {
         let owned = self.events.lookups.account(id).await?;
         let owned = owned.filter(|o| o.kind == kind).ok_or(Refusal::NoAccount)?;
         Span::current().record("tenant.id", tracing::field::display(owned.tenant));
-        let account = owned.account.as_ref().map_err(|e| Refusal::Account(*e))?;
+        let account = owned.account.as_ref().map_err(|e| Refusal::Account(e.clone()))?;
         let now = self.events.ids.clock().now();
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let inbound = Inbound {
