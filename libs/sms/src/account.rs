@@ -76,15 +76,24 @@ impl<'a> Fields<'a> {
 
     pub fn required_address(&self, field: &str) -> Result<Url, AccountError> {
         self.required(field)?;
-        self.address(field)
-            .ok_or_else(|| self.error(field, "is not an address", "write it like https://api.example.com"))
+        self.address(field).ok_or_else(|| {
+            self.error(
+                field,
+                "is not an address",
+                "write it like https://api.example.com",
+            )
+        })
     }
 
     /// Where a provider's API is: its own place, or the one that is named. Paths are put behind it.
     pub fn api_base(&self, usual: &str) -> Result<String, AccountError> {
         let base = self.address("api_base");
         if base.as_ref().is_some_and(|url| url.query().is_some()) {
-            return Err(self.error("api_base", "must be an address without ? in it", "cut it off there"));
+            return Err(self.error(
+                "api_base",
+                "must be an address without ? in it",
+                "cut it off there",
+            ));
         }
         let base = base.map_or_else(|| usual.to_owned(), String::from);
         Ok(base.trim_end_matches('/').to_owned())

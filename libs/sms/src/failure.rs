@@ -122,7 +122,9 @@ impl Dialect {
                 Class::Retryable { after: reply.rest }
             }
             // Not the provider's words: something in between refuses. Or its credentials. The text is not at fault.
-            None if matches!(status, 300..=399 | 401 | 403 | 404 | 407) && code.is_none() || status == 401 => {
+            None if matches!(status, 300..=399 | 401 | 403 | 404 | 407) && code.is_none()
+                || status == 401 =>
+            {
                 Class::Retryable {
                     after: Some(reply.rest.unwrap_or_default().max(ACCOUNT_REST)),
                 }
@@ -194,7 +196,10 @@ impl Dialect {
 pub(crate) fn check_table(dialect: &Dialect, classes: &[(Kind, &[&str])]) {
     let mut codes: Vec<&str> = dialect.table.iter().map(|known| known.code).collect();
     codes.sort_unstable();
-    assert!(codes.windows(2).all(|two| two[0] != two[1]), "a code stands twice");
+    assert!(
+        codes.windows(2).all(|two| two[0] != two[1]),
+        "a code stands twice"
+    );
     let mut named: Vec<&str> = classes
         .iter()
         .flat_map(|(_, codes)| codes.iter().copied())

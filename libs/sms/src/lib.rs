@@ -8,24 +8,33 @@
 //! Nothing in here logs. What an error prints (`Display` and `Debug`) never holds a text, a phone number or a secret.
 
 mod account;
+mod bandwidth;
 mod call;
+mod custom;
 mod failure;
 mod http;
 mod inbound;
+mod json;
+mod jwt;
 mod number;
 mod outbound;
+mod plivo;
 mod redact;
 mod shape;
 mod sign;
+mod telnyx;
+#[cfg(test)]
+mod testing;
 mod twilio;
+mod vonage;
 
 pub use account::AccountError;
 pub use call::client;
 pub use ccm_egress::{Allowed, Client};
 pub use inbound::{Answer, Check, Event, Inbound, MAX_WEBHOOK_BYTES, Part, ReceiveError, Received};
 pub use number::{MAX_CARRIER_NAME, NumberFacts, NumberLookUpError};
-pub use shape::{Field, Form, Shape, Word};
 pub use outbound::{Class, Found, LookUp, Outbound, SendError, Sent};
+pub use shape::{Field, Form, Shape, Word};
 
 use ccm_model::{Address, ProviderKind};
 use serde_json::Value;
@@ -144,4 +153,9 @@ macro_rules! registry {
 registry! {
     Twilio => twilio with look_up and look_up_number,
     Http => http,
+    Custom => custom,
+    Vonage => vonage,
+    Telnyx => telnyx,
+    Bandwidth => bandwidth,
+    Plivo => plivo,
 }

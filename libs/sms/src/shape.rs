@@ -132,7 +132,12 @@ impl Shape {
     /// Checks settings that somebody gives. They can still lack what another member asks for: [`crate::Account::parse`]
     /// looks at the whole.
     pub fn check_settings(&self, settings: &Value) -> Result<(), AccountError> {
-        check("settings", object("settings", settings)?, self.settings, Look::Given)
+        check(
+            "settings",
+            object("settings", settings)?,
+            self.settings,
+            Look::Given,
+        )
     }
 
     /// Checks a secret that somebody gives; the same holds.
@@ -220,7 +225,10 @@ impl Form {
             )),
             _ => {
                 let text = value.as_str().filter(|text| !text.is_empty());
-                self.check_text(text.ok_or(("is not a text, or an empty one", "put it into quotes"))?, look)
+                self.check_text(
+                    text.ok_or(("is not a text, or an empty one", "put it into quotes"))?,
+                    look,
+                )
             }
         }
     }
@@ -335,13 +343,21 @@ mod tests {
             for (place, fields) in [("settings", shape.settings), ("secret", shape.secret)] {
                 for field in fields {
                     let (mut settings, mut secret) = (settings.clone(), secret.clone());
-                    let half = if place == "settings" { &mut settings } else { &mut secret };
+                    let half = if place == "settings" {
+                        &mut settings
+                    } else {
+                        &mut secret
+                    };
                     half[field.name] = Value::Null;
                     if field.required {
                         let e = parse(&settings, &secret).unwrap_err();
                         assert_eq!((e.place, e.field.as_str()), (place, field.name), "{kind}");
                     }
-                    let half = if place == "settings" { &mut settings } else { &mut secret };
+                    let half = if place == "settings" {
+                        &mut settings
+                    } else {
+                        &mut secret
+                    };
                     half[field.name] = Value::Bool(true);
                     let e = parse(&settings, &secret).unwrap_err();
                     assert_eq!((e.place, e.field.as_str()), (place, field.name), "{kind}");
@@ -356,7 +372,12 @@ mod tests {
         let key = Form::Secret { least: 16 };
         for (form, text, given, stored) in [
             (key, "short", Some("is too short to be a secret"), None),
-            (key, "two words, and long enough", Some("holds a space, a line end or a letter outside ASCII"), None),
+            (
+                key,
+                "two words, and long enough",
+                Some("holds a space, a line end or a letter outside ASCII"),
+                None,
+            ),
             (key, "0123456789abcdef", None, None),
             (
                 Form::Address,
@@ -381,7 +402,12 @@ mod tests {
             assert_eq!(wrong(form, text, Look::Given), given, "{text}");
             assert_eq!(wrong(form, text, Look::Stored), stored, "{text}");
         }
-        for ms in [Value::from(99), Value::from(60_001), Value::from(1.5), Value::from("100")] {
+        for ms in [
+            Value::from(99),
+            Value::from(60_001),
+            Value::from(1.5),
+            Value::from("100"),
+        ] {
             assert!(Form::Milliseconds.check(&ms, Look::Stored).is_err());
         }
     }

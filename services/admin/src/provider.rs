@@ -129,7 +129,9 @@ fn member(field: &Field) -> RefOr<Schema> {
         .description(Some(field.about));
     let object = match field.form {
         Form::Text | Form::Word(_) => text.max_length(Some(500)),
-        Form::Address => text.max_length(Some(2000)).format(Some(SchemaFormat::Custom("uri".into()))),
+        Form::Address => text
+            .max_length(Some(2000))
+            .format(Some(SchemaFormat::Custom("uri".into()))),
         Form::Secret { least } => text
             .min_length(Some(least))
             .max_length(Some(500))
@@ -195,7 +197,10 @@ mod tests {
             let (stored, sealed) = given(kind, settings.clone(), secret.clone()).unwrap();
             assert_eq!(stored, settings);
             let sealed = sealed.unwrap();
-            assert_eq!(serde_json::from_str::<Value>(sealed.expose_secret()).unwrap(), secret);
+            assert_eq!(
+                serde_json::from_str::<Value>(sealed.expose_secret()).unwrap(),
+                secret
+            );
             assert!(!format!("{sealed:?}").contains(TOKEN));
             let (_, sealed) = check(kind, settings, Secret::Stored(sealed)).unwrap();
             assert!(sealed.is_none(), "it is there already");

@@ -25,9 +25,12 @@ pub const RECOGNISES_RETRIES: bool = true;
 pub static SHAPE: Shape = Shape {
     title: "CCM's generic JSON over HTTP",
     settings: &[
-        Field::address("send_url", "Where texts are posted to: https, or http on this machine.")
-            .needed()
-            .like("https://sms.example.com/send"),
+        Field::address(
+            "send_url",
+            "Where texts are posted to: https, or http on this machine.",
+        )
+        .needed()
+        .like("https://sms.example.com/send"),
         TIMEOUT,
     ],
     secret: &[
@@ -139,7 +142,7 @@ pub fn receive(account: &Account, inbound: &Inbound<'_>) -> Result<Received, Rec
     let answer = Answer {
         status: StatusCode::ACCEPTED,
         content_type: "application/json",
-        body: r#"{"status":"accepted"}"#,
+        body: r#"{"status":"accepted"}"#.into(),
     };
     Ok(Received {
         events: vec![event],

@@ -26,7 +26,7 @@ use ::http::StatusCode;
 use ccm_model::Report;
 use secrecy::SecretString;
 use serde_json::Value;
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 use url::form_urlencoded;
 
 /// Twilio's message resource has no idempotency key: "sending an SMS … not idempotent"
@@ -35,7 +35,8 @@ pub const RECOGNISES_RETRIES: bool = false;
 
 const API: &str = "https://api.twilio.com";
 
-const SID: &str = "copy it from Twilio's console; accounts begin with AC, keys with SK, messaging services with MG";
+const SID: &str =
+    "copy it from Twilio's console; accounts begin with AC, keys with SK, messaging services with MG";
 
 // Twilio's ids are part of addresses: nothing but letters and digits, else one account could address another's.
 static ACCOUNT: Word = Word {
@@ -208,7 +209,7 @@ fn report(status: &str) -> Option<Report> {
 const EMPTY_TWIML: Answer = Answer {
     status: StatusCode::OK,
     content_type: "text/xml",
-    body: r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#,
+    body: Cow::Borrowed(r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#),
 };
 
 #[cfg(test)]

@@ -417,11 +417,7 @@ fn an_account_says_what_is_wrong_with_it_and_shows_no_secret() {
             "must not hold a user",
         ),
         (json!({}), token.clone(), "settings.account_sid is missing"),
-        (
-            json!({ "account_sid": "SM1" }),
-            token.clone(),
-            "is not AC and 32",
-        ),
+        (json!({ "account_sid": "SM1" }), token.clone(), "is not AC and 32"),
         (
             json!({ "account_sid": SID, "messaging_service_sid": "x" }),
             token.clone(),

@@ -1,5 +1,6 @@
 //! Sending to real servers on port 0: each class of answer, and each way in which an answer can fail to come.
 
+mod dialects;
 mod http;
 mod look_up;
 mod look_up_number;

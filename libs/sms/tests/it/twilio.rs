@@ -74,10 +74,14 @@ async fn a_message_is_created_as_documented() {
 async fn an_api_key_stands_in_for_the_token() {
     let provider = Provider::answering(201, &[], json!({ "sid": "SM1" })).await;
     let settings = json!({ "account_sid": SID, "api_base": format!("http://{}", provider.addr) });
-    let secret = br#"{"auth_token": "x", "api_key_sid": "SK0123456789abcdef0123456789abcdef", "api_key_secret": "y"}"#;
+    let secret =
+        br#"{"auth_token": "x", "api_key_sid": "SK0123456789abcdef0123456789abcdef", "api_key_secret": "y"}"#;
     let account = Account::parse(ProviderKind::Twilio, &settings, secret).unwrap();
     send(&client(), &account, &Text::new().out()).await.unwrap();
-    assert_eq!(provider.only().headers["authorization"], "Basic U0swMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjp5");
+    assert_eq!(
+        provider.only().headers["authorization"],
+        "Basic U0swMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjp5"
+    );
 }
 
 #[tokio::test]
