@@ -272,31 +272,26 @@ impl World {
         connects_per_second: f64,
     ) -> Result<Tenant> {
         let number = format!("+1971712{:04}", 2610 + n);
-        let (account, planned, settings, secret) = match kind {
-            carrier::Kind::Twilio => (
-                format!("AC{n:032}"),
-                "twilio",
-                json!({ "account_sid": format!("AC{n:032}"), "api_base": self.carrier.api_base() }),
-                json!({ "auth_token": SECRET }),
-            ),
-            carrier::Kind::Http => {
-                let name = format!("generic-{n}");
-                let url = self.carrier.send_url(&name);
-                (
-                    name,
-                    "http",
-                    json!({ "send_url": url }),
-                    json!({ "signing_secret": SECRET }),
-                )
-            }
+        let account = match kind {
+            carrier::Kind::Twilio => format!("AC{n:032}"),
+            carrier::Kind::Http => format!("generic-{n}"),
+            // Digits, as some providers have them.
+            _ => format!("{n:020}"),
         };
+        let (settings, secret) = self.carrier.ccm_account(&carrier::Account {
+            kind,
+            name: account.clone(),
+            // Telnyx knows accounts by their keys alone.
+            secret: SECRET.into(),
+            webhook_url: None,
+        });
         let plan = Plan {
             slug: format!("tenant-{n}"),
             ewc_url: aacc.chat_url(),
             ca_pem: aacc.ca_pem().map(ToOwned::to_owned),
             skillset: SKILLSET.into(),
             accounts: vec![PlannedAccount {
-                kind: planned.into(),
+                kind: kind.as_str().into(),
                 settings,
                 secret,
                 numbers: vec![number.clone()],
