@@ -278,13 +278,13 @@ impl World {
             // Digits, as some providers have them.
             _ => format!("{n:020}"),
         };
-        let (settings, secret) = self.carrier.ccm_account(&carrier::Account {
+        let at_carrier = carrier::Account {
             kind,
             name: account.clone(),
-            // Telnyx knows accounts by their keys alone.
             secret: SECRET.into(),
             webhook_url: None,
-        });
+        };
+        let (settings, secret) = self.carrier.ccm_account(&at_carrier);
         let plan = Plan {
             slug: format!("tenant-{n}"),
             ewc_url: aacc.chat_url(),
@@ -301,10 +301,8 @@ impl World {
         };
         let made = self.admin.make_tenant(&plan).await?;
         self.carrier.set_account(carrier::Account {
-            kind,
-            name: account.clone(),
-            secret: SECRET.into(),
             webhook_url: Some(made.accounts[0].webhook_url.clone()),
+            ..at_carrier
         })?;
         self.carrier.set_number(&number, &account)?;
         Ok(Tenant {

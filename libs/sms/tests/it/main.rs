@@ -5,6 +5,7 @@ mod http;
 mod look_up;
 mod look_up_number;
 mod provider;
+mod simulated;
 mod twilio;
 
 use ccm_model::{Address, Body, MessageId};

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_reaches_the_agent_and_the_answer_comes_back() {
-    for kind in [Kind::Twilio, Kind::Http] {
+    for kind in Kind::ALL {
         let world = world().tenants([kind]).start().await.unwrap();
         let mut talk = Talk::new(&world, 0, CUSTOMER);
         talk.text_accepted("Can you please resend my ticket number?")
@@ -16,6 +16,12 @@ async fn a_text_reaches_the_agent_and_the_answer_comes_back() {
         talk.phone_has_all().await;
         talk.text_accepted("Thank you").await;
         talk.agent_has_all().await;
+        // What became of the answer was told, and taken.
+        world.carrier.wait_quiet(SOON).await.unwrap();
+        let received = world.carrier.wait_received(CUSTOMER, 1, SOON).await.unwrap();
+        let receipts = &received[0].receipts;
+        assert_eq!(receipts.len(), 2, "{kind:?}: {receipts:?}");
+        assert!(receipts.iter().all(|receipt| receipt.accepted), "{kind:?}: {receipts:?}");
         all_is_well(&world).await;
     }
 }
