@@ -159,3 +159,7 @@ registry! {
     Bandwidth => bandwidth,
     Plivo => plivo,
 }
+
+/// The example of `docs/adding-a-provider.md`.
+#[cfg(test)]
+mod example;

@@ -366,7 +366,10 @@ pub async fn patch_account(
     let name = patch.name.clone().unwrap_or_default();
     // Looked at, and neither stored anew nor shown.
     let stored = match patch.settings.is_some() && patch.secret.is_none() {
-        true => Some(String::from_utf8_lossy(&db.account_secret(path.account).await?.secret).into()),
+        true => {
+            let stored = db.account_secret(path.account).await?;
+            Some(String::from_utf8_lossy(&stored.secret).into_owned().into())
+        }
         false => None,
     };
     let changed = db

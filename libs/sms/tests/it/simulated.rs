@@ -9,7 +9,9 @@ use axum::{
     http::{HeaderMap, Uri},
     response::{IntoResponse, Response},
 };
-use ccm_carrier_sim::{AccountOptions, Config, Fault, Kind, OrderedReceipt, ReceiptStatus, Retry, Setup, Sim};
+use ccm_carrier_sim::{
+    AccountOptions, Config, Fault, Kind, OrderedReceipt, ReceiptStatus, Retry, Setup, Sim,
+};
 use ccm_model::{Address, Body, MessageId, Report};
 use ccm_sms::{Account, Check, Class, Event, Inbound, Outbound, SendError, Sent, receive, send};
 use std::{
@@ -49,12 +51,7 @@ fn now() -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp_nanos(NOW_NS.into()).unwrap()
 }
 
-async fn hear(
-    State(heard): State<Arc<Mutex<Heard>>>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn hear(State(heard): State<Arc<Mutex<Heard>>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let mut heard = heard.lock().unwrap();
     let url = format!("{}{uri}", heard.url);
     let account = heard.account.clone().unwrap();
@@ -81,7 +78,9 @@ impl Pair {
     async fn of(kind: Kind) -> Self {
         client();
         let heard = Arc::new(Mutex::new(Heard::default()));
-        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
+            .await
+            .unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let app = Router::new().fallback(hear).with_state(Arc::clone(&heard));
         tokio::spawn(async move { axum::serve(listener, app).await });
@@ -162,7 +161,16 @@ async fn a_text_from_a_phone_arrives_and_one_that_is_signed_otherwise_does_not()
         assert!(sent.accepted_at_ms.is_some(), "{kind:?}: {:?}", sent.last_failure);
         assert_eq!(pair.heard.lock().unwrap().refused, [403], "{kind:?}");
         let events = pair.events();
-        let [Event::Text { provider_id, from, to, body, .. }] = &events[..] else {
+        let [
+            Event::Text {
+                provider_id,
+                from,
+                to,
+                body,
+                ..
+            },
+        ] = &events[..]
+        else {
             panic!("{kind:?}: {events:?}")
         };
         assert_eq!(*provider_id, sent.id, "{kind:?}");
@@ -184,18 +192,28 @@ async fn a_text_to_a_phone_arrives_and_its_receipts_come_back() {
         let pair = Pair::of(kind).await;
         let id = pair.send(NUMBER, TEXT).await.unwrap().provider_id.unwrap();
         let received = pair.sim.wait_received(PHONE, 1, SOON).await.unwrap();
-        assert_eq!((received[0].text.as_str(), received[0].from.as_str()), (TEXT, NUMBER), "{kind:?}");
+        assert_eq!(
+            (received[0].text.as_str(), received[0].from.as_str()),
+            (TEXT, NUMBER),
+            "{kind:?}"
+        );
         assert_eq!(id, received[0].id, "{kind:?}");
         pair.sim.wait_quiet(SOON).await.unwrap();
         let told: Vec<Report> = pair
             .events()
             .iter()
             .map(|event| match event {
-                Event::Receipt { provider_id, report, .. } if *provider_id == id => *report,
+                Event::Receipt {
+                    provider_id, report, ..
+                } if *provider_id == id => *report,
                 other => panic!("{kind:?}: {other:?}"),
             })
             .collect();
-        let first = if kind == Kind::Bandwidth { Report::Sending } else { Report::Sent };
+        let first = if kind == Kind::Bandwidth {
+            Report::Sending
+        } else {
+            Report::Sent
+        };
         assert_eq!(told, [first, Report::Delivered], "{kind:?}");
 
         pair.sim.fault(Fault::Receipts {
@@ -233,7 +251,11 @@ async fn what_the_provider_refuses_has_its_class() {
             }
             pair.sim.fault(fault(status));
             let e = pair.send(NUMBER, TEXT).await.unwrap_err();
-            assert_eq!((e.class, e.in_doubt), (class, in_doubt), "{kind:?} {status}: {e:?}");
+            assert_eq!(
+                (e.class, e.in_doubt),
+                (class, in_doubt),
+                "{kind:?} {status}: {e:?}"
+            );
         }
         let e = pair.send("+19995550999", TEXT).await.unwrap_err();
         assert_eq!((e.class, e.in_doubt), (Class::Terminal, false), "{kind:?}: {e:?}");
@@ -255,6 +277,9 @@ async fn what_the_provider_refuses_has_its_class() {
         let told = matches!(kind, Kind::Twilio | Kind::Http | Kind::Telnyx | Kind::Custom);
         assert_eq!(e.opted_out, told, "{kind:?}: {e:?}");
         let shown = format!("{e} {e:?}");
-        assert!(!shown.contains("5550123") && !shown.contains("Grüße") && !shown.contains(SECRET), "{shown}");
+        assert!(
+            !shown.contains("5550123") && !shown.contains("Grüße") && !shown.contains(SECRET),
+            "{shown}"
+        );
     }
 }

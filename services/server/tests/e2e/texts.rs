@@ -21,7 +21,10 @@ async fn a_text_reaches_the_agent_and_the_answer_comes_back() {
         let received = world.carrier.wait_received(CUSTOMER, 1, SOON).await.unwrap();
         let receipts = &received[0].receipts;
         assert_eq!(receipts.len(), 2, "{kind:?}: {receipts:?}");
-        assert!(receipts.iter().all(|receipt| receipt.accepted), "{kind:?}: {receipts:?}");
+        assert!(
+            receipts.iter().all(|receipt| receipt.accepted),
+            "{kind:?}: {receipts:?}"
+        );
         all_is_well(&world).await;
     }
 }
