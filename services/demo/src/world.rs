@@ -5,7 +5,7 @@ use ccm_aacc_sim::{self as aacc};
 use ccm_bench::checker::{self, Flow, Pair, Report, Run, Seen, Stored, tag_of};
 use ccm_carrier_sim::{self as carrier, SentState};
 use ccm_testkit::stack::{AdminClient, Builder, MadeTenant, Plan, PlannedAccount, Stack};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
