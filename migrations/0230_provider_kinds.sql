@@ -2,4 +2,4 @@
 SET LOCAL lock_timeout = '2s';
 ALTER TABLE provider_account DROP CONSTRAINT provider_account_kind_check;
 ALTER TABLE provider_account ADD CONSTRAINT provider_account_kind_check
-  CHECK (kind IN ('twilio', 'http', 'custom', 'vonage', 'telnyx', 'bandwidth', 'plivo')) NOT VALID;
+  CHECK (kind IN ('twilio', 'http', 'custom', 'vonage', 'telnyx', 'bandwidth', 'plivo', 'infobip')) NOT VALID;

@@ -215,6 +215,8 @@ states! {
         Bandwidth = "bandwidth",
         /// Plivo's Messaging API.
         Plivo = "plivo",
+        /// Infobip's SMS API v3.
+        Infobip = "infobip",
     }
 }
 

@@ -14,6 +14,7 @@ mod custom;
 mod failure;
 mod http;
 mod inbound;
+mod infobip;
 mod json;
 mod jwt;
 mod number;
@@ -158,6 +159,7 @@ registry! {
     Telnyx => telnyx,
     Bandwidth => bandwidth,
     Plivo => plivo,
+    Infobip => infobip,
 }
 
 /// The example of `docs/adding-a-provider.md`.

@@ -363,7 +363,7 @@ impl Book {
                 let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
                 parts.join("-")
             }
-            Kind::Http | Kind::Bandwidth | Kind::Custom => format!("{way}-{random:032x}"),
+            Kind::Http | Kind::Bandwidth | Kind::Infobip | Kind::Custom => format!("{way}-{random:032x}"),
         }
     }
 }

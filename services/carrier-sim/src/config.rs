@@ -66,18 +66,21 @@ pub enum Kind {
     Bandwidth,
     /// Plivo's Messaging API.
     Plivo,
+    /// Infobip's SMS API v3.
+    Infobip,
     /// A provider of no name, with an HTTP API of its own (`wire/custom.rs`).
     Custom,
 }
 
 impl Kind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Twilio,
         Self::Http,
         Self::Vonage,
         Self::Telnyx,
         Self::Bandwidth,
         Self::Plivo,
+        Self::Infobip,
         Self::Custom,
     ];
 
@@ -90,6 +93,7 @@ impl Kind {
             Self::Telnyx => "telnyx",
             Self::Bandwidth => "bandwidth",
             Self::Plivo => "plivo",
+            Self::Infobip => "infobip",
             Self::Custom => "custom",
         }
     }
@@ -101,7 +105,7 @@ impl Kind {
 
     /// Whether each text says where its receipts go; else they go to the account's webhook.
     pub(crate) fn is_told_where_receipts_go(self) -> bool {
-        !matches!(self, Self::Http | Self::Bandwidth)
+        !matches!(self, Self::Http | Self::Bandwidth | Self::Infobip)
     }
 }
 

@@ -270,6 +270,10 @@ impl Sim {
                 json!({"auth_id": account.name, "api_base": base}),
                 json!({"auth_token": secret}),
             ),
+            Kind::Infobip => (
+                json!({"api_base": base, "webhook_user": wire::infobip::USER}),
+                json!({"api_key": secret, "webhook_password": secret}),
+            ),
             Kind::Custom => (
                 wire::custom::settings(&format!("{base}/custom/{}/messages", account.name)),
                 json!({"webhook_secret": secret, "key": secret}),

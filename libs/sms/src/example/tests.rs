@@ -2,6 +2,7 @@ use super::{errors::ACME, *};
 use crate::failure::{Kind, check_table};
 
 /// The example in a registry of its own, since no account can be of its kind.
+#[allow(dead_code, unused_variables, reason = "nobody is looked up in this one")]
 mod registered {
     use crate::{
         AccountError, Class, Client, Inbound, LookUp, MAX_WEBHOOK_BYTES, NumberFacts, NumberLookUpError,

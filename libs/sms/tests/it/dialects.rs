@@ -404,8 +404,84 @@ fn plivo() -> Vendor {
     }
 }
 
+fn infobip() -> Vendor {
+    let refused = |group: &str| json!({"messages": [{"messageId": "m", "status": {"groupId": 5, "groupName": group, "name": "X", "description": TO}}]});
+    Vendor {
+        kind: ProviderKind::Infobip,
+        settings: json!({"webhook_user": "ccm"}),
+        secret: json!({"api_key": "a key to hide", "webhook_password": "a word to hide"}),
+        path: "/sms/3/messages",
+        headers: vec![
+            ("authorization", "App a key to hide".into()),
+            ("content-type", "application/json".into()),
+        ],
+        sends: Sends::Json(json!({"messages": [{
+            "sender": bare(FROM), "content": {"text": TEXT},
+            "destinations": [{"to": bare(TO), "messageId": "00000000-0000-0000-0000-000000000007"}],
+        }]})),
+        taken: (
+            200,
+            json!({"bulkId": "2034072219640523072", "messages": [{"messageId": "2250be2d4219-3af1-78856-aabe-1362af1edfd2",
+                "status": {"groupId": 1, "groupName": "PENDING", "id": 26, "name": "PENDING_ACCEPTED", "description": "x"},
+                "destination": "41793026727"}]}),
+        ),
+        id: "2250be2d4219-3af1-78856-aabe-1362af1edfd2",
+        refusals: vec![
+            (
+                200,
+                refused("REJECTED"),
+                Class::Terminal,
+                Certain,
+                Some("REJECTED"),
+                "refused the text",
+            ),
+            (
+                200,
+                refused("UNDELIVERABLE"),
+                Class::Terminal,
+                Certain,
+                Some("UNDELIVERABLE"),
+                "cannot be delivered",
+            ),
+            (
+                200,
+                refused("EXPIRED"),
+                Class::Terminal,
+                Certain,
+                Some("EXPIRED"),
+                "expired",
+            ),
+            (
+                200,
+                refused("NEW_ONE"),
+                Class::Terminal,
+                Certain,
+                Some("NEW_ONE"),
+                "Infobip NEW_ONE (HTTP 200)",
+            ),
+            (
+                401,
+                json!({"description": "Invalid login details"}),
+                after(60),
+                Certain,
+                None,
+                "HTTP 401",
+            ),
+            (
+                400,
+                json!({"description": TO}),
+                Class::Terminal,
+                Certain,
+                None,
+                "HTTP 400",
+            ),
+        ],
+    }
+}
+
 fn all() -> Vec<Vendor> {
     vec![
+        infobip(),
         vonage(),
         telnyx(),
         bandwidth(),

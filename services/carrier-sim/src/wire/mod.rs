@@ -3,6 +3,7 @@
 pub(crate) mod bandwidth;
 pub(crate) mod custom;
 pub(crate) mod generic;
+pub(crate) mod infobip;
 pub(crate) mod plivo;
 mod refusal;
 pub(crate) mod telnyx;
@@ -50,6 +51,7 @@ pub(crate) fn webhook(account: &Account, url: &str, text: &SentText, now_ms: u64
         Kind::Telnyx => telnyx::webhook(account, text, now_ms),
         Kind::Bandwidth => bandwidth::webhook(account, text),
         Kind::Plivo => plivo::webhook(account, url, text),
+        Kind::Infobip => infobip::webhook(account, text),
         Kind::Custom => custom::webhook(account, text, now_ms),
     }
 }
@@ -69,6 +71,7 @@ pub(crate) fn receipt(
         Kind::Telnyx => telnyx::receipt(account, text, receipt, now_ms),
         Kind::Bandwidth => bandwidth::receipt(account, text, receipt),
         Kind::Plivo => plivo::receipt(account, url, text, receipt),
+        Kind::Infobip => infobip::receipt(account, text, receipt),
         Kind::Custom => custom::receipt(account, text, receipt, now_ms),
     }
 }
@@ -90,6 +93,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v2/messages", post(telnyx::send))
         .route("/api/v2/users/{id}/messages", post(bandwidth::send))
         .route("/v1/Account/{id}/Message/", post(plivo::send))
+        .route("/sms/3/messages", post(infobip::send))
         .route("/custom/{name}/messages", post(custom::send))
         .layer(DefaultBodyLimit::max(1 << 20))
         .with_state(shared)
