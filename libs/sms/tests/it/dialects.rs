@@ -34,10 +34,10 @@ pub type Refusal = (u16, Value, Class, Doubt, Option<&'static str>, &'static str
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doubt {
     Certain,
-    InDoubt,
+    MayHaveIt,
     OptedOut,
 }
-use Doubt::{Certain, InDoubt, OptedOut};
+use Doubt::{Certain, MayHaveIt, OptedOut};
 
 impl Vendor {
     fn account(&self, addr: SocketAddr) -> Account {
@@ -90,7 +90,7 @@ fn vonage() -> Vendor {
         refusals: vec![
             (200, refused("1"), LATER, Certain, Some("1"), "lower the rates"),
             (200, refused("4"), after(60), Certain, Some("4"), "check api_key"),
-            (200, refused("5"), LATER, InDoubt, Some("5"), "failed inside"),
+            (200, refused("5"), LATER, MayHaveIt, Some("5"), "failed inside"),
             (200, refused("7"), Class::Terminal, Certain, Some("7"), "barred"),
             (
                 200,
@@ -100,7 +100,7 @@ fn vonage() -> Vendor {
                 Some("29"),
                 "Vonage 29 (HTTP 200): no [number]",
             ),
-            (200, json!({}), LATER, InDoubt, None, "may not be Vonage"),
+            (200, json!({}), LATER, MayHaveIt, None, "may not be Vonage"),
         ],
     }
 }
@@ -167,7 +167,7 @@ fn telnyx() -> Vendor {
                 500,
                 refused("10007"),
                 LATER,
-                InDoubt,
+                MayHaveIt,
                 Some("10007"),
                 "failed inside",
             ),
@@ -183,7 +183,7 @@ fn telnyx() -> Vendor {
                 200,
                 json!({"data": {}}),
                 LATER,
-                InDoubt,
+                MayHaveIt,
                 None,
                 "may not be Telnyx",
             ),
@@ -284,7 +284,7 @@ fn custom(json: bool) -> Vendor {
                 202,
                 json!({"status": "queued"}),
                 LATER,
-                InDoubt,
+                MayHaveIt,
                 None,
                 "without a message id",
             ),
@@ -292,7 +292,7 @@ fn custom(json: bool) -> Vendor {
                 202,
                 json!({"status": "?"}),
                 LATER,
-                InDoubt,
+                MayHaveIt,
                 None,
                 "without a message id",
             ),
@@ -399,7 +399,7 @@ fn plivo() -> Vendor {
             ),
             (401, refused("no access"), after(60), Certain, None, "HTTP 401"),
             (404, refused("none"), after(60), Certain, None, "HTTP 404"),
-            (500, refused("failed"), LATER, InDoubt, None, "HTTP 500"),
+            (500, refused("failed"), LATER, MayHaveIt, None, "HTTP 500"),
         ],
     }
 }
@@ -544,7 +544,7 @@ async fn each_answer_has_its_class() {
     for vendor in all() {
         let kind = vendor.kind;
         let usual: [Refusal; 5] = [
-            (503, json!("busy"), LATER, InDoubt, None, "HTTP 503"),
+            (503, json!("busy"), LATER, MayHaveIt, None, "HTTP 503"),
             (429, json!("slow down"), LATER, Certain, None, "HTTP 429"),
             (
                 403,
@@ -555,14 +555,21 @@ async fn each_answer_has_its_class() {
                 "HTTP 403",
             ),
             (302, json!({}), after(60), Certain, None, "HTTP 302"),
-            (200, json!("what?"), LATER, InDoubt, None, "without a message id"),
+            (
+                200,
+                json!("what?"),
+                LATER,
+                MayHaveIt,
+                None,
+                "without a message id",
+            ),
         ];
         for (status, body, class, doubt, code, operator) in usual.iter().chain(&vendor.refusals) {
             let (answer, _) = vendor.answered(*status, body).await;
             let e = answer.expect_err(&format!("{kind} {status} {body}"));
             must_be_safe(&e);
             let at = format!("{kind} {status} {body}: {e:?}");
-            assert_eq!((e.class, e.in_doubt), (*class, *doubt == InDoubt), "{at}");
+            assert_eq!((e.class, e.in_doubt), (*class, *doubt == MayHaveIt), "{at}");
             assert_eq!(e.opted_out, *doubt == OptedOut, "{at}");
             assert_eq!(e.provider_code.as_deref(), *code, "{at}");
             assert!(e.operator.contains(operator) && !e.user.is_empty(), "{at}");
