@@ -67,7 +67,11 @@ impl Client {
         self.http.post(url)
     }
 
-    /// Sends a request of [`Client::get`] or [`Client::post`].
+    pub fn put(&self, url: impl IntoUrl) -> RequestBuilder {
+        self.http.put(url)
+    }
+
+    /// Sends a request of [`Client::get`], [`Client::post`] or [`Client::put`].
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, Unanswered> {
         let request = request.build()?;
         // A name is judged when it is looked up; an address in its place never is looked up.

@@ -205,6 +205,18 @@ states! {
         Twilio = "twilio",
         /// CCM's generic JSON over HTTP.
         Http = "http",
+        /// Any other provider over HTTP, described by its account's settings.
+        Custom = "custom",
+        /// Vonage's SMS API.
+        Vonage = "vonage",
+        /// Telnyx's Messaging API v2.
+        Telnyx = "telnyx",
+        /// Bandwidth's Messaging API v2.
+        Bandwidth = "bandwidth",
+        /// Plivo's Messaging API.
+        Plivo = "plivo",
+        /// Infobip's SMS API v3.
+        Infobip = "infobip",
     }
 }
 

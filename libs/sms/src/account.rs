@@ -1,133 +1,120 @@
+use crate::shape::{self, Look, Shape};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 use url::Url;
 
-/// What is wrong with a stored account. It never repeats a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{place}.{field} {remedy}")]
+/// What is wrong with an account. It never repeats a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}.{field} {problem}; {remedy}")]
 pub struct AccountError {
     /// `settings` or `secret`.
     pub place: &'static str,
-    pub field: &'static str,
+    /// Empty: the whole of it.
+    pub field: String,
+    /// Follows the field's name in a sentence.
+    pub problem: &'static str,
+    /// What to do about it.
     pub remedy: &'static str,
 }
 
-/// Reads one JSON object field by field and notices what nobody read.
+/// One half of a stored account, checked against its kind's [`Shape`].
 pub(crate) struct Fields<'a> {
     place: &'static str,
-    known: &'static [&'static str],
-    map: std::borrow::Cow<'a, Map<String, Value>>,
+    map: Cow<'a, Map<String, Value>>,
 }
 
 impl<'a> Fields<'a> {
-    pub fn settings(value: &'a Value, known: &'static [&'static str]) -> Result<Self, AccountError> {
-        let map = value.as_object().ok_or(AccountError {
+    pub fn settings(value: &'a Value, shape: &Shape) -> Result<Self, AccountError> {
+        let map = value.as_object().ok_or_else(|| no_object("settings"))?;
+        shape::check("settings", map, shape.settings, Look::Stored)?;
+        Ok(Self {
             place: "settings",
-            field: "",
-            remedy: "must be a JSON object",
-        })?;
-        Self {
-            place: "settings",
-            known,
-            map: std::borrow::Cow::Borrowed(map),
-        }
-        .only_known()
+            map: Cow::Borrowed(map),
+        })
     }
 
-    pub fn secret(json: &[u8], known: &'static [&'static str]) -> Result<Fields<'static>, AccountError> {
-        let map = serde_json::from_slice(json).map_err(|_| AccountError {
+    pub fn secret(json: &[u8], shape: &Shape) -> Result<Fields<'static>, AccountError> {
+        let map = serde_json::from_slice(json).map_err(|_| no_object("secret"))?;
+        shape::check("secret", &map, shape.secret, Look::Stored)?;
+        Ok(Fields {
             place: "secret",
-            field: "",
-            remedy: "must be a JSON object",
-        })?;
-        Fields {
-            place: "secret",
-            known,
-            map: std::borrow::Cow::Owned(map),
-        }
-        .only_known()
+            map: Cow::Owned(map),
+        })
     }
 
-    fn only_known(self) -> Result<Self, AccountError> {
-        if self.map.keys().all(|key| self.known.contains(&key.as_str())) {
-            Ok(self)
-        } else {
-            Err(self.error(
-                "",
-                "has a field that this provider does not know; docs/providers.md lists them",
-            ))
-        }
-    }
-
-    pub fn error(&self, field: &'static str, remedy: &'static str) -> AccountError {
+    pub fn error(&self, field: &str, problem: &'static str, remedy: &'static str) -> AccountError {
         AccountError {
             place: self.place,
-            field,
+            field: field.to_owned(),
+            problem,
             remedy,
         }
     }
 
-    /// A string that is not empty, or nothing.
-    pub fn text(&self, field: &'static str) -> Result<Option<&str>, AccountError> {
-        match self.map.get(field) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) if !text.is_empty() => Ok(Some(text)),
-            Some(_) => Err(self.error(field, "must be a string that is not empty")),
-        }
+    pub fn text(&self, field: &str) -> Option<&str> {
+        self.map.get(field)?.as_str()
     }
 
-    pub fn required(&self, field: &'static str) -> Result<&str, AccountError> {
-        self.text(field)?.ok_or_else(|| self.error(field, "is missing"))
+    /// One that the shape asks for, or that another field asks for.
+    pub fn required(&self, field: &str) -> Result<&str, AccountError> {
+        self.text(field)
+            .ok_or_else(|| self.error(field, "is missing", "docs/providers.md says what it is"))
     }
 
-    /// A secret of at least `least` characters, or nothing.
-    pub fn hidden(&self, field: &'static str, least: usize) -> Result<Option<SecretString>, AccountError> {
-        match self.text(field)? {
-            None => Ok(None),
-            Some(text) if text.len() >= least => Ok(Some(text.into())),
-            Some(_) => Err(self.error(
+    pub fn hidden(&self, field: &str) -> Option<SecretString> {
+        self.text(field).map(Into::into)
+    }
+
+    pub fn required_hidden(&self, field: &str) -> Result<SecretString, AccountError> {
+        self.required(field).map(Into::into)
+    }
+
+    pub fn address(&self, field: &str) -> Option<Url> {
+        Url::parse(self.text(field)?).ok()
+    }
+
+    pub fn required_address(&self, field: &str) -> Result<Url, AccountError> {
+        self.required(field)?;
+        self.address(field).ok_or_else(|| {
+            self.error(
                 field,
-                "is too short to be a secret; docs/providers.md says how long it is",
-            )),
-        }
+                "is not an address",
+                "write it like https://api.example.com",
+            )
+        })
     }
 
-    /// An address to send to: https, or http on this machine. Secrets and texts do not cross a network in the clear.
-    pub fn address(&self, field: &'static str) -> Result<Option<Url>, AccountError> {
-        let Some(raw) = self.text(field)? else {
-            return Ok(None);
-        };
-        let url = Url::parse(raw)
-            .map_err(|_| self.error(field, "must be an address like https://api.example.com"))?;
-        if !url.username().is_empty() || url.password().is_some() {
+    /// Where a provider's API is: its own place, or the one that is named. Paths are put behind it.
+    pub fn api_base(&self, usual: &str) -> Result<String, AccountError> {
+        let base = self.address("api_base");
+        if base.as_ref().is_some_and(|url| url.query().is_some()) {
             return Err(self.error(
-                field,
-                "must not hold a user or a password; they belong into the secret",
+                "api_base",
+                "must be an address without ? in it",
+                "cut it off there",
             ));
         }
-        let here = match url.host() {
-            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-            Some(url::Host::Domain(name)) => name == "localhost",
-            None => false,
-        };
-        if url.scheme() == "https" || (url.scheme() == "http" && here) {
-            Ok(Some(url))
-        } else {
-            Err(self.error(field, "must be https; http is taken on this machine only"))
-        }
+        let base = base.map_or_else(|| usual.to_owned(), String::from);
+        Ok(base.trim_end_matches('/').to_owned())
     }
 
-    /// `timeout_ms`, 100 to 60,000; 15 s if there is none.
-    pub fn timeout(&self) -> Result<Duration, AccountError> {
-        match self.map.get("timeout_ms") {
-            None | Some(Value::Null) => Ok(Duration::from_secs(15)),
-            Some(value) => value
-                .as_u64()
-                .filter(|ms| (100..=60_000).contains(ms))
-                .map(Duration::from_millis)
-                .ok_or_else(|| self.error("timeout_ms", "must be a whole number from 100 to 60000")),
-        }
+    pub fn json(&self, field: &str) -> Option<&Value> {
+        self.map.get(field).filter(|value| !value.is_null())
+    }
+
+    /// `timeout_ms`; 15 s if there is none.
+    pub fn timeout(&self) -> Duration {
+        let ms = self.map.get("timeout_ms").and_then(Value::as_u64);
+        Duration::from_millis(ms.unwrap_or(15_000))
+    }
+}
+
+fn no_object(place: &'static str) -> AccountError {
+    AccountError {
+        place,
+        field: String::new(),
+        problem: "is not a JSON object",
+        remedy: "docs/providers.md describes it",
     }
 }

@@ -1,5 +1,6 @@
 use ::http::{HeaderMap, StatusCode};
 use ccm_model::{Address, AddressError, Body, BodyError, Report};
+use std::borrow::Cow;
 use time::OffsetDateTime;
 
 /// The largest webhook body that is read, in bytes: several times what 1,600 four-byte characters need when they are
@@ -14,6 +15,20 @@ pub struct Inbound<'a> {
     pub body: &'a [u8],
     pub check: Check,
     pub now: OffsetDateTime,
+}
+
+impl Inbound<'_> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Refuses what was signed more than so many seconds before or after now.
+    pub(crate) fn fresh(&self, signed_at: i64, limit_s: u32) -> Result<(), ReceiveError> {
+        match signed_at.abs_diff(self.now.unix_timestamp()) <= u64::from(limit_s) {
+            true => Ok(()),
+            false => Err(ReceiveError::Stale { limit_s }),
+        }
+    }
 }
 
 /// What a webhook says.
@@ -101,7 +116,16 @@ pub struct Received {
 pub struct Answer {
     pub status: StatusCode,
     pub content_type: &'static str,
-    pub body: &'static str,
+    pub body: Cow<'static, str>,
+}
+
+impl Answer {
+    /// For a provider that looks at the status alone.
+    pub(crate) const OK: Self = Self {
+        status: StatusCode::OK,
+        content_type: "text/plain",
+        body: Cow::Borrowed(""),
+    };
 }
 
 /// Why a webhook is refused. What it prints is meant for whoever set up the webhook, and safe to log.
@@ -148,6 +172,25 @@ impl ReceiveError {
 
 pub(crate) fn address(field: &'static str, raw: &str) -> Result<Address, ReceiveError> {
     Address::parse(raw).map_err(|e: AddressError| ReceiveError::malformed(field, e.to_string()))
+}
+
+/// A full number without its `+`, as several providers write it. Up to eight digits are a short code.
+pub(crate) fn bare_address(field: &'static str, raw: &str) -> Result<Address, ReceiveError> {
+    let full = raw.len() > 8 && raw.bytes().all(|b| b.is_ascii_digit());
+    match full {
+        true => address(field, &format!("+{raw}")),
+        false => address(field, raw),
+    }
+}
+
+/// The other way: a number as those providers take it.
+pub(crate) fn bare(address: &Address) -> &str {
+    address.as_str().trim_start_matches('+')
+}
+
+/// A failure's name in a receipt, if it can be kept.
+pub(crate) fn failure_code(raw: Option<Cow<'_, str>>) -> Option<String> {
+    raw.filter(|code| is_id(code)).map(Cow::into_owned)
 }
 
 pub(crate) fn body(field: &'static str, raw: String) -> Result<Body, ReceiveError> {

@@ -1,6 +1,6 @@
 //! SMS providers: what each one's webhooks mean, and how each one is asked to send.
 //!
-//! A provider is a folder with four things: its account (settings and secrets), [`receive`] (pure: a request becomes
+//! A provider is a folder with five things: the [`Shape`] of its account (settings and secrets), the account, [`receive`] (pure: a request becomes
 //! events), [`send`], and what it strips from the provider's words before they can be logged (`redact`). One that can be
 //! asked what it has also has a [`look_up`], one that knows about numbers a [`look_up_number`]. A new provider is a new folder, a line in the registry below and a kind in
 //! [`ProviderKind`]; nothing else in the project names a provider.
@@ -8,14 +8,26 @@
 //! Nothing in here logs. What an error prints (`Display` and `Debug`) never holds a text, a phone number or a secret.
 
 mod account;
+mod bandwidth;
 mod call;
+mod custom;
+mod failure;
 mod http;
 mod inbound;
+mod infobip;
+mod json;
+mod jwt;
 mod number;
 mod outbound;
+mod plivo;
 mod redact;
+mod shape;
 mod sign;
+mod telnyx;
+#[cfg(test)]
+mod testing;
 mod twilio;
+mod vonage;
 
 pub use account::AccountError;
 pub use call::client;
@@ -23,6 +35,7 @@ pub use ccm_egress::{Allowed, Client};
 pub use inbound::{Answer, Check, Event, Inbound, MAX_WEBHOOK_BYTES, Part, ReceiveError, Received};
 pub use number::{MAX_CARRIER_NAME, NumberFacts, NumberLookUpError};
 pub use outbound::{Class, Found, LookUp, Outbound, SendError, Sent};
+pub use shape::{Field, Form, Shape, Word};
 
 use ccm_model::{Address, ProviderKind};
 use serde_json::Value;
@@ -56,6 +69,11 @@ macro_rules! registry {
             pub fn timeout(&self) -> Duration {
                 match &self.0 { $(Provider::$kind(account) => account.timeout),* }
             }
+        }
+
+        /// What an account of this kind is made of.
+        pub fn shape(kind: ProviderKind) -> &'static Shape {
+            match kind { $(ProviderKind::$kind => &$provider::SHAPE),* }
         }
 
         /// Whether the provider knows a text that it already has when it is sent once more (by an idempotency key). With
@@ -136,4 +154,14 @@ macro_rules! registry {
 registry! {
     Twilio => twilio with look_up and look_up_number,
     Http => http,
+    Custom => custom,
+    Vonage => vonage,
+    Telnyx => telnyx,
+    Bandwidth => bandwidth,
+    Plivo => plivo,
+    Infobip => infobip,
 }
+
+/// The example of `docs/adding-a-provider.md`.
+#[cfg(test)]
+mod example;

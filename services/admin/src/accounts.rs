@@ -10,7 +10,7 @@ use crate::{
     answer::{Always, Failure, InTenant, Made, Making, Taking},
     patch::{self, given},
     path::{AccountPath, TenantPath},
-    provider::{self, AccountSecret, AccountSettings},
+    provider::{self, AccountSecret, AccountSettings, Secret},
     query,
     removal::{Asked, RemovalQuery, Removing},
     schema,
@@ -92,7 +92,7 @@ pub struct AccountPatch {
 pub struct AccountQuery {
     /// The one of this name.
     name: Option<String>,
-    /// Those of this dialect: `twilio` or `http`.
+    /// Those of this dialect.
     #[param(value_type = Option<String>, example = "twilio")]
     kind: Option<ProviderKind>,
     /// How many items at most.
@@ -259,23 +259,29 @@ impl Account {
 }
 
 impl AccountPatch {
-    /// What the account becomes. The same checks as when one is made.
-    fn apply(self, was: &AccountRow) -> Result<AccountChange, Refused> {
+    /// What the account becomes. The same checks as when one is made. `stored` is its secret as it is, needed where settings
+    /// change and no secret is given.
+    fn apply(self, was: &AccountRow, stored: Option<SecretString>) -> Result<AccountChange, Refused> {
         let name = self.name.unwrap_or_else(|| was.name.clone());
         valid::name("name", &name, 100)?;
-        let settings = match self.settings {
-            Some(patch) => provider::settings(was.kind, patch::merge(was.settings.clone(), patch))?,
-            None => was.settings.clone(),
+        let secret = self.secret.map(Secret::Given);
+        let given = secret.is_some();
+        let (settings, secret) = match (self.settings, secret.or(stored.map(Secret::Stored))) {
+            (None, None) => (was.settings.clone(), None),
+            (patch, secret) => {
+                let settings = patch::merge(was.settings.clone(), patch.unwrap_or_else(|| json!({})));
+                let secret = secret.unwrap_or(Secret::Given(json!({})));
+                provider::check(was.kind, settings, secret)?
+            }
         };
         // Else whoever may write settings could have a secret that nobody is shown sent to a server of their own.
-        if self.secret.is_none() && provider::goes_to(&settings) != provider::goes_to(&was.settings) {
+        if !given && provider::goes_to(was.kind, &settings) != provider::goes_to(was.kind, &was.settings) {
             return Err(Refused::new(
                 "secret",
                 "is missing, and the account would send the stored one to another server",
                 "give the secret again with the new address",
             ));
         }
-        let secret = self.secret.map(|secret| provider::secret(was.kind, secret));
         let rules = match self.rules {
             Some(patch) => {
                 let rules = json!(AccountRules::from(was.rules.clone()));
@@ -287,7 +293,7 @@ impl AccountPatch {
         Ok(AccountChange {
             name,
             settings,
-            secret: secret.transpose()?.map(sealed),
+            secret: secret.map(sealed),
             rules,
         })
     }
@@ -306,8 +312,8 @@ pub async fn create_account(
     Json(new): Json<NewAccount>,
 ) -> Result<Made<Account>, Failure> {
     valid::name("name", &new.name, 100)?;
-    let settings = provider::settings(new.kind, new.settings)?;
-    let secret = provider::secret(new.kind, new.secret)?;
+    let (settings, secret) = provider::check(new.kind, new.settings, Secret::Given(new.secret))?;
+    let secret = secret.unwrap_or_default();
     let rules = new.rules.check()?;
     let db = deps.tenant(&scope).await?;
     let row = ccm_db::NewAccount {
@@ -358,10 +364,18 @@ pub async fn patch_account(
 ) -> Result<Tagged<Account>, Failure> {
     let db = deps.tenant(&scope).await?;
     let name = patch.name.clone().unwrap_or_default();
+    // Looked at, and neither stored anew nor shown.
+    let stored = match patch.settings.is_some() && patch.secret.is_none() {
+        true => {
+            let stored = db.account_secret(path.account).await?;
+            Some(String::from_utf8_lossy(&stored.secret).into_owned().into())
+        }
+        false => None,
+    };
     let changed = db
         .change_account(path.account, |was| {
             unless.check(WHAT, &tag(was))?;
-            patch.apply(was).map_err(Failure::from)
+            patch.apply(was, stored).map_err(Failure::from)
         })
         .await;
     let row = match changed {

@@ -25,7 +25,7 @@ macro_rules! states {
 }
 
 states! {
-    provider_kind = ProviderKind, "The dialect: `twilio`, or `http` for CCM's generic JSON (docs/providers.md).";
+    provider_kind = ProviderKind, "The provider's dialect; `http` is CCM's generic JSON, `custom` any other over HTTP (docs/providers.md).";
     key_use = KeyUse, "The agents' page, the API that voice scripts call, the check of numbers.";
     number_kind = NumberKind, "What the number is to its carrier.";
     conversation_state = ConversationState, "At most one conversation between two addresses is `open`.";

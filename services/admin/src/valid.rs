@@ -1,6 +1,6 @@
 use ccm_auth::Role;
 use ccm_model::{Address, TenantId, settings::SettingRefused};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -178,25 +178,6 @@ pub fn reason_about(field: &'static str, text: &str, max: usize, customer: &Addr
     Ok(())
 }
 
-/// A secret as it goes into a header or a signature: `min` to 500 visible ASCII characters.
-pub fn secret(field: &'static str, secret: &SecretString, min: usize) -> Result<(), Refused> {
-    let text = secret.expose_secret();
-    let problem = if text.len() < min {
-        format!("is shorter than {min} characters")
-    } else if text.len() > 500 {
-        "is longer than 500 characters".to_owned()
-    } else if !text.bytes().all(|b| b.is_ascii_graphic()) {
-        "holds a space, a line end or a letter outside ASCII".to_owned()
-    } else {
-        return Ok(());
-    };
-    Err(Refused::new(
-        field,
-        problem,
-        "copy it again from where it was made, without spaces around it",
-    ))
-}
-
 /// A text; what else came is not repeated in the error, as serde would: a secret of digits may have come as a number.
 pub fn unrepeated<'de, D: Deserializer<'de>>(json: D) -> Result<Option<SecretString>, D::Error> {
     match Value::deserialize(json)? {
@@ -266,18 +247,6 @@ mod tests {
             &format!("https://{}", "a.".repeat(150)),
         ] {
             assert!(origin("webhook_base", bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn secrets_are_never_repeated() {
-        assert_eq!(
-            secret("secret.auth_token", &"0123456789abcdef".into(), 16),
-            Ok(())
-        );
-        for bad in ["tiny", "sixteen chars or more but spaces", "töken-töken-töken"] {
-            let refused = secret("secret.auth_token", &bad.into(), 16).unwrap_err();
-            assert!(!refused.to_string().contains(bad));
         }
     }
 }

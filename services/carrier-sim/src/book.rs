@@ -357,7 +357,13 @@ impl Book {
         let random = u128::from(self.rng.next_u64()) << 64 | u128::from(self.rng.next_u64());
         match kind {
             Kind::Twilio => format!("SM{random:032x}"),
-            Kind::Http => format!("{way}-{random:032x}"),
+            Kind::Vonage => format!("{:016X}", random >> 64),
+            Kind::Telnyx | Kind::Plivo => {
+                let hex = format!("{random:032x}");
+                let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+                parts.join("-")
+            }
+            Kind::Http | Kind::Bandwidth | Kind::Infobip | Kind::Custom => format!("{way}-{random:032x}"),
         }
     }
 }

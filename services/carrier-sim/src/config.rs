@@ -58,6 +58,55 @@ pub enum Kind {
     Twilio,
     /// CCM's generic JSON over HTTP.
     Http,
+    /// Vonage's SMS API.
+    Vonage,
+    /// Telnyx's Messaging API v2.
+    Telnyx,
+    /// Bandwidth's Messaging API v2.
+    Bandwidth,
+    /// Plivo's Messaging API.
+    Plivo,
+    /// Infobip's SMS API v3.
+    Infobip,
+    /// A provider of no name, with an HTTP API of its own (`wire/custom.rs`).
+    Custom,
+}
+
+impl Kind {
+    pub const ALL: [Self; 8] = [
+        Self::Twilio,
+        Self::Http,
+        Self::Vonage,
+        Self::Telnyx,
+        Self::Bandwidth,
+        Self::Plivo,
+        Self::Infobip,
+        Self::Custom,
+    ];
+
+    /// As it is written in JSON, and as CCM calls it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Twilio => "twilio",
+            Self::Http => "http",
+            Self::Vonage => "vonage",
+            Self::Telnyx => "telnyx",
+            Self::Bandwidth => "bandwidth",
+            Self::Plivo => "plivo",
+            Self::Infobip => "infobip",
+            Self::Custom => "custom",
+        }
+    }
+
+    /// Whether it passes the parts of a long text on as they come.
+    pub(crate) fn posts_parts(self) -> bool {
+        matches!(self, Self::Http | Self::Vonage)
+    }
+
+    /// Whether each text says where its receipts go; else they go to the account's webhook.
+    pub(crate) fn is_told_where_receipts_go(self) -> bool {
+        !matches!(self, Self::Http | Self::Bandwidth | Self::Infobip)
+    }
 }
 
 /// An account of a CCM tenant with this provider.
@@ -65,9 +114,10 @@ pub enum Kind {
 #[serde(deny_unknown_fields)]
 pub struct Account {
     pub kind: Kind,
-    /// Twilio: the account SID. Generic: any name.
+    /// Twilio: the account SID. Vonage: the API key. Bandwidth: the account id. Plivo: the Auth ID. Others: any name.
     pub name: String,
-    /// Twilio: the auth token. Generic: the signing secret.
+    /// What both sides know: Twilio's and Plivo's auth token, the generic signing secret, and so on; [`crate::Sim::ccm_account`]
+    /// says how CCM's account is made from it.
     pub secret: String,
     /// Where texts from phones are posted. Without one they wait, as with a webhook that is down.
     #[serde(default)]

@@ -64,7 +64,7 @@ async fn main() -> anyhow::Result<()> {
         .setup()
         .accounts
         .iter()
-        .filter(|account| account.kind == Kind::Http)
+        .filter(|account| matches!(account.kind, Kind::Http | Kind::Custom))
     {
         println!("send_url  {}", sim.send_url(&account.name));
     }

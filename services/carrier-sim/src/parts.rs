@@ -1,6 +1,6 @@
 //! A long text that comes as parts.
 
-use crate::{Concat, Kind, OpError, SentText, book::Book, lanes::Item};
+use crate::{Concat, OpError, SentText, book::Book, lanes::Item};
 use serde::{Deserialize, Serialize};
 
 /// How a provider that does not join the parts of a long text passes them on. Generic accounts only.
@@ -73,10 +73,10 @@ impl Book {
         new: &NewParts,
         at_ms: u64,
     ) -> Result<(Vec<SentText>, bool), OpError> {
-        if self.owner_of(from, to)?.kind == Kind::Twilio {
+        if !self.owner_of(from, to)?.kind.posts_parts() {
             return Err(OpError::Invalid {
                 field: "parts",
-                remedy: "are for generic accounts: Twilio joins them itself",
+                remedy: "are for generic and Vonage accounts: the others join them themselves",
             });
         }
         let order = new.posts()?;

@@ -126,7 +126,7 @@ impl Book {
         };
         let manners = &all.posts;
         let dice = all.dice(Room::Posts, &lane.0, &lane.1, item.nth);
-        let new_id = kind == Kind::Http && dice.hits("new_id", manners.new_id);
+        let new_id = kind != Kind::Twilio && dice.hits("new_id", manners.new_id);
         if dice.hits("duplicate", manners.duplicate) {
             self.stats.manner("posts.duplicate");
             if dice.hits("late", 0.5) {

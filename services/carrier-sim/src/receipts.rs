@@ -123,10 +123,10 @@ impl Book {
             return None;
         }
         match account.kind {
-            Kind::Twilio => text.status_callback.clone(),
-            // The generic dialect begins with `sent`.
-            Kind::Http if status < ReceiptStatus::Sent => None,
-            Kind::Http => account.webhook_url.clone(),
+            // The other dialects begin with `sent`.
+            kind if kind != Kind::Twilio && status < ReceiptStatus::Sent => None,
+            kind if kind.is_told_where_receipts_go() => text.status_callback.clone(),
+            _ => account.webhook_url.clone(),
         }
     }
 

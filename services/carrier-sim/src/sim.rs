@@ -1,8 +1,8 @@
 //! The running simulator and its handle.
 
 use crate::{
-    Account, Config, Event, FaultOrder, OpError, PhoneText, ReceivedText, Record, Retry, SentState, SentText,
-    Setup, SimError, StatsView, WaitError, WallClock,
+    Account, Config, Event, FaultOrder, Kind, OpError, PhoneText, ReceivedText, Record, Retry, SentState,
+    SentText, Setup, SimError, StatsView, WaitError, WallClock,
     agenda::{self, Agenda},
     book::{Book, Submission, Taken},
     control,
@@ -14,6 +14,7 @@ use crate::{
 };
 use axum::Router;
 use futures::FutureExt;
+use serde_json::{Value, json};
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
@@ -235,9 +236,54 @@ impl Sim {
         format!("http://{}", self.addr)
     }
 
-    /// A generic account's `send_url`.
+    /// The `send_url` of a generic account, or of one whose provider has no name.
     pub fn send_url(&self, account: &str) -> String {
-        format!("http://{}/http/{account}/send", self.addr)
+        match self.shared.book().kind_of(account) {
+            Some(Kind::Custom) => format!("http://{}/custom/{account}/messages", self.addr),
+            _ => format!("http://{}/http/{account}/send", self.addr),
+        }
+    }
+
+    /// What CCM's account with one of these is made of: settings and secret.
+    pub fn ccm_account(&self, account: &Account) -> (Value, Value) {
+        let (base, secret) = (self.api_base(), account.secret.as_str());
+        match account.kind {
+            Kind::Twilio => (
+                json!({"account_sid": account.name, "api_base": base}),
+                json!({"auth_token": secret}),
+            ),
+            Kind::Http => (
+                json!({"send_url": format!("{base}/http/{}/send", account.name)}),
+                json!({"signing_secret": secret}),
+            ),
+            Kind::Vonage => (
+                json!({"api_key": account.name, "api_base": base}),
+                json!({"api_secret": secret, "signature_secret": secret}),
+            ),
+            Kind::Telnyx => (
+                json!({"public_key": wire::telnyx::public_key(secret), "api_base": base}),
+                json!({"api_key": secret}),
+            ),
+            Kind::Bandwidth => (
+                json!({
+                    "account_id": account.name, "application_id": wire::bandwidth::APPLICATION,
+                    "callback_user": wire::bandwidth::USER, "api_base": base,
+                }),
+                json!({"api_user": wire::bandwidth::USER, "api_password": secret, "callback_password": secret}),
+            ),
+            Kind::Plivo => (
+                json!({"auth_id": account.name, "api_base": base}),
+                json!({"auth_token": secret}),
+            ),
+            Kind::Infobip => (
+                json!({"api_base": base, "webhook_user": wire::infobip::USER}),
+                json!({"api_key": secret, "webhook_password": secret}),
+            ),
+            Kind::Custom => (
+                wire::custom::settings(&format!("{base}/custom/{}/messages", account.name)),
+                json!({"webhook_secret": secret, "key": secret}),
+            ),
+        }
     }
 
     /// The control API, all under `/control`, for mounting elsewhere.

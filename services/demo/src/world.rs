@@ -5,7 +5,7 @@ use ccm_aacc_sim::{self as aacc};
 use ccm_bench::checker::{self, Flow, Pair, Report, Run, Seen, Stored, tag_of};
 use ccm_carrier_sim::{self as carrier, SentState};
 use ccm_testkit::stack::{AdminClient, Builder, MadeTenant, Plan, PlannedAccount, Stack};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -284,31 +284,26 @@ impl World {
 
     async fn make_tenant(&self, n: usize, kind: carrier::Kind, aacc: aacc::Sim) -> Result<Tenant> {
         let number = format!("+1971712{:04}", 2610 + n);
-        let (account, planned, settings, secret) = match kind {
-            carrier::Kind::Twilio => (
-                format!("AC{n:032}"),
-                "twilio",
-                json!({ "account_sid": format!("AC{n:032}"), "api_base": self.carrier.api_base() }),
-                json!({ "auth_token": SECRET }),
-            ),
-            carrier::Kind::Http => {
-                let name = format!("generic-{n}");
-                let url = self.carrier.send_url(&name);
-                (
-                    name,
-                    "http",
-                    json!({ "send_url": url }),
-                    json!({ "signing_secret": SECRET }),
-                )
-            }
+        let account = match kind {
+            carrier::Kind::Twilio => format!("AC{n:032}"),
+            carrier::Kind::Http => format!("generic-{n}"),
+            // Digits, as some providers have them.
+            _ => format!("{n:020}"),
         };
+        let at_carrier = carrier::Account {
+            kind,
+            name: account.clone(),
+            secret: SECRET.into(),
+            webhook_url: None,
+        };
+        let (settings, secret) = self.carrier.ccm_account(&at_carrier);
         let plan = Plan {
             slug: format!("tenant-{n}"),
             ewc_url: aacc.chat_url(),
             ca_pem: aacc.ca_pem().map(ToOwned::to_owned),
             skillset: SKILLSET.into(),
             accounts: vec![PlannedAccount {
-                kind: planned.into(),
+                kind: kind.as_str().into(),
                 settings,
                 secret,
                 numbers: vec![number.clone()],
@@ -318,10 +313,8 @@ impl World {
         };
         let made = self.admin.make_tenant(&plan).await?;
         self.carrier.set_account(carrier::Account {
-            kind,
-            name: account.clone(),
-            secret: SECRET.into(),
             webhook_url: Some(made.accounts[0].webhook_url.clone()),
+            ..at_carrier
         })?;
         self.carrier.set_number(&number, &account)?;
         Ok(Tenant {

@@ -1,4 +1,4 @@
-//! `POST /v1/sms/{kind}/{account_id}`: a provider says that a customer has texted.
+//! `POST` or `GET /v1/sms/{kind}/{account_id}`: a provider says that a customer has texted.
 //!
 //! 2xx, in the provider's dialect, only after the text is committed; the same text again is a 2xx again. 403 for what is not
 //! signed with the account's secret, 404 for an address without an account, 422 for what is signed and cannot be read, 503 with `Retry-After` for what cannot be stored at the moment.
@@ -31,7 +31,8 @@ pub(crate) struct Webhooks {
 
 pub(crate) fn router(webhooks: Webhooks) -> Router {
     Router::new()
-        .route("/v1/sms/{kind}/{account_id}", post(webhook))
+        // Some providers say it with a `GET`, all of it in the address.
+        .route("/v1/sms/{kind}/{account_id}", post(webhook).get(webhook))
         .with_state(Arc::new(webhooks))
 }
 
@@ -93,7 +94,7 @@ impl Webhooks {
         let owned = self.events.lookups.account(id).await?;
         let owned = owned.filter(|o| o.kind == kind).ok_or(Refusal::NoAccount)?;
         Span::current().record("tenant.id", tracing::field::display(owned.tenant));
-        let account = owned.account.as_ref().map_err(|e| Refusal::Account(*e))?;
+        let account = owned.account.as_ref().map_err(|e| Refusal::Account(e.clone()))?;
         let now = self.events.ids.clock().now();
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let inbound = Inbound {

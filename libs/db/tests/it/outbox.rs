@@ -196,7 +196,7 @@ async fn a_claim_that_expires_is_taken_again_and_marks_the_re_send() {
     let recognised = Sender {
         knows: |kind| match kind {
             ProviderKind::Http => Knows::Again,
-            ProviderKind::Twilio => Knows::Nothing,
+            _ => Knows::Nothing,
         },
         ..sender()
     };

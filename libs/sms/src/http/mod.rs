@@ -10,6 +10,7 @@ use crate::{
     AccountError, Answer, Event, Inbound, Part, ReceiveError, Received,
     account::Fields,
     inbound::{address, body, provider_id},
+    shape::{Field, Shape, TIMEOUT},
 };
 use ::http::StatusCode;
 use secrecy::SecretString;
@@ -21,10 +22,37 @@ use url::Url;
 /// Every request carries `Idempotency-Key`.
 pub const RECOGNISES_RETRIES: bool = true;
 
-/// The shortest signing secret, in characters.
-const SHORTEST_SECRET: usize = 16;
+pub static SHAPE: Shape = Shape {
+    title: "CCM's generic JSON over HTTP",
+    settings: &[
+        Field::address(
+            "send_url",
+            "Where texts are posted to: https, or http on this machine.",
+        )
+        .needed()
+        .like("https://sms.example.com/send"),
+        TIMEOUT,
+    ],
+    secret: &[
+        Field::secret(
+            "signing_secret",
+            16,
+            "Signs both directions (HMAC-SHA256 over timestamp and body).",
+        )
+        .needed(),
+        Field::secret(
+            "previous_signing_secret",
+            16,
+            "The secret before, while webhooks signed with it may still come.",
+        ),
+        Field::secret(
+            "bearer_token",
+            1,
+            "Goes out as `Authorization: Bearer …` besides the signature.",
+        ),
+    ],
+};
 
-/// Settings `send_url`, `timeout_ms`; secrets `signing_secret`, `previous_signing_secret`, `bearer_token`.
 #[derive(Clone)]
 pub struct Account {
     pub timeout: Duration,
@@ -45,21 +73,14 @@ impl std::fmt::Debug for Account {
 
 impl Account {
     pub fn parse(settings: &Value, secret: &[u8]) -> Result<Self, AccountError> {
-        let settings = Fields::settings(settings, &["send_url", "timeout_ms"])?;
-        let secret = Fields::secret(
-            secret,
-            &["signing_secret", "previous_signing_secret", "bearer_token"],
-        )?;
+        let settings = Fields::settings(settings, &SHAPE)?;
+        let secret = Fields::secret(secret, &SHAPE)?;
         Ok(Self {
-            timeout: settings.timeout()?,
-            send_url: settings
-                .address("send_url")?
-                .ok_or_else(|| settings.error("send_url", "is missing"))?,
-            signing_secret: secret
-                .hidden("signing_secret", SHORTEST_SECRET)?
-                .ok_or_else(|| secret.error("signing_secret", "is missing"))?,
-            previous_signing_secret: secret.hidden("previous_signing_secret", SHORTEST_SECRET)?,
-            bearer_token: secret.hidden("bearer_token", 1)?,
+            timeout: settings.timeout(),
+            send_url: settings.required_address("send_url")?,
+            signing_secret: secret.required_hidden("signing_secret")?,
+            previous_signing_secret: secret.hidden("previous_signing_secret"),
+            bearer_token: secret.hidden("bearer_token"),
         })
     }
 
@@ -121,7 +142,7 @@ pub fn receive(account: &Account, inbound: &Inbound<'_>) -> Result<Received, Rec
     let answer = Answer {
         status: StatusCode::ACCEPTED,
         content_type: "application/json",
-        body: r#"{"status":"accepted"}"#,
+        body: r#"{"status":"accepted"}"#.into(),
     };
     Ok(Received {
         events: vec![event],

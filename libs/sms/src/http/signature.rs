@@ -3,8 +3,10 @@
 //! Several signatures, separated by commas, are several secrets' during a change; one that fits is enough. Other versions
 //! than `v1` are passed over, so that a sender can begin with a new one before everybody knows it.
 
-use crate::{Inbound, ReceiveError, sign::Signer};
-use ::http::HeaderMap;
+use crate::{
+    Inbound, ReceiveError,
+    sign::{Signer, hex, unhex},
+};
 use secrecy::SecretString;
 use time::OffsetDateTime;
 
@@ -20,17 +22,20 @@ pub fn check<'a>(
     inbound: &Inbound<'_>,
 ) -> Result<(), ReceiveError> {
     let refuse = |reason| ReceiveError::BadSignature { reason };
-    let timestamp = header(inbound.headers, TIMESTAMP).ok_or(refuse("X-CCM-Timestamp is missing"))?;
+    let timestamp = inbound
+        .header(TIMESTAMP)
+        .ok_or(refuse("X-CCM-Timestamp is missing"))?;
     let signed_at: i64 = timestamp
         .parse()
         .map_err(|_| refuse("X-CCM-Timestamp must be the time in seconds since 1970"))?;
-    let tags: Vec<[u8; 32]> = inbound
+    let tags: Vec<Vec<u8>> = inbound
         .headers
         .get_all(SIGNATURE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(|signature| unhex(signature.trim().strip_prefix("v1=")?))
+        .filter(|tag| tag.len() == 32)
         .collect();
     if tags.is_empty() {
         return Err(refuse("X-CCM-Signature has no v1=<64 hexadecimal digits>"));
@@ -44,32 +49,13 @@ pub fn check<'a>(
             "check the signing secret, and that the body is signed byte by byte as it is sent",
         ));
     }
-    if signed_at.abs_diff(inbound.now.unix_timestamp()) > u64::from(WINDOW_S) {
-        return Err(ReceiveError::Stale { limit_s: WINDOW_S });
-    }
-    Ok(())
+    inbound.fresh(signed_at, WINDOW_S)
 }
 
 /// The two headers' values for a body that is sent now.
 pub fn make(secret: &SecretString, now: OffsetDateTime, body: &[u8]) -> (String, String) {
     let timestamp = now.unix_timestamp().to_string();
     let tag = Signer::sha256(secret).sign(&[timestamp.as_bytes(), b".", body]);
-    let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    (timestamp, format!("v1={hex}"))
-}
-
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
-}
-
-fn unhex(raw: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u8> = raw
-        .chars()
-        .map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok()))
-        .collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits
-        .chunks(2)
-        .map(|two| two.iter().fold(0, |byte, digit| byte << 4 | digit))
-        .collect();
-    (digits.len() == 64).then_some(bytes)?.try_into().ok()
+    let signature = format!("v1={}", hex(tag.as_ref()));
+    (timestamp, signature)
 }

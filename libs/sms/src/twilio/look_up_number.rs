@@ -22,11 +22,7 @@ pub async fn look_up_number(
     now: OffsetDateTime,
 ) -> Result<NumberFacts, NumberLookUpError> {
     let base = base(&account.api_base);
-    let url = format!(
-        "{}/v2/PhoneNumbers/{number}",
-        base.as_str().trim_end_matches('/'),
-        number = number.as_str()
-    );
+    let url = format!("{base}/v2/PhoneNumbers/{number}", number = number.as_str());
     let request = http.get(url).query(&[("Fields", "line_type_intelligence")]);
     let reply = call::exchange(
         http,
@@ -45,17 +41,18 @@ pub async fn look_up_number(
 
 /// Twilio's products are hosts beside each other, in each region (`api.dublin.ie1.twilio.com`); what is not Twilio's own
 /// (a simulator, a gateway) is asked at the one address that it has.
-fn base(api: &Url) -> Url {
-    let mut base = api.clone();
-    let host = api.host_str().unwrap_or_default();
-    if let Some(rest) = host
-        .strip_prefix("api.")
-        .filter(|_| host.ends_with(".twilio.com"))
-    {
-        base.set_host(Some(&format!("lookups.{rest}")))
-            .expect("a host with another first label is a host");
-    }
-    base
+fn base(api: &str) -> String {
+    let lookups = || {
+        let mut base = Url::parse(api).ok()?;
+        let host = base.host_str()?;
+        let rest = host
+            .strip_prefix("api.")
+            .filter(|_| host.ends_with(".twilio.com"))?;
+        let lookups = format!("lookups.{rest}");
+        base.set_host(Some(&lookups)).ok()?;
+        Some(base.as_str().trim_end_matches('/').to_owned())
+    };
+    lookups().unwrap_or_else(|| api.to_owned())
 }
 
 fn facts(reply: &Reply) -> Result<NumberFacts, NumberLookUpError> {
@@ -182,17 +179,17 @@ mod tests {
     #[test]
     fn twilios_own_hosts_have_one_for_look_ups_and_others_do_not() {
         for (api, lookups) in [
-            ("https://api.twilio.com", "https://lookups.twilio.com/"),
+            ("https://api.twilio.com", "https://lookups.twilio.com"),
             (
                 "https://api.dublin.ie1.twilio.com",
-                "https://lookups.dublin.ie1.twilio.com/",
+                "https://lookups.dublin.ie1.twilio.com",
             ),
             ("https://gateway.example/twilio", "https://gateway.example/twilio"),
-            ("https://api.example.com", "https://api.example.com/"),
-            ("https://api.nottwilio.com", "https://api.nottwilio.com/"),
-            ("http://127.0.0.1:8081", "http://127.0.0.1:8081/"),
+            ("https://api.example.com", "https://api.example.com"),
+            ("https://api.nottwilio.com", "https://api.nottwilio.com"),
+            ("http://127.0.0.1:8081", "http://127.0.0.1:8081"),
         ] {
-            assert_eq!(base(&Url::parse(api).unwrap()).as_str(), lookups);
+            assert_eq!(base(api), lookups);
         }
     }
 

@@ -20,13 +20,14 @@ use crate::{
     AccountError, Answer, Event, Inbound, ReceiveError, Received,
     account::Fields,
     inbound::{address, body, is_id, provider_id},
+    shape::{Field, Shape, TIMEOUT, Word},
 };
 use ::http::StatusCode;
 use ccm_model::Report;
 use secrecy::SecretString;
 use serde_json::Value;
-use std::time::Duration;
-use url::{Url, form_urlencoded};
+use std::{borrow::Cow, time::Duration};
+use url::form_urlencoded;
 
 /// Twilio's message resource has no idempotency key: "sending an SMS … not idempotent"
 /// (<https://www.twilio.com/docs/api/errors/20500>).
@@ -34,13 +35,73 @@ pub const RECOGNISES_RETRIES: bool = false;
 
 const API: &str = "https://api.twilio.com";
 
-/// Settings `account_sid`, `api_base`, `messaging_service_sid`, `timeout_ms`; secrets `auth_token`,
-/// `previous_auth_token`, `api_key_sid` with `api_key_secret`.
+const SID: &str =
+    "copy it from Twilio's console; accounts begin with AC, keys with SK, messaging services with MG";
+
+// Twilio's ids are part of addresses: nothing but letters and digits, else one account could address another's.
+static ACCOUNT: Word = Word {
+    fits: |raw| is_sid(raw, "AC"),
+    problem: "is not AC and 32 letters or digits",
+    remedy: SID,
+};
+static SERVICE: Word = Word {
+    fits: |raw| is_sid(raw, "MG"),
+    problem: "is not MG and 32 letters or digits",
+    remedy: SID,
+};
+static KEY: Word = Word {
+    fits: |raw| is_sid(raw, "SK"),
+    problem: "is not SK and 32 letters or digits",
+    remedy: SID,
+};
+
+pub static SHAPE: Shape = Shape {
+    title: "Twilio's Programmable Messaging",
+    settings: &[
+        Field::word("account_sid", &ACCOUNT, "The account's SID: `AC` and 32 letters or digits.")
+            .needed()
+            .like("AC0123456789abcdef0123456789abcdef"),
+        Field::address(
+            "api_base",
+            "Where Twilio's REST API is: https, or http on this machine. Left out: `https://api.twilio.com`.",
+        )
+        .like(API),
+        Field::word(
+            "messaging_service_sid",
+            &SERVICE,
+            "Texts leave through this messaging service: `MG` and 32 letters or digits. Left out: from the number itself.",
+        )
+        .like("MG0123456789abcdef0123456789abcdef"),
+        TIMEOUT,
+    ],
+    secret: &[
+        Field::secret(
+            "auth_token",
+            16,
+            "Signs Twilio's webhooks, and authorises sending where there is no API key.",
+        )
+        .needed(),
+        Field::secret(
+            "previous_auth_token",
+            16,
+            "The token before, while webhooks signed with it may still come.",
+        ),
+        Field::word(
+            "api_key_sid",
+            &KEY,
+            "Sends in place of the account: a key's SID, `SK` and 32 letters or digits; needs `api_key_secret`.",
+        )
+        .like("SK0123456789abcdef0123456789abcdef"),
+        Field::secret("api_key_secret", 1, "Of the key that `api_key_sid` names."),
+    ],
+};
+
 #[derive(Debug, Clone)]
 pub struct Account {
     pub sid: String,
     pub timeout: Duration,
-    api_base: Url,
+    /// Without a slash at its end.
+    api_base: String,
     messaging_service_sid: Option<String>,
     auth_token: SecretString,
     /// Twilio signs with the primary token alone; while a secondary one is promoted, webhooks signed with either arrive.
@@ -50,51 +111,23 @@ pub struct Account {
 
 impl Account {
     pub fn parse(settings: &Value, secret: &[u8]) -> Result<Self, AccountError> {
-        let settings = Fields::settings(
-            settings,
-            &["account_sid", "api_base", "messaging_service_sid", "timeout_ms"],
-        )?;
-        let secret = Fields::secret(
-            secret,
-            &[
-                "auth_token",
-                "previous_auth_token",
-                "api_key_sid",
-                "api_key_secret",
-            ],
-        )?;
-        let sid = settings.required("account_sid")?;
-        if !is_sid(sid, "AC") {
-            return Err(settings.error(
-                "account_sid",
-                "must be AC and 32 letters and digits, as Twilio's console shows it",
-            ));
-        }
-        let service = settings.text("messaging_service_sid")?;
-        if service.is_some_and(|sid| !is_sid(sid, "MG")) {
-            return Err(settings.error("messaging_service_sid", "must be MG and 32 letters and digits"));
-        }
-        let api_base = settings.address("api_base")?;
-        if api_base
-            .as_ref()
-            .is_some_and(|url| url.query().is_some() || url.cannot_be_a_base())
-        {
-            return Err(settings.error("api_base", "must be an address without ? in it"));
-        }
-        let api_key = match (secret.text("api_key_sid")?, secret.hidden("api_key_secret", 1)?) {
+        let settings = Fields::settings(settings, &SHAPE)?;
+        let secret = Fields::secret(secret, &SHAPE)?;
+        let api_key = match (secret.text("api_key_sid"), secret.hidden("api_key_secret")) {
             (Some(sid), Some(secret)) => Some((sid.to_owned(), secret)),
             (None, None) => None,
-            _ => return Err(secret.error("api_key_sid", "and api_key_secret belong together")),
+            (sid, _) => {
+                let missing = sid.map_or("api_key_sid", |_| "api_key_secret");
+                return Err(secret.error(missing, "is missing", "give both parts of the key, or none"));
+            }
         };
         Ok(Self {
-            sid: sid.to_owned(),
-            timeout: settings.timeout()?,
-            api_base: api_base.unwrap_or_else(|| Url::parse(API).expect("a constant")),
-            messaging_service_sid: service.map(str::to_owned),
-            auth_token: secret
-                .hidden("auth_token", 1)?
-                .ok_or_else(|| secret.error("auth_token", "is missing"))?,
-            previous_auth_token: secret.hidden("previous_auth_token", 1)?,
+            sid: settings.required("account_sid")?.to_owned(),
+            timeout: settings.timeout(),
+            api_base: settings.api_base(API)?,
+            messaging_service_sid: settings.text("messaging_service_sid").map(str::to_owned),
+            auth_token: secret.required_hidden("auth_token")?,
+            previous_auth_token: secret.hidden("previous_auth_token"),
             api_key,
         })
     }
@@ -176,7 +209,7 @@ fn report(status: &str) -> Option<Report> {
 const EMPTY_TWIML: Answer = Answer {
     status: StatusCode::OK,
     content_type: "text/xml",
-    body: r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#,
+    body: Cow::Borrowed(r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#),
 };
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Sending to real servers on port 0: each class of answer, and each way in which an answer can fail to come.
 
+mod dialects;
 mod http;
 mod look_up;
 mod look_up_number;
 mod provider;
+mod simulated;
 mod twilio;
 
 use ccm_model::{Address, Body, MessageId};

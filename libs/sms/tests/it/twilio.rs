@@ -74,10 +74,14 @@ async fn a_message_is_created_as_documented() {
 async fn an_api_key_stands_in_for_the_token() {
     let provider = Provider::answering(201, &[], json!({ "sid": "SM1" })).await;
     let settings = json!({ "account_sid": SID, "api_base": format!("http://{}", provider.addr) });
-    let secret = br#"{"auth_token": "x", "api_key_sid": "SK1", "api_key_secret": "y"}"#;
+    let secret =
+        br#"{"auth_token": "x", "api_key_sid": "SK0123456789abcdef0123456789abcdef", "api_key_secret": "y"}"#;
     let account = Account::parse(ProviderKind::Twilio, &settings, secret).unwrap();
     send(&client(), &account, &Text::new().out()).await.unwrap();
-    assert_eq!(provider.only().headers["authorization"], "Basic U0sxOnk=");
+    assert_eq!(
+        provider.only().headers["authorization"],
+        "Basic U0swMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjp5"
+    );
 }
 
 #[tokio::test]
@@ -224,7 +228,7 @@ async fn an_answer_that_does_not_come_is_in_doubt_unless_nothing_was_sent() {
         (Break::Refused, false, "cannot connect"),
         (Break::Hang, true, "did not answer within 300 ms"),
         (Break::Reset, true, "the connection to the provider broke"),
-        (Break::Half(200), true, "without a message sid"),
+        (Break::Half(200), true, "without a message id"),
         (Break::Half(500), true, "HTTP 500"),
     ] {
         let e = send(&client(), &account(breaking(how).await), &Text::new().out())

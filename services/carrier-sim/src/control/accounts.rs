@@ -14,8 +14,8 @@ pub async fn list(State(sim): State<Sim>) -> Json<Value> {
     let setup = sim.setup();
     let account = |account: &Account| {
         let (way, url) = match account.kind {
-            Kind::Twilio => ("api_base", sim.api_base()),
-            Kind::Http => ("send_url", sim.send_url(&account.name)),
+            Kind::Http | Kind::Custom => ("send_url", sim.send_url(&account.name)),
+            _ => ("api_base", sim.api_base()),
         };
         json!({
             "kind": account.kind, "name": account.name, "webhook_url": account.webhook_url, way: url,

@@ -1,6 +1,6 @@
 //! CCM's generic JSON, as `docs/providers.md` describes it.
 
-use super::{Answers, Webhook, hex, take};
+use super::{Answers, Webhook, hex, rfc3339, take};
 use crate::{
     Account, Kind, Receipt, ReceiptStatus, ReceivedText, SentText,
     book::{Submission, Taken},
@@ -18,7 +18,6 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// How far a signed time may be from now, in seconds.
 const WINDOW_S: u64 = 300;
@@ -48,12 +47,6 @@ pub fn receipt(account: &Account, text: &ReceivedText, receipt: &Receipt, now_ms
         body["code"] = json!(code);
     }
     signed(account, &body, now_ms)
-}
-
-fn rfc3339(at_ms: u64) -> Option<String> {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(at_ms) * 1_000_000)
-        .ok()
-        .and_then(|at| at.format(&Rfc3339).ok())
 }
 
 fn signed(account: &Account, body: &Value, now_ms: u64) -> Webhook {

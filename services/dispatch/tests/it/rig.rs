@@ -98,6 +98,7 @@ fn with(kind: ProviderKind, provider: &Provider) -> (Value, Value) {
             json!({ "send_url": format!("{}/send", provider.url) }),
             json!({ "signing_secret": "a secret that is long enough" }),
         ),
+        other => panic!("{other} is sent to in the tests of ccm-sms and of the server"),
     }
 }
 

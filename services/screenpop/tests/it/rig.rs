@@ -241,6 +241,7 @@ impl Rig {
                 json!({ "send_url": "https://provider.example/send" }),
                 json!({ "signing_secret": "a signing secret to hide" }),
             ),
+            other => panic!("no test asks for {other}"),
         };
         let secret = secret.to_string();
         let new = NewAccount {

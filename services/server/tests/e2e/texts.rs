@@ -20,6 +20,42 @@ async fn a_text_reaches_the_agent_and_the_answer_comes_back() {
     }
 }
 
+/// A tenant of each other dialect, in one world: text in, answer out, what became of it told and taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_dialect_carries_a_conversation() {
+    let kinds: Vec<Kind> = Kind::ALL
+        .into_iter()
+        .filter(|kind| ![Kind::Twilio, Kind::Http].contains(kind))
+        .collect();
+    let world = world().tenants(kinds.clone()).start().await.unwrap();
+    for (n, kind) in kinds.iter().enumerate() {
+        let mut talk = Talk::new(&world, n, CUSTOMER);
+        talk.text_accepted("hello").await;
+        let guid = talk.accept().await;
+        talk.agent_has_all().await;
+        talk.answer(guid, "how can I help you?");
+        // The phone is the same for all of them.
+        let texts = world.carrier.wait_received(CUSTOMER, n + 1, SOON).await;
+        let texts = texts.unwrap_or_else(|e| panic!("{kind:?}: {e}"));
+        assert_eq!(texts[n].from, talk.tenant.number, "{kind:?}");
+    }
+    world.carrier.wait_quiet(SOON).await.unwrap();
+    let received = world
+        .carrier
+        .wait_received(CUSTOMER, kinds.len(), SOON)
+        .await
+        .unwrap();
+    for (text, kind) in received.iter().zip(kinds) {
+        let receipts = &text.receipts;
+        assert_eq!(receipts.len(), 2, "{kind:?}: {receipts:?}");
+        assert!(
+            receipts.iter().all(|receipt| receipt.accepted),
+            "{kind:?}: {receipts:?}"
+        );
+    }
+    all_is_well(&world).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn angle_brackets_survive_in_both_directions() {
     let world = world().start().await.unwrap();

@@ -1,0 +1,1 @@
+ALTER TABLE provider_account VALIDATE CONSTRAINT provider_account_kind_check;
