@@ -2,8 +2,6 @@
 -- the end of the life before may be unknown in this one (ADR 27).
 CREATE TABLE database_life (
   id uuid PRIMARY KEY,
-  -- The platform's: whose chain of the audit it stands in.
-  tenant_id uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000' CHECK (tenant_id = '00000000-0000-0000-0000-000000000000'),
   how text NOT NULL CHECK (how IN ('first', 'noticed', 'told')),
   system_identifier bigint NOT NULL,
   timeline integer NOT NULL CHECK (timeline > 0),
@@ -43,4 +41,14 @@ END $$;
 INSERT INTO database_life (id, how, system_identifier, timeline, began_at, state, settled_at)
 VALUES (uuid_v7(clock_timestamp()), 'first', server_identifier(), server_timeline(), to_timestamp(0), 'settled', clock_timestamp());
 
+-- It names no tenant (whatever does is looked through when a tenant goes), and stands in the platform's chain of the audit.
+DO $$
+DECLARE
+  before text := pg_get_functiondef('audit_change'::regproc);
+  line text := $line$IF TG_TABLE_NAME = 'tenant' THEN$line$;
+BEGIN
+  ASSERT position(line IN before) > 0, 'audit_change is not as it was';
+  EXECUTE replace(before, line, $line$IF TG_TABLE_NAME = 'database_life' THEN tenant := '00000000-0000-0000-0000-000000000000';
+  ELSIF TG_TABLE_NAME = 'tenant' THEN$line$);
+END $$;
 SELECT audit_table('database_life', 'database_life', '{}', '{}');

@@ -36,6 +36,7 @@ pub struct ManyLetters {
     #[serde(default)]
     #[schema(schema_with = schema::dead_letter_kind, required = false)]
     kind: Option<Kind>,
+    /// Only those with exactly this code.
     #[serde(default)]
     code: Option<String>,
     /// Only those that became one before this time.

@@ -3,7 +3,7 @@
 use crate::{
     access, accounts,
     app::App,
-    certificates, dead_letters, deletions, doctor, link_watch,
+    certificates, dead_letters, deletions, doctor, link_watch, overview,
     roles::{self, can_be_tried, makes_nothing},
     store, webhooks,
 };
@@ -365,7 +365,8 @@ async fn the_examples_can_be_sent() {
             .replace("{key}", &key)
             .replace("{template}", &template)
             .replace("{webhook}", &webhook)
-            .replace("{letter}", &letter);
+            .replace("{letter}", &letter)
+            .replace("{life}", &overview::open_life(&app).await);
         let answer = match method {
             // It would be gone for the others.
             "post" if sent.ends_with("/deletion") => {

@@ -1,7 +1,7 @@
 //! How tenants and the platform do, as the API tells it.
 
 use crate::{
-    app::{App, Tenant},
+    app::{Answer, App, Tenant},
     dead_letters::refused,
 };
 use axum::http::Method;
@@ -429,10 +429,15 @@ async fn figures_come_step_by_step_also_where_nothing_happened() {
     app.get(&path).await.problem_without_field(429);
 }
 
+/// As whoever may say that the database was restored.
+async fn as_admin(app: &App, path: &str, body: Value) -> Answer {
+    let admin = app.token(Role::PlatformAdmin, None);
+    app.send(Method::POST, path, Some(&admin), Some(&body)).await
+}
+
 /// A life of the database that nobody has settled.
 pub async fn open_life(app: &App) -> String {
-    let life = app
-        .post("/v1/platform/lives", json!({"reason": "a snapshot"}))
+    let life = as_admin(app, "/v1/platform/lives", json!({"reason": "a snapshot"}))
         .await
         .ok();
     life["id"].as_str().unwrap().to_owned()
@@ -452,20 +457,26 @@ async fn that_the_database_was_restored_is_told_and_settled() {
             "known_until",
         ),
     ] {
-        assert_eq!(app.post("/v1/platform/lives", body).await.problem(422), field);
+        assert_eq!(
+            as_admin(&app, "/v1/platform/lives", body).await.problem(422),
+            field
+        );
     }
     let known = json!({"reason": "a snapshot", "known_until": "2026-03-01T22:00:00Z"});
-    let life = app.post("/v1/platform/lives", known).await.ok();
+    let life = as_admin(&app, "/v1/platform/lives", known).await.ok();
     assert_eq!((&life["how"], &life["state"]), (&json!("told"), &json!("open")));
     let seen = app.get("/v1/platform").await.ok();
     assert_eq!(seen["database"]["id"], life["id"]);
     let problems = seen["problems"].to_string();
     assert!(problems.contains("the database was restored"), "{problems}");
     let here = format!("/v1/platform/lives/{}/settle", life["id"].as_str().unwrap());
-    let settled = app.post(&here, json!({"reason": "opt-outs are there"})).await;
+    let settled = as_admin(&app, &here, json!({"reason": "opt-outs are there"})).await;
     assert_eq!(settled.status, 200);
     assert_eq!(settled.json["state"], "settled");
-    assert_eq!(app.post(&here, json!({"reason": "again"})).await.status, 409);
+    assert_eq!(
+        as_admin(&app, &here, json!({"reason": "again"})).await.status,
+        409
+    );
     let lives = app.get("/v1/platform/lives?limit=1").await.ok();
     assert_eq!(lives["items"][0]["id"], life["id"]);
     let rest = format!(

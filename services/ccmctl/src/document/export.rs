@@ -14,7 +14,7 @@ pub fn export(shape: &Shape<'_>, there: &There) -> Value {
     document.insert("name".to_owned(), there.name.clone().into());
     for section in &shape.sections {
         let things = there.things.get(section.name).into_iter().flatten();
-        let things: Vec<Value> = things.map(|one| thing(shape, section, there, one)).collect();
+        let things: Vec<Value> = things.map(|one| thing(section, there, one)).collect();
         document.insert(section.name.to_owned(), things.into());
     }
     for settings in &shape.settings {
@@ -26,7 +26,7 @@ pub fn export(shape: &Shape<'_>, there: &There) -> Value {
     Value::Object(document)
 }
 
-fn thing(shape: &Shape<'_>, section: &Section<'_>, there: &There, thing: &Thing) -> Value {
+fn thing(section: &Section<'_>, there: &There, thing: &Thing) -> Value {
     let mut members = Map::new();
     for member in &section.members {
         let value = thing.members.get(&member.name);
@@ -35,7 +35,7 @@ fn thing(shape: &Shape<'_>, section: &Section<'_>, there: &There, thing: &Thing)
             if value.is_none() && (member.required || value_is_there(thing, &member.name)) {
                 members.insert(
                     member.name.clone(),
-                    elsewhere(shape, there, thing, &member.name, &member.schema),
+                    elsewhere(there, thing, &member.name, &member.schema),
                 );
             }
             continue;
@@ -46,7 +46,7 @@ fn thing(shape: &Shape<'_>, section: &Section<'_>, there: &There, thing: &Thing)
         if hides_password(value) {
             members.insert(
                 member.name.clone(),
-                elsewhere(shape, there, thing, &member.name, &member.schema),
+                elsewhere(there, thing, &member.name, &member.schema),
             );
             continue;
         }
@@ -62,10 +62,7 @@ fn thing(shape: &Shape<'_>, section: &Section<'_>, there: &There, thing: &Thing)
         &section.below,
         thing.below.as_ref().filter(|inner| !inner.is_empty()),
     ) {
-        let inner: Vec<Value> = inner
-            .iter()
-            .map(|one| self::thing(shape, below, there, one))
-            .collect();
+        let inner: Vec<Value> = inner.iter().map(|one| self::thing(below, there, one)).collect();
         members.insert(below.name.to_owned(), inner.into());
     }
     Value::Object(members)
@@ -85,7 +82,7 @@ fn same(default: &Value, value: &Value) -> bool {
 }
 
 /// A variable for each part of a secret that there must be.
-fn elsewhere(shape: &Shape<'_>, there: &There, thing: &Thing, member: &str, schema: &Schema) -> Value {
+fn elsewhere(there: &There, thing: &Thing, member: &str, schema: &Schema) -> Value {
     let variable = |part: &str| {
         let name = format!("{}_{}_{part}", there.slug, thing.key).to_uppercase();
         let name: String = name
@@ -102,17 +99,7 @@ fn elsewhere(shape: &Shape<'_>, there: &There, thing: &Thing, member: &str, sche
         .get("kind")
         .and_then(Value::as_str)
         .unwrap_or_default();
-    let title: String = kind
-        .chars()
-        .take(1)
-        .flat_map(char::to_uppercase)
-        .chain(kind.chars().skip(1))
-        .collect();
-    let parts = shape
-        .spec
-        .schema(&format!("{title}Secret"))
-        .map(|of| of.required())
-        .unwrap_or_default();
+    let parts = schema.titled(kind).map(|of| of.required()).unwrap_or_default();
     match parts.is_empty() {
         true => variable(member),
         false => Value::Object(

@@ -39,6 +39,7 @@ fn nouns(of: &Operation, document: &Value) -> Vec<String> {
     let first = match () {
         () if below == [tenants.clone()] => return vec!["tenant".to_owned()],
         () if of.is_of_the_platform_itself() => return vec![PLATFORM.to_owned()],
+        () if below.first() == Some(&Segment::Literal(PLATFORM.to_owned())) => None,
         () if !of.of_tenant() => Some(PLATFORM),
         () if below.is_empty() || (is_of_tenants(of, document) && of.path.contains(&tenants)) => {
             Some("tenant")
@@ -148,6 +149,8 @@ mod tests {
             ("put_chat_settings", "chat-settings replace"),
             ("dry_run_routing", "routing dry-run"),
             ("get_platform", "platform get"),
+            ("list_lives", "platform lives list"),
+            ("settle_life", "platform lives settle"),
             ("list_overviews", "platform overview list"),
             ("get_overview", "overview"),
             ("get_statistics", "statistics"),

@@ -49,6 +49,12 @@ impl Schema {
         self.target["type"] == "null"
     }
 
+    /// That one of several that has this title.
+    pub fn titled(&self, title: &str) -> Option<Self> {
+        self.alternatives("oneOf")
+            .find(|one| one.target["title"] == title)
+    }
+
     /// Itself, and all that it is put together from or may be one of.
     fn parts(&self) -> Vec<Self> {
         let below = ["allOf", "oneOf", "anyOf"];

@@ -257,7 +257,7 @@ async fn what_is_wrong_is_said_before_anything_is_asked() {
             "Among links, none is \"none\"",
         ),
         (
-            &["accounts", "create", "--kind", "vonage", "--name", "x"],
+            &["accounts", "create", "--kind", "pigeon", "--name", "x"],
             2,
             "possible values: twilio, http",
         ),
