@@ -32,8 +32,11 @@ FROM (
          -- Some customers come back again and again.
          '+1212' || lpad((c % 7919)::text, 7, '0') AS customer, c / 50 % 5 = 0 AS wanted
   FROM (SELECT c, CASE WHEN c % 5 = 0 THEN 1 ELSE 2 + c % 49 END AS t,
-               now() - make_interval(secs => 2500000 - c * 125 + 2000) AS at
-        FROM generate_series(1, 20000) c) AS numbered
+               until - make_interval(secs => 2500000 - c * 125 + 2000) AS at
+        FROM generate_series(1, 20000) c,
+             -- A month that has just begun holds so little that reading all of it is best: its texts are left to the one before.
+             (SELECT CASE WHEN now() < date_trunc('month', now()) + interval '8 days' THEN date_trunc('month', now()) ELSE now() END)
+               AS ends (until)) AS numbered
 ) AS conversations;
 
 INSERT INTO conversation (id, tenant_id, number_id, our_address, customer_address, state, next_seq, opened_at,

@@ -313,7 +313,7 @@ impl Receive {
 }
 
 impl Signature {
-    pub fn check(&self, settings: &Fields<'_>) -> Checked {
+    pub fn check(&self, settings: &Fields<'_>, format: Format) -> Checked {
         header(settings, "signature.header", self.header.as_ref())?;
         header(
             settings,
@@ -339,6 +339,13 @@ impl Signature {
                         "signature.over",
                         "must hold {body}, and {url} and {timestamp} at most besides",
                         SEE,
+                    ));
+                }
+                if format == Format::Query && !names.iter().any(|name| name == "url") {
+                    return Err(settings.error(
+                        "signature.over",
+                        "does not hold {url}, where all that is said stands with receive.format query",
+                        "have the provider sign the address, or choose another scheme",
                     ));
                 }
                 if names.iter().any(|name| name == "timestamp") != self.timestamp_header.is_some() {

@@ -109,7 +109,7 @@ impl Account {
         let receive: Receive = config::read(&settings, "receive")?;
         receive.check(&settings)?;
         let signature: Signature = config::read(&settings, "signature")?;
-        signature.check(&settings)?;
+        signature.check(&settings, receive.format)?;
         Ok(Self {
             timeout: settings.timeout(),
             send_url: settings.required_address("send_url")?,

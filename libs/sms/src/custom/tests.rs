@@ -329,4 +329,13 @@ fn settings_that_describe_nothing_are_refused_by_name() {
         let e = crate::Account::parse(ProviderKind::Custom, &all, secret.as_bytes()).unwrap_err();
         assert_eq!((e.place, e.field.as_str()), ("settings", field), "{value}: {e}");
     }
+    // What is said stands in the address: a signature that leaves it out proves nothing.
+    let over = |over: &str| {
+        let mut all = settings();
+        all["receive"]["format"] = json!("query");
+        all["signature"] = json!({"scheme": "hmac-sha256", "header": "x", "over": over});
+        crate::Account::parse(ProviderKind::Custom, &all, secret.as_bytes())
+    };
+    assert_eq!(over("{body}").unwrap_err().field.as_str(), "signature.over");
+    assert!(over("{url}{body}").is_ok());
 }
