@@ -82,10 +82,10 @@ impl TenantDb<'_> {
         // What came before the database was restored may have been shown (ADR 27); of that one mark is enough.
         let before: Option<bool> = sqlx::query_scalar(
             "UPDATE inbox i SET state = 'sending', epoch = $3
-             FROM (SELECT i.message_id, i.state = 'sending' OR m.created_at < life.began_at AND m.resends = 0 AS may_be_shown
-                   FROM inbox i JOIN message m ON m.tenant_id = i.tenant_id AND m.id = i.message_id
-                   CROSS JOIN (SELECT began_at FROM database_life ORDER BY began_at DESC LIMIT 1) AS life
-                   WHERE i.tenant_id = $1 AND i.message_id = $2 FOR UPDATE OF i) was
+             FROM (SELECT message_id, state = 'sending' OR (
+                     SELECT m.created_at < (SELECT began_at FROM database_life ORDER BY began_at DESC LIMIT 1) AND m.resends = 0
+                     FROM message m WHERE m.tenant_id = $1 AND m.id = $2) AS may_be_shown
+                   FROM inbox WHERE tenant_id = $1 AND message_id = $2 FOR UPDATE) was
              WHERE i.tenant_id = $1 AND i.message_id = was.message_id RETURNING was.may_be_shown",
         )
         .bind(self.tenant.uuid())

@@ -2,6 +2,20 @@
 -- the partitions that are there, 4,000 texts each way under way. Run by the superuser, who makes rows of all tenants.
 SET session_replication_role = replica; -- no foreign keys are checked: the rows below refer to each other properly
 
+-- In a month that has just begun there is so little that reading all of it is best, and nothing is seen of how a month is read: it is one with the
+-- month before.
+DO $$
+DECLARE
+  month timestamptz := date_trunc('month', now());
+  before timestamptz := month - interval '1 month';
+BEGIN
+  IF now() < month + interval '8 days' THEN
+    EXECUTE format('DROP TABLE message_%s, message_%s', to_char(before, 'YYYYMM'), to_char(month, 'YYYYMM'));
+    EXECUTE format('CREATE TABLE message_%s PARTITION OF message FOR VALUES FROM (%L) TO (%L)',
+                   to_char(month, 'YYYYMM'), uuid_v7_floor(before), uuid_v7_floor(month + interval '1 month'));
+  END IF;
+END $$;
+
 CREATE FUNCTION pg_temp.id(kind text, n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS
   $$ SELECT overlay(md5(kind || n)::uuid::text PLACING '7' FROM 15)::uuid $$;
 -- A UUIDv7 of a moment.
@@ -32,11 +46,8 @@ FROM (
          -- Some customers come back again and again.
          '+1212' || lpad((c % 7919)::text, 7, '0') AS customer, c / 50 % 5 = 0 AS wanted
   FROM (SELECT c, CASE WHEN c % 5 = 0 THEN 1 ELSE 2 + c % 49 END AS t,
-               until - make_interval(secs => 2500000 - c * 125 + 2000) AS at
-        FROM generate_series(1, 20000) c,
-             -- A month that has just begun holds so little that reading all of it is best: its texts are left to the one before.
-             (SELECT CASE WHEN now() < date_trunc('month', now()) + interval '8 days' THEN date_trunc('month', now()) ELSE now() END)
-               AS ends (until)) AS numbered
+               now() - make_interval(secs => 2500000 - c * 125 + 2000) AS at
+        FROM generate_series(1, 20000) c) AS numbered
 ) AS conversations;
 
 INSERT INTO conversation (id, tenant_id, number_id, our_address, customer_address, state, next_seq, opened_at,
