@@ -44,7 +44,11 @@ pub async fn watch(lives: Lives, bus: Bus, health: Health) -> Result<(), Infalli
 
 async fn look(lives: &Lives) -> Result<bool, DbError> {
     lives.db.ping().await?;
-    Ok(check_migrated(&lives.db).await? && lives.notice().await.is_ok())
+    if !check_migrated(&lives.db).await? {
+        return Ok(false);
+    }
+    lives.notice().await?;
+    Ok(true)
 }
 
 /// Notices that the database has come back from a backup, or that a replica was promoted (ADR 27).
